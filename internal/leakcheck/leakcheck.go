@@ -1,0 +1,83 @@
+// Package leakcheck fails a test binary whose goroutines outlive its tests.
+//
+// It knows goroutine stacks and nothing of what the tests are about; the tests of every package stand above it. It is
+// a package of our own because this module has no requirements, tests included.
+package leakcheck
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// patience is how long goroutines that are on their way out may take.
+const patience = 2 * time.Second
+
+// Main runs the tests of a package and ends the process: with 1 if they passed but goroutines that were not there
+// before are still running two seconds later. Call it from TestMain.
+func Main(m *testing.M) { os.Exit(check(m.Run, patience, os.Stderr)) }
+
+// check runs the tests and returns the exit code. Failed tests keep their own code and their own output.
+func check(run func() int, limit time.Duration, out io.Writer) int {
+	before := goroutines()
+	code := run()
+	if code != 0 {
+		return code
+	}
+	left := wait(before, limit)
+	if len(left) == 0 {
+		return 0
+	}
+	fmt.Fprintf(out, "leakcheck: %d goroutines outlived the tests:\n\n%s\n", len(left), strings.Join(left, "\n\n"))
+	return 1
+}
+
+// wait polls until no goroutine is left that was not in before, or the time is over, and returns those left.
+func wait(before map[string]string, limit time.Duration) []string {
+	deadline := time.Now().Add(limit)
+	for {
+		var left []string
+		for id, stack := range goroutines() {
+			if _, known := before[id]; !known && !expected(stack) {
+				left = append(left, stack)
+			}
+		}
+		if len(left) == 0 || time.Now().After(deadline) {
+			return left
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// expected reports goroutines that the runtime and os/signal start on demand and keep for good.
+func expected(stack string) bool {
+	for _, frame := range []string{"created by runtime.", "os/signal.signal_recv", "os/signal.loop"} {
+		if strings.Contains(stack, frame) {
+			return true
+		}
+	}
+	return false
+}
+
+// goroutines returns the stack of every goroutine but the caller's, by goroutine number.
+func goroutines() map[string]string {
+	buffer := make([]byte, 1<<20)
+	n := runtime.Stack(buffer, true)
+	for n == len(buffer) { // cut off
+		buffer = make([]byte, 2*len(buffer))
+		n = runtime.Stack(buffer, true)
+	}
+	stacks := strings.Split(string(buffer[:n]), "\n\n")
+	all := make(map[string]string, len(stacks))
+	for _, stack := range stacks[1:] { // the first is the caller's
+		// "goroutine 7 [select]:", or "goroutine 7 gp=0x… m=3 [select]:" where GOTRACEBACK asks for more.
+		if fields := strings.Fields(stack); len(fields) > 1 {
+			all[fields[1]] = strings.TrimSpace(stack)
+		}
+	}
+	return all
+}
