@@ -158,6 +158,19 @@ func TestRateLimiterForgetsIdleKeys(t *testing.T) {
 	}
 }
 
+func TestRateLimiterForgetsOnTimeHoweverRarelyItIsCalled(t *testing.T) {
+	for _, poll := range []time.Duration{time.Second, 17 * time.Second, 21 * time.Second, 29 * time.Second, 45 * time.Second} {
+		limiter, clock := newLimiter(t, RateLimiterOptions{Rate: 10, Burst: 10})
+		limiter.Allow("idle")
+		for idle := poll; idle < 60*time.Second+poll; idle += poll {
+			clock.advance(poll)
+			if got := limiter.Usage().Entries; got != 0 && idle >= 60*time.Second {
+				t.Errorf("called each %s: still remembered after %s", poll, idle)
+			}
+		}
+	}
+}
+
 func TestRateLimiterKeepsKeysInUse(t *testing.T) {
 	limiter, clock := newLimiter(t, RateLimiterOptions{Rate: 0.1, Burst: 3}) // 30 s to refill
 	for range 3 {

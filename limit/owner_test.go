@@ -74,8 +74,12 @@ func TestOwnerOnTheRuntime(t *testing.T) {
 	inForce(None)
 	o.Update(1000*mib, true, epoch.Add(time.Hour))
 	o.Relieve(1.1, epoch.Add(2*time.Hour))
+	ended := o.Decision()
 	o.Close()
 	inForce(None)
+	if ended != o.Decision() || ended.Reason != "limit none: management has ended" {
+		t.Errorf("%+v, after a second Close %+v", ended, o.Decision())
+	}
 }
 
 func TestOwnerCloseKeepsTheProgramsLimit(t *testing.T) {

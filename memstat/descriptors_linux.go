@@ -3,7 +3,6 @@ package memstat
 import (
 	"encoding/binary"
 	"errors"
-	"io/fs"
 	"syscall"
 )
 
@@ -33,7 +32,7 @@ func (d *descriptors) count(buffer []byte) Int {
 	d.problem = nil
 	if err != nil {
 		_ = d.close() // the error that led here tells more
-		if !errors.Is(err, fs.ErrNotExist) && err != syscall.ESRCH {
+		if !missing(err) {
 			d.problem = err
 		}
 		return Int{}

@@ -63,10 +63,13 @@ func (f *file) fail(err error) {
 	_ = f.close() // the error that led here tells more
 	f.resting = true
 	f.problem = nil
-	if missing := errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH); !missing || f.required {
+	if f.required || !missing(err) {
 		f.problem = cause(err)
 	}
 }
+
+// missing reports whether an error says that a file does not exist, or no longer the process that it tells of.
+func missing(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) }
 
 // close closes the file; reading opens it again.
 func (f *file) close() error {

@@ -150,8 +150,10 @@ func (p *platform) gone() bool {
 
 func (p *platform) problems() []Problem {
 	var list []Problem
-	for call, err := range p.failed {
-		list = append(list, Problem{Path: call, Reason: err.Error()})
+	for _, call := range []string{p.counters.Name, p.status.Name, p.handles.Name} {
+		if err := p.failed[call]; err != nil {
+			list = append(list, Problem{Path: call, Reason: err.Error()})
+		}
 	}
 	return list
 }

@@ -70,13 +70,17 @@ func readIdentity(dir string) (identity, error) {
 	return id, nil
 }
 
-// gone compares start times: an id can be given to another process as soon as the first was waited for.
+// gone compares start times: an id can be given to another process as soon as the first was waited for. That the file
+// cannot be read for another reason, such as a lack of descriptors, says nothing of the process.
 func (p *procfs) gone() bool {
 	if !p.watched {
 		return false
 	}
 	id, err := readIdentity(p.dir)
-	return err != nil || id.ended || id.start != p.start
+	if err != nil {
+		return missing(err)
+	}
+	return id.ended || id.start != p.start
 }
 
 // fast reads the resident size, the cgroup and PSI.

@@ -9,8 +9,7 @@ import (
 // The runtime/metrics that are read at every call. /sched/goroutines is not among them: it takes the scheduler's
 // lock and looks at each processor, for what runtime.NumGoroutine tells in a few nanoseconds.
 const (
-	heapLive = iota
-	heapObjectBytes
+	heapObjectBytes = iota
 	heapUnused
 	heapFree
 	heapReleased
@@ -23,13 +22,10 @@ const (
 	gogc
 	allocated
 	cycles
-	forcedCycles
-	limiterCycle
 	scalarMetrics
 )
 
 var scalarNames = [scalarMetrics]string{
-	heapLive:        "/gc/heap/live:bytes",
 	heapObjectBytes: "/memory/classes/heap/objects:bytes",
 	heapUnused:      "/memory/classes/heap/unused:bytes",
 	heapFree:        "/memory/classes/heap/free:bytes",
@@ -43,22 +39,26 @@ var scalarNames = [scalarMetrics]string{
 	gogc:            "/gc/gogc:percent",
 	allocated:       "/gc/heap/allocs:bytes",
 	cycles:          "/gc/cycles/total:gc-cycles",
-	forcedCycles:    "/gc/cycles/forced:gc-cycles",
-	limiterCycle:    "/gc/limiter/last-enabled:gc-cycle",
 }
 
-// The runtime/metrics that change only when a collection ends, and are read only then.
+// The runtime/metrics that change when a collection ends, or within one, and are read when one has ended.
 const (
-	cpuTotal = iota
+	heapLive = iota
+	forcedCycles
+	limiterCycle
+	cpuTotal
 	cpuGC
 	cpuIdleMark
-	cpuMetrics
+	cycleMetrics
 )
 
-var cpuNames = [cpuMetrics]string{
-	cpuTotal:    "/cpu/classes/total:cpu-seconds",
-	cpuGC:       "/cpu/classes/gc/total:cpu-seconds",
-	cpuIdleMark: "/cpu/classes/gc/mark/idle:cpu-seconds",
+var cycleNames = [cycleMetrics]string{
+	heapLive:     "/gc/heap/live:bytes",
+	forcedCycles: "/gc/cycles/forced:gc-cycles",
+	limiterCycle: "/gc/limiter/last-enabled:gc-cycle",
+	cpuTotal:     "/cpu/classes/total:cpu-seconds",
+	cpuGC:        "/cpu/classes/gc/total:cpu-seconds",
+	cpuIdleMark:  "/cpu/classes/gc/mark/idle:cpu-seconds",
 }
 
 // pauseName is the one histogram; it costs as much as all the others together.
@@ -67,10 +67,10 @@ const pauseName = "/sched/pauses/total/gc:seconds"
 // goRuntime reads the Go runtime of the calling process. A metric that the runtime does not have is absent.
 type goRuntime struct {
 	scalars [scalarMetrics]metrics.Sample
-	cpu     [cpuMetrics]metrics.Sample
+	cycle   [cycleMetrics]metrics.Sample
 	pauses  [1]metrics.Sample
 	counts  []uint64 // of pauses per bucket, when last read; nil: the process's start
-	seen    Int      // collections, when cpu was last read
+	seen    Int      // collections, when cycle was last read
 }
 
 func newGoRuntime() *goRuntime {
@@ -78,8 +78,8 @@ func newGoRuntime() *goRuntime {
 	for i, name := range scalarNames {
 		r.scalars[i].Name = name
 	}
-	for i, name := range cpuNames {
-		r.cpu[i].Name = name
+	for i, name := range cycleNames {
+		r.cycle[i].Name = name
 	}
 	r.pauses[0].Name = pauseName
 	return r
@@ -87,51 +87,40 @@ func newGoRuntime() *goRuntime {
 
 // scalar is a metric of whole numbers. What is too large stands for "none" or "off": the runtime has no memory limit
 // below 2^63−1, no GOGC below 2^64−1, and without both a heap goal a little under the former.
-func (r *goRuntime) scalar(i int) Int {
-	v := r.scalars[i].Value
-	if v.Kind() != metrics.KindUint64 || v.Uint64() >= unlimited {
+func scalar(s *metrics.Sample) Int {
+	if s.Value.Kind() != metrics.KindUint64 || s.Value.Uint64() >= unlimited {
 		return Int{}
 	}
-	return Known(int64(v.Uint64()))
+	return Known(int64(s.Value.Uint64()))
 }
 
-// read fills dst, all but the pauses, which stay as they are.
+// read fills dst, which must be what it filled the last time; the pauses stay as they are.
 func (r *goRuntime) read(dst *Go) {
 	metrics.Read(r.scalars[:])
-	dst.HeapLiveBytes = r.scalar(heapLive)
-	dst.HeapObjectsBytes = r.scalar(heapObjectBytes)
-	dst.HeapUnusedBytes = r.scalar(heapUnused)
-	dst.HeapFreeBytes = r.scalar(heapFree)
-	dst.HeapReleasedBytes = r.scalar(heapReleased)
-	dst.HeapGoalBytes = r.scalar(heapGoal)
-	dst.HeapObjects = r.scalar(heapObjects)
-	dst.TotalBytes = r.scalar(totalMapped)
-	dst.GOGCPercent = r.scalar(gogc)
-	dst.AllocatedBytes = r.scalar(allocated)
-	dst.GCCycles = r.scalar(cycles)
-	dst.GCForcedCycles = r.scalar(forcedCycles)
+	dst.HeapObjectsBytes = scalar(&r.scalars[heapObjectBytes])
+	dst.HeapUnusedBytes = scalar(&r.scalars[heapUnused])
+	dst.HeapFreeBytes = scalar(&r.scalars[heapFree])
+	dst.HeapReleasedBytes = scalar(&r.scalars[heapReleased])
+	dst.HeapGoalBytes = scalar(&r.scalars[heapGoal])
+	dst.HeapObjects = scalar(&r.scalars[heapObjects])
+	dst.TotalBytes = scalar(&r.scalars[totalMapped])
+	dst.MemoryLimitBytes = scalar(&r.scalars[memoryLimit])
+	dst.GOGCPercent = scalar(&r.scalars[gogc])
+	dst.AllocatedBytes = scalar(&r.scalars[allocated])
+	dst.GCCycles = scalar(&r.scalars[cycles])
 	dst.Goroutines = Known(int64(runtime.NumGoroutine()))
-
-	dst.MemoryLimitBytes = r.scalar(memoryLimit)
-	dst.GCLimiterLastCycle = r.scalar(limiterCycle)
-	if dst.GCLimiterLastCycle.Or(0) == 0 {
-		dst.GCLimiterLastCycle = Int{}
-	}
-	if dst.GCCycles.Or(0) == 0 {
-		dst.HeapLiveBytes = Int{} // until the first collection it is an assumption of the pacer's
-	}
 	r.derive(dst)
-	if dst.GCCycles != r.seen {
+	if dst.GCCycles.IsZero() || dst.GCCycles != r.seen {
 		r.seen = dst.GCCycles
-		r.readCPU(dst)
+		r.readCycle(dst)
 	}
 }
 
 // derive computes the sums. The classes of memory add up to the total by definition, so that the runtime's own
 // structures are what the others leave of it, for the price of none of their seven metrics.
 func (r *goRuntime) derive(dst *Go) {
-	stacks, ok1 := r.scalar(heapStacks).Get()
-	system, ok2 := r.scalar(osStacks).Get()
+	stacks, ok1 := scalar(&r.scalars[heapStacks]).Get()
+	system, ok2 := scalar(&r.scalars[osStacks]).Get()
 	total, ok3 := dst.TotalBytes.Get()
 	released, ok4 := dst.HeapReleasedBytes.Get()
 	objects, ok5 := dst.HeapObjectsBytes.Get()
@@ -149,17 +138,26 @@ func (r *goRuntime) derive(dst *Go) {
 	}
 }
 
-// readCPU fills in the CPU figures. The ratio is that of their differences to those of the last time.
-func (r *goRuntime) readCPU(dst *Go) {
-	metrics.Read(r.cpu[:])
-	for i := range r.cpu {
-		if r.cpu[i].Value.Kind() != metrics.KindFloat64 {
+// readCycle fills in what a collection changes.
+func (r *goRuntime) readCycle(dst *Go) {
+	metrics.Read(r.cycle[:])
+	dst.GCForcedCycles = scalar(&r.cycle[forcedCycles])
+	dst.HeapLiveBytes = scalar(&r.cycle[heapLive])
+	if dst.GCCycles.Or(0) == 0 {
+		dst.HeapLiveBytes = Int{} // until the first collection it is an assumption of the pacer's
+	}
+	dst.GCLimiterLastCycle = scalar(&r.cycle[limiterCycle])
+	if dst.GCLimiterLastCycle.Or(0) == 0 {
+		dst.GCLimiterLastCycle = Int{}
+	}
+	for _, i := range [...]int{cpuTotal, cpuGC, cpuIdleMark} {
+		if r.cycle[i].Value.Kind() != metrics.KindFloat64 {
 			dst.GCCPUSeconds, dst.CPUSeconds, dst.GCCPURatio = Float{}, Float{}, Float{}
 			return
 		}
 	}
-	total := r.cpu[cpuTotal].Value.Float64()
-	collector := max(0, r.cpu[cpuGC].Value.Float64()-r.cpu[cpuIdleMark].Value.Float64())
+	total := r.cycle[cpuTotal].Value.Float64()
+	collector := max(0, r.cycle[cpuGC].Value.Float64()-r.cycle[cpuIdleMark].Value.Float64())
 	dst.GCCPURatio = share(collector-dst.GCCPUSeconds.Or(0), total-dst.CPUSeconds.Or(0), dst.GCCPURatio)
 	dst.GCCPUSeconds, dst.CPUSeconds = Known(collector), Known(total)
 }

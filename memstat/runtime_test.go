@@ -22,9 +22,13 @@ func TestNamesExist(t *testing.T) {
 			t.Errorf("%s: kind %v", name, known[name])
 		}
 	}
-	for _, name := range cpuNames {
-		if known[name] != metrics.KindFloat64 {
-			t.Errorf("%s: kind %v", name, known[name])
+	for i, name := range cycleNames {
+		want := metrics.KindUint64
+		if i >= cpuTotal {
+			want = metrics.KindFloat64
+		}
+		if known[name] != want {
+			t.Errorf("%s: kind %v, want %v", name, known[name], want)
 		}
 	}
 	if known[pauseName] != metrics.KindFloat64Histogram {
@@ -91,11 +95,13 @@ func TestUnknownMetrics(t *testing.T) {
 	for i := range r.scalars {
 		r.scalars[i].Name += "-that-no-runtime-has"
 	}
-	r.cpu[cpuIdleMark].Name += "-that-no-runtime-has"
+	for i := range r.cycle {
+		r.cycle[i].Name += "-that-no-runtime-has"
+	}
 	r.pauses[0].Name += "-that-no-runtime-has"
 	var g Go
 	r.read(&g)
-	r.readCPU(&g)
+	r.readCycle(&g)
 	r.readPauses(&g)
 	check(t, "go", g, Go{Goroutines: g.Goroutines})
 }

@@ -44,7 +44,7 @@ type Go struct {
 	AllocatedBytes   Int `json:"allocated_bytes_total,omitzero"` // since the start of the process
 	GCCycles         Int `json:"gc_cycles_total,omitzero"`
 	GCForcedCycles   Int `json:"gc_forced_cycles_total,omitzero"`
-	// GCLimiterLastCycle is the collection in which the CPU limiter was last active; absent when it never was.
+	// GCLimiterLastCycle is the collection in which the CPU limiter was last switched on; absent when it never was.
 	GCLimiterLastCycle Int `json:"gc_limiter_last_cycle,omitzero"`
 	// GCCPUSeconds is CPU time of the collector, without marking by processors that had nothing else to do. The
 	// runtime settles it and CPUSeconds when a collection ends.

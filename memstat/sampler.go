@@ -138,9 +138,9 @@ func (s *Sampler) Problems() []Problem {
 	return problems[:min(len(problems), maxProblems)]
 }
 
-// Gone reports whether the process that is watched from outside has ended; it is never so of the calling process. A
-// process that took over its id is not mistaken for it, except on macOS, which tells no start time to this package.
-// It reads one small file and is safe for concurrent use with itself and Read, but not with Close.
+// Gone reports whether the process that is watched from outside has ended, which no process is mistaken for that took
+// over its id; it is never so of the calling process. It reads one small file and is safe for concurrent use with
+// itself and Read, but not with Close.
 func (s *Sampler) Gone() bool { return s.kernel.gone() }
 
 // Close closes what is kept open. Further calls do nothing.

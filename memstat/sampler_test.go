@@ -314,6 +314,10 @@ func TestWatchedFromOutside(t *testing.T) {
 		t.Error("gone while it runs")
 	}
 
+	tr.write("proc/77/stat", "nonsense")
+	if s.Gone() {
+		t.Error("gone because its state could not be told")
+	}
 	tr.stat("77", "S", 9, 5555) // the id now names another process
 	if !s.Gone() {
 		t.Error("another process under the same id was taken for the first")

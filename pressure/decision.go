@@ -77,7 +77,7 @@ func (d *Decision) judge(slack float64) Level {
 		}
 	}
 	if d.evidence.events || d.evidence.stalled && ours >= Elevated {
-		level = max(level, min(ours+1, Critical))
+		level = min(level+1, Critical)
 	}
 	if d.evidence.limiter {
 		level = max(level, High)

@@ -4,9 +4,11 @@
 // memory limit: package limit does. The facade stands above: it calls Next with each sample and hands the decisions to
 // gcpolicy, cleanup and whoever listens.
 //
-// A level is judged from uses held against limits (see SignalName); the strongest counts. What stalls, events and the
-// collector's CPU limiter tell corroborates it (see evidence). The level in force follows what is seen with hysteresis
-// and dwell, so that it does not flap.
+// A level is judged from uses held against limits (see SignalName); the strongest counts. Corroboration raises it by
+// one: tasks that are stalled on memory (PSI) for a tenth of the time where use is elevated already, and use that has
+// been at the container's limit within 10 s with no page cache to trim. The collector's CPU limiter, active within 10 s
+// under a Go memory limit, makes it at least high. The level in force follows what is seen with hysteresis and dwell,
+// so that it does not flap.
 package pressure
 
 import (
@@ -16,8 +18,8 @@ import (
 )
 
 const (
-	// stallRatio is the share of time with some task stalled on memory that counts as evidence. PSI shows a few percent
-	// on a busy machine in good health; at a tenth users notice.
+	// stallRatio is the share of time with some task stalled on memory that counts as evidence: a tenth is chosen, not
+	// measured, so that short stalls do not count. It only raises a level that use has reached.
 	stallRatio = 0.10
 	// evidenceHold is how long a counter that went up remains evidence: as long as the kernel's avg10 looks back.
 	evidenceHold = 10 * time.Second
@@ -96,7 +98,7 @@ func Next(state State, cfg Config, s *memstat.Sample, now time.Time) (State, Dec
 	before := state.level
 	state.mark(&d)
 	state.move(&d)
-	state.mark(&d) // the levels between the old and the new have changed sides
+	state.mark(&d) // anew for the levels between the old and the new: what their marks mean has changed
 	d.Changed = state.level != before
 	state.report(&d)
 	return state, d
@@ -189,9 +191,6 @@ func (s *State) move(d *Decision) {
 	s.held = time.Time{}
 	if to > s.level {
 		s.held = s.marks[to]
-	}
-	for level := min(s.level, to) + 1; level <= max(s.level, to); level++ {
-		s.marks[level] = time.Time{}
 	}
 	s.previous, s.level, s.since = s.level, to, s.at
 }

@@ -135,6 +135,8 @@ func TestStaleLiveHeap(t *testing.T) {
 	w.want(Normal, 2, s)
 	w.want(High, 1, s)
 	w.reason("level high because container use is 32.6 % (167.0 MiB of 512.0 MiB, 330.0 MiB of garbage left out), 97 % with its garbage, at or above 97 %, for 2s")
+	w.want(High, 60, withGo(contained(485), 100, 420, 10, 440, 440)) // 94.7 %
+	w.want(High, 1, s)
 	// The next collection says so.
 	w.want(Critical, 1, withGo(contained(497), 420, 425, 0, 440, 440))
 }
@@ -202,6 +204,10 @@ func TestEventsCorroborate(t *testing.T) {
 	w.see(sample(0.75, 1001, 1001, 0))
 	if w.last.Seen != High {
 		t.Errorf("an event at the high limit shows %s", w.last.Reason())
+	}
+
+	if w.see(&memstat.Sample{}); w.last.Seen != Normal {
+		t.Errorf("an event at a limit that is gone shows %s", w.last.Reason())
 	}
 
 	w = newWatch(t)

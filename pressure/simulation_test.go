@@ -121,7 +121,7 @@ func TestSimulatedJitter(t *testing.T) {
 	for _, center := range []float64{0.70, 0.80, 0.90, 0.685, 0.785, 0.885} {
 		for seed := range uint64(8) {
 			random := rand.New(rand.NewPCG(seed, 3))
-			r := simulate(Default(), 3600, ratios(func(int) float64 { return center + 0.015*random.NormFloat64() }))
+			r := simulate(Default(), 1200, ratios(func(int) float64 { return center + 0.015*random.NormFloat64() }))
 			// Up to the level that the peaks show, and never down: a fall needs 30 samples in a row that are three
 			// points under the threshold.
 			if r.changes > 3 {

@@ -58,12 +58,8 @@ type outcome struct {
 // runPhase runs the steps of one phase at the same time, and returns when all of them have returned or its time is over.
 func (s *Sequence) runPhase(phase Phase, steps []*step) PhaseReport {
 	start := time.Now()
-	deadline := s.deadlines[phase]
-	if phase == Flush && isClosed(s.forced) {
-		deadline = min(deadline, s.options.ForceGrace)
-	}
 	base, end := context.WithCancelCause(context.Background())
-	ctx, cancel := context.WithTimeout(base, deadline)
+	ctx, cancel := context.WithTimeout(base, s.deadlines[phase])
 	defer cancel()
 	if phase < Flush && isClosed(s.forced) {
 		end(ErrForced) // before the steps are called
@@ -97,7 +93,7 @@ func (s *Sequence) await(ctx context.Context, end context.CancelCauseFunc, phase
 		pending[i] = true
 	}
 	var delay, cut, leave <-chan time.Time
-	if phase == Drain && s.options.DrainDelay > 0 && !isClosed(s.forced) {
+	if phase == Drain && s.options.DrainDelay > 0 {
 		delay = time.After(s.options.DrainDelay)
 	}
 	forced, ended := s.forced, ctx.Done()

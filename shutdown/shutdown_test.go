@@ -177,7 +177,7 @@ shutdown: flush: fails: disk full`
 		if got := report.Err().Error(); got != want {
 			t.Errorf("error:\n%s\nwant:\n%s", got, want)
 		}
-		for _, want := range []string{"panic=boom", "shutdown_test.go", "error=\"disk full\"", "exit_code=1", "reason=test"} {
+		for _, want := range []string{"panic=boom", "TestFailuresAndPanicsAreKeptApart", "error=\"disk full\"", "exit_code=1", "reason=test"} {
 			if !strings.Contains(log.String(), want) {
 				t.Errorf("the log lacks %q:\n%s", want, &log)
 			}
@@ -273,7 +273,18 @@ func TestForceBeforeRunAndContextsThatEnd(t *testing.T) {
 		forcedAtOnce := []string{
 			"   0s http is cut: forced before it was done", "   0s http starts", "   0s logs starts", "500ms logs ends",
 		}
-		book, report := run(func(s *Sequence) context.Context { s.Force(); return t.Context() })
+		book, report := run(func(s *Sequence) context.Context {
+			s.Force()
+			for i := range 200 {
+				add(t, s, Pools, fmt.Sprint("pool ", i), func(ctx context.Context) error {
+					if ctx.Err() == nil {
+						t.Error("called with a context that has not ended yet")
+					}
+					return nil
+				})
+			}
+			return t.Context()
+		})
 		book.check(t, forcedAtOnce...)
 		if !report.Forced {
 			t.Error("Force before Run: not forced")

@@ -1,0 +1,98 @@
+# What can be done with this repository; `make help` lists it. `make run` and `make build` need Go alone.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: $(shell sed -n 's/^\([a-z][a-z0-9-]*\):.*/\1/p' $(lastword $(MAKEFILE_LIST)))
+
+GO ?= go
+# The newest release of Go; the library's floor is in go.mod.
+NEWEST_GO := go1.27.2
+# ./... covers one module, so the others of the workspace are named.
+PACKAGES := ./... $(patsubst %/go.mod,./%/...,$(wildcard server/go.mod contrib/*/go.mod))
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+FUZZTIME ?= 5s
+
+help: ## list the targets
+	@sed -n 's/^\([a-z][a-z0-9-]*\):.* ## \(.*\)/  \1\t\2/p' Makefile | expand -t 18
+
+run: ## run the service on 127.0.0.1:8080
+	$(GO) run ./server/cmd/memwarden serve
+
+build: ## build bin/memwarden
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/memwarden ./server/cmd/memwarden
+
+# --- Tests. `make test` shows all that is promised; its steps are targets of their own.
+
+test: ## run all steps of the test: what CI runs
+	@scripts/dev/steps.sh prerequisites check-format vet shellcheck rules unit unit-newest nested cross
+
+prerequisites: ## install what the tests need, where that can be done
+	@scripts/dev/prerequisites.sh $(NEWEST_GO)
+
+check-format: ## fail if a Go file is not as gofmt writes it
+	@scripts/dev/format.sh -l
+
+vet: ## go vet the library and the service
+	$(GO) vet $(PACKAGES)
+
+shellcheck: ## shellcheck every shell script
+	@scripts/dev/shellcheck.sh
+
+rules: ## test the rules of the repository: imports, modules, documents, API text
+	$(GO) test -count=1 ./internal/archtest
+
+unit: ## test the library and the service with the race detector; fail on low coverage
+	$(GO) test -race -cover $(PACKAGES) | scripts/dev/cover.sh
+
+unit-newest: ## test the library and the service with the newest Go
+	@scripts/dev/newest.sh $(NEWEST_GO) $(PACKAGES)
+
+nested: ## vet and test the modules outside the workspace: examples, benchmarks
+	@scripts/dev/nested.sh
+
+cross: ## build and vet for other operating systems and processors
+	@for platform in darwin/amd64 windows/amd64 linux/arm64; do \
+	  echo "$$platform"; \
+	  export CGO_ENABLED=0 GOOS="$${platform%/*}" GOARCH="$${platform#*/}"; \
+	  $(GO) build $(PACKAGES); $(GO) vet $(PACKAGES); \
+	done
+
+test-long: ## look for flakes: shuffled repetitions with the race detector, a minute for each fuzz target
+	$(GO) test -race -shuffle=on -count=5 -timeout=60m $(PACKAGES)
+	@scripts/dev/fuzz.sh 1m
+
+cover: ## show coverage; fail where it is low
+	$(GO) test -cover $(PACKAGES) | scripts/dev/cover.sh
+
+fuzz: ## run each fuzz target for FUZZTIME (5s)
+	@scripts/dev/fuzz.sh $(FUZZTIME)
+
+# --- Measurements: each is a target of its own, and `make bench` runs them all.
+
+bench: bench-memstat bench-packages ## run all measurements
+
+bench-memstat: ## a sample beside runtime.ReadMemStats, which stops the world
+	$(GO) test -run '^$$' -bench '^Benchmark(Sample|ReadMemStats)$$' -benchmem ./memstat
+
+bench-packages: ## the benchmarks of every package
+	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)
+
+# --- Care.
+
+lint: shellcheck ## golangci-lint, staticcheck, shellcheck, tidy go.mod files
+	@scripts/dev/lint.sh
+	@scripts/dev/tidy.sh -diff
+
+format: ## gofmt every Go file
+	@scripts/dev/format.sh -w
+
+tidy: ## go mod tidy in every module
+	@scripts/dev/tidy.sh
+
+generate: ## write anew what is made from the sources, docs/api among it
+	$(GO) generate $(PACKAGES)
+	$(GO) test -count=1 ./internal/archtest -run API -update
+
+clean: ## remove what was built
+	rm -rf bin

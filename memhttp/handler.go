@@ -1,0 +1,316 @@
+// Package memhttp serves a warden over HTTP: health and probes, statistics, controls, a live stream, metrics and
+// profiles.
+//
+// It knows routes, access and encodings. What it answers the warden already holds: no request computes what a sampler
+// knows. It stands on the facade; servers and other routers stand above it.
+package memhttp
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/memwarden/memwarden"
+	"github.com/memwarden/memwarden/bounded"
+	"github.com/memwarden/memwarden/shutdown"
+)
+
+// Options of a Handler. The zero value leaves reads open and admin routes closed.
+type Options struct {
+	// AdminToken opens the admin routes to who presents it, as a bearer token or as the password of HTTP Basic; see
+	// ParseToken. The zero Token opens them to nobody: they answer 403.
+	AdminToken Token
+	// ReadsNeedToken closes statistics, limits, the live stream and metrics too. Health and probes stay open.
+	ReadsNeedToken bool
+	// RateLimit bounds the requests per second of one client (its address) on everything but health and probes;
+	// RateBurst of them may come at once. Default 100 and 200. A negative RateLimit does not limit.
+	RateLimit float64
+	RateBurst int
+	// AdminRateLimit bounds the requests per second of one client on admin routes, wrong tokens included. Default 10,
+	// with a burst of 20.
+	AdminRateLimit float64
+	// Live is the stream's followers; nil: at most 100 of its own. Share one with WebSocket.
+	Live *Live
+	// WebSocket answers requests for an upgrade at the live route; nil: they get the event stream. It is called within the rate
+	// limit but before any token: with ReadsNeedToken it must ask for the token itself.
+	WebSocket http.Handler
+	// Name tells handlers of one warden apart in its list of limits. Default "http".
+	Name string
+	// OpenAPI is the document served at /openapi.yaml; nil: the one of this package.
+	OpenAPI []byte
+	// Logger receives what goes wrong while answering; nil: slog.Default().
+	Logger *slog.Logger
+}
+
+const (
+	defaultRateLimit      = 100
+	defaultAdminRateLimit = 10
+	defaultMaxLiveClients = 100
+	maxBodyBytes          = 64 << 10
+	maxRateKeys           = 10_000
+)
+
+//go:embed openapi.yaml
+var openAPI []byte
+
+// OpenAPI returns a copy of the document that describes this package's routes.
+func OpenAPI() []byte { return slices.Clone(openAPI) }
+
+// handler answers for one warden.
+type handler struct {
+	warden *memwarden.Warden
+	o      Options
+	mux    *http.ServeMux
+
+	reads, admin *bounded.RateLimiter // nil: not limited
+	metrics      cachedBody
+	origin       http.CrossOriginProtection // the zero value trusts no other origin
+}
+
+// Handler returns the routes of a warden (see Routes). Mount it at the root of a server, or under a prefix with
+// http.StripPrefix. It is safe for concurrent use, starts no goroutine, and needs no closing: streams end when the
+// warden closes.
+func Handler(w *memwarden.Warden, o Options) (http.Handler, error) {
+	var problems []error
+	if w == nil {
+		problems = append(problems, errors.New("memhttp: warden is nil"))
+	}
+	if o.RateBurst < 0 || o.AdminRateLimit < 0 {
+		problems = append(problems, fmt.Errorf("memhttp: RateBurst %d and AdminRateLimit %v must not be negative", o.RateBurst, o.AdminRateLimit))
+	}
+	if o.ReadsNeedToken && !o.AdminToken.IsSet() {
+		problems = append(problems, errors.New("memhttp: ReadsNeedToken is set, but there is no AdminToken: nobody could read"))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	h := &handler{warden: w, o: withDefaults(o), mux: http.NewServeMux()}
+	if err := h.buildBounds(); err != nil {
+		return nil, err
+	}
+	h.register()
+	return h, nil
+}
+
+func withDefaults(o Options) Options {
+	if o.RateLimit == 0 {
+		o.RateLimit = defaultRateLimit
+	}
+	if o.RateBurst == 0 {
+		o.RateBurst = int(2 * o.RateLimit)
+	}
+	if o.AdminRateLimit == 0 {
+		o.AdminRateLimit = defaultAdminRateLimit
+	}
+	if o.Name == "" {
+		o.Name = "http"
+	}
+	if o.OpenAPI == nil {
+		o.OpenAPI = openAPI
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o
+}
+
+// buildBounds makes what the handler keeps for its clients and shows it among the warden's limits. After an error
+// nothing of it is registered.
+func (h *handler) buildBounds() (err error) {
+	var registered []func()
+	defer func() {
+		if err != nil {
+			for _, unregister := range registered {
+				unregister()
+			}
+		}
+	}()
+	owners := []bounded.Owner{}
+	if h.o.Live == nil {
+		if h.o.Live, err = NewLive(h.o.Name+"_live_clients", h.warden, defaultMaxLiveClients); err != nil {
+			return err
+		}
+	}
+	owners = append(owners, h.o.Live)
+	if h.o.RateLimit > 0 {
+		if h.reads, err = newLimiter(h.o.Name+"_read_clients", h.o.RateLimit, h.o.RateBurst); err != nil {
+			return err
+		}
+		owners = append(owners, h.reads)
+	}
+	if h.admin, err = newLimiter(h.o.Name+"_admin_clients", h.o.AdminRateLimit, int(2*h.o.AdminRateLimit)); err != nil {
+		return err
+	}
+	for _, owner := range append(owners, h.admin) {
+		unregister, err := h.warden.Register(owner)
+		if err != nil {
+			return fmt.Errorf("memhttp: a second handler of a warden needs another Options.Name: %w", err)
+		}
+		registered = append(registered, unregister)
+	}
+	// Streams never end by themselves: a server that waits for its requests would wait for them in vain.
+	_, err = h.warden.Shutdown().Add(shutdown.Hubs, h.o.Name+"_live", func(context.Context) error { h.o.Live.Close(); return nil })
+	return err
+}
+
+func newLimiter(name string, rate float64, burst int) (*bounded.RateLimiter, error) {
+	return bounded.NewRateLimiter(bounded.RateLimiterOptions{Name: name, Rate: rate, Burst: max(1, burst), MaxKeys: maxRateKeys})
+}
+
+// register puts every route on the mux: one pattern a path, methods told apart below it, so that a wrong one gets a
+// problem and not plain text.
+func (h *handler) register() {
+	byPath := map[string]map[string]route{}
+	for _, r := range h.routes() {
+		if byPath[r.Path] == nil {
+			byPath[r.Path] = map[string]route{}
+		}
+		byPath[r.Path][r.Method] = r
+	}
+	for path, methods := range byPath {
+		h.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { h.dispatch(w, r, methods) })
+	}
+	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		NewProblem(http.StatusNotFound, "there is nothing at "+r.URL.Path).ServeHTTP(w, r)
+	})
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("X-Frame-Options", "DENY")
+	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Cache-Control", "no-store")
+	h.mux.ServeHTTP(w, r)
+}
+
+func (h *handler) dispatch(w http.ResponseWriter, r *http.Request, methods map[string]route) {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	found, ok := methods[method]
+	if !ok {
+		var allowed []string
+		for m := range methods {
+			allowed = append(allowed, m)
+			if m == http.MethodGet {
+				allowed = append(allowed, http.MethodHead)
+			}
+		}
+		slices.Sort(allowed)
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		NewProblem(http.StatusMethodNotAllowed, fmt.Sprintf("%s is not possible at %s: use %s", r.Method, r.URL.Path, strings.Join(allowed, " or "))).ServeHTTP(w, r)
+		return
+	}
+	if h.o.WebSocket != nil && found.Path == livePath && asksForWebSocket(r) {
+		found.Access, found.serve = upgrade, h.o.WebSocket.ServeHTTP
+	}
+	if problem, ok := h.admit(w, r, found.Access); !ok {
+		problem.ServeHTTP(w, r)
+		return
+	}
+	if found.Access != Probe {
+		if err := checkQuery(r, found.query); err != nil {
+			NewProblem(http.StatusBadRequest, err.Error()).ServeHTTP(w, r)
+			return
+		}
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
+	found.serve(w, r)
+}
+
+// admit checks the rate and the token that an access asks for. Every admin attempt counts, so tokens cannot be tried
+// quickly.
+func (h *handler) admit(w http.ResponseWriter, r *http.Request, access Access) (Problem, bool) {
+	limiter := h.reads
+	switch access {
+	case Probe:
+		return Problem{}, true
+	case Admin:
+		limiter = h.admin
+	}
+	if limiter != nil {
+		decision := limiter.Allow(ClientAddress(r))
+		if access != Read || !decision.Allowed {
+			setRateHeaders(w.Header(), decision)
+		}
+		if !decision.Allowed {
+			p := NewProblem(http.StatusTooManyRequests, fmt.Sprintf("more than %v requests a second from one address", rateOf(h, access)))
+			p.RetryAfter = decision.RetryAfter
+			return p, false
+		}
+	}
+	if access == Admin || access == Read && h.o.ReadsNeedToken {
+		return h.authorize(w, r)
+	}
+	return Problem{}, true
+}
+
+// checkQuery refuses parameters that a route does not know.
+func checkQuery(r *http.Request, known []string) error {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return fmt.Errorf("the query cannot be read: %w", err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		switch {
+		case slices.Contains(known, name):
+		case len(known) == 0:
+			return fmt.Errorf("query %s: unknown: %s takes no parameters", name, r.URL.Path)
+		default:
+			return fmt.Errorf("query %s: unknown: want %s", name, strings.Join(known, " or "))
+		}
+	}
+	return nil
+}
+
+// asksForWebSocket reports whether a request wants the connection upgraded.
+func asksForWebSocket(r *http.Request) bool {
+	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
+}
+
+func rateOf(h *handler, access Access) float64 {
+	if access == Admin {
+		return h.o.AdminRateLimit
+	}
+	return h.o.RateLimit
+}
+
+func (h *handler) authorize(w http.ResponseWriter, r *http.Request) (Problem, bool) {
+	switch {
+	case !h.o.AdminToken.IsSet():
+		return NewProblem(http.StatusForbidden, "admin routes are closed: no admin token is configured (MEMWARDEN_ADMIN_TOKEN)"), false
+	case !h.o.AdminToken.MatchesRequest(r):
+		w.Header().Set("WWW-Authenticate", `Bearer realm="memwarden", Basic realm="memwarden"`)
+		return NewProblem(http.StatusUnauthorized, "the admin token is missing or wrong: send it as a bearer token"), false
+	}
+	// A browser that was told the token by HTTP Basic sends it with the forms of any page.
+	if h.origin.Check(r) != nil {
+		return NewProblem(http.StatusForbidden, "the request comes from a page of another origin"), false
+	}
+	return Problem{}, true
+}
+
+func setRateHeaders(header http.Header, d bounded.RateDecision) {
+	header.Set("RateLimit-Limit", fmt.Sprint(d.Limit))
+	header.Set("RateLimit-Remaining", fmt.Sprint(d.Remaining))
+	header.Set("RateLimit-Reset", fmt.Sprint(wholeSeconds(d.ResetAfter)))
+}
+
+// ClientAddress is what a client is known by: the address of its connection, without the port.
+func ClientAddress(r *http.Request) string {
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		return host
+	}
+	return r.RemoteAddr
+}

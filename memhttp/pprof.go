@@ -1,0 +1,137 @@
+package memhttp
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"runtime/pprof"
+	"runtime/trace"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// The profiles are served from runtime/pprof, not by net/http/pprof: importing that puts them on
+// http.DefaultServeMux, open to everyone whom the host program serves with it.
+
+const (
+	defaultProfileSeconds = 30
+	maxProfileSeconds     = 300
+)
+
+// serveProfiles lists the profiles, one a line with its count. The mux sends every other path below it here too.
+func (h *handler) serveProfiles(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/debug/pprof/" {
+		NewProblem(http.StatusNotFound, "there is nothing at "+r.URL.Path).ServeHTTP(w, r)
+		return
+	}
+	var list bytes.Buffer
+	for _, p := range pprof.Profiles() {
+		fmt.Fprintf(&list, "%s %d\n", p.Name(), p.Count())
+	}
+	list.WriteString("profile\ntrace\n")
+	writeBody(w, http.StatusOK, "text/plain; charset=utf-8", list.Bytes())
+}
+
+// serveProfile answers with one of the runtime's profiles; gc=1 collects before a heap profile.
+func (h *handler) serveProfile(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("profile")
+	profile := pprof.Lookup(name)
+	if profile == nil {
+		NewProblem(http.StatusNotFound, fmt.Sprintf("there is no profile %q: /debug/pprof/ lists them", name)).ServeHTTP(w, r)
+		return
+	}
+	debug, err := numberIn(r, "debug", 0, 0, 2)
+	collect, err2 := numberIn(r, "gc", 0, 0, 1)
+	if err := errors.Join(err, err2); err != nil {
+		NewProblem(http.StatusBadRequest, err.Error()).ServeHTTP(w, r)
+		return
+	}
+	if collect == 1 && slices.Contains([]string{"heap", "allocs"}, name) {
+		runtime.GC()
+	}
+	var body bytes.Buffer
+	if err := profile.WriteTo(&body, debug); err != nil {
+		h.internal(w, r, "write profile "+name, err)
+		return
+	}
+	contentType := "application/octet-stream"
+	if debug > 0 {
+		contentType = "text/plain; charset=utf-8"
+	} else {
+		w.Header().Set("Content-Disposition", `attachment; filename="`+name+`.pb.gz"`)
+	}
+	writeBody(w, http.StatusOK, contentType, body.Bytes())
+}
+
+func (h *handler) serveCPUProfile(w http.ResponseWriter, r *http.Request) {
+	h.record(w, r, "cpu.pb.gz", func(out io.Writer) (func(), error) {
+		return pprof.StopCPUProfile, pprof.StartCPUProfile(out)
+	})
+}
+
+func (h *handler) serveTrace(w http.ResponseWriter, r *http.Request) {
+	h.record(w, r, "trace.out", func(out io.Writer) (func(), error) {
+		return trace.Stop, trace.Start(out)
+	})
+}
+
+// record streams a recording for the seconds asked for, or until the client has gone or live streams are closed: a trace
+// can be larger than what memory allows, and a shutdown must not wait for it.
+func (h *handler) record(w http.ResponseWriter, r *http.Request, file string, start func(io.Writer) (stop func(), err error)) {
+	length, err := numberIn(r, "seconds", defaultProfileSeconds, 1, maxProfileSeconds)
+	if err != nil {
+		NewProblem(http.StatusBadRequest, err.Error()).ServeHTTP(w, r)
+		return
+	}
+	if err := allowTime(w, time.Duration(length)*time.Second); err != nil {
+		h.internal(w, r, "extend the write deadline", err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Disposition", `attachment; filename="`+file+`"`)
+	if r.Method == http.MethodHead {
+		return
+	}
+	stop, err := start(w)
+	if err != nil {
+		w.Header().Del("Content-Disposition")
+		NewProblem(http.StatusConflict, "another recording runs: "+err.Error()).ServeHTTP(w, r)
+		return
+	}
+	timer := time.NewTimer(time.Duration(length) * time.Second)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.Context().Done():
+	case <-h.o.Live.closed:
+	case <-h.warden.Done():
+	}
+	stop()
+}
+
+// allowTime lets an answer take its time, and then as long as a client may need to take it in. The server's own write
+// timeout is meant for short answers; the server sets it anew for the next one.
+func allowTime(w http.ResponseWriter, longest time.Duration) error {
+	err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(longest + 30*time.Second))
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil // a writer that knows no deadlines
+	}
+	return err
+}
+
+// numberIn reads a whole number from the query.
+func numberIn(r *http.Request, name string, missing, least, most int) (int, error) {
+	text := r.URL.Query().Get(name)
+	if text == "" {
+		return missing, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least || n > most {
+		return 0, fmt.Errorf("query %s: %q: want a whole number from %d to %d", name, text, least, most)
+	}
+	return n, nil
+}

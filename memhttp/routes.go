@@ -1,0 +1,78 @@
+package memhttp
+
+import "net/http"
+
+// Access says who may use a route.
+type Access uint8
+
+// The kinds of access.
+const (
+	Probe Access = iota // everyone, never rate-limited: health and probes
+	Read                // everyone within the rate limit, unless Options.ReadsNeedToken
+	Admin               // who presents the admin token
+
+	upgrade // a WebSocket: as Read, but asks for the token itself
+)
+
+// livePath is the route of the live stream.
+const livePath = "/api/monitoring/live"
+
+// String names the access.
+func (a Access) String() string { return [...]string{"probe", "read", "admin", "upgrade"}[a] }
+
+// Route is one operation that Handler answers. Where it answers GET it answers HEAD too.
+type Route struct {
+	Method  string
+	Path    string // pattern of http.ServeMux
+	Access  Access
+	Summary string // what it is for, in a line
+}
+
+type route struct {
+	Route
+	serve http.HandlerFunc
+	// query names the parameters that the route knows. Others are refused, but by probes: a mistyped dry_run must not
+	// become a change.
+	query []string
+}
+
+// Routes lists every operation that Handler answers.
+func Routes() []Route {
+	var list []Route
+	for _, r := range (&handler{}).routes() {
+		list = append(list, r.Route)
+	}
+	return list
+}
+
+func (h *handler) routes() []route {
+	const (
+		get, post, patch = http.MethodGet, http.MethodPost, http.MethodPatch
+		memory           = "/api/monitoring/memory"
+	)
+	names := func(names ...string) []string { return names }
+	return []route{
+		{Route{get, "/livez", Probe, "Is the process alive? Fails only where a restart helps"}, h.serveLive, nil},
+		{Route{get, "/readyz", Probe, "May the process get traffic?"}, h.serveReady, nil},
+		{Route{get, "/startupz", Probe, "Has the process started?"}, h.serveStartup, nil},
+		{Route{get, "/api/health", Probe, "Every health check with its details"}, h.serveHealth, nil},
+
+		{Route{get, memory + "/stats", Read, "The newest sample, the owners of memory, history on request"}, h.serveStats, names("history", "since", "until")},
+		{Route{get, memory + "/health", Read, "The pressure level with its reason, and what was decided"}, h.serveMemoryHealth, nil},
+		{Route{get, memory + "/limits", Read, "Every bound with its use and its peak"}, h.serveLimits, nil},
+		{Route{get, livePath, Read, "Follow samples and what happens, as server-sent events"}, h.serveStream, nil},
+		{Route{get, "/metrics", Read, "The metrics in Prometheus' text format"}, h.serveMetrics, nil},
+		{Route{get, "/openapi.yaml", Read, "The OpenAPI document of this API"}, h.serveOpenAPI, nil},
+
+		{Route{post, memory + "/gc", Admin, "Force a garbage collection, with figures before and after"}, h.serveGC, nil},
+		{Route{get, memory + "/config", Admin, "The configuration in force"}, h.serveConfig, nil},
+		{Route{patch, memory + "/config", Admin, "Change the configuration by a JSON merge patch"}, h.servePatchConfig, names("dry_run")},
+		{Route{get, memory + "/config/audit", Admin, "The changes of the configuration, newest first"}, h.serveConfigAudit, names("limit")},
+		{Route{get, memory + "/cleanup", Admin, "The cleanup tasks and what has become of them"}, h.serveCleanup, nil},
+		{Route{post, memory + "/cleanup/{name}/run", Admin, "Run a cleanup task and wait for it"}, h.serveRunCleanup, nil},
+		{Route{get, "/debug/pprof/", Admin, "List the profiles with their counts"}, h.serveProfiles, nil},
+		{Route{get, "/debug/pprof/profile", Admin, "Record a CPU profile"}, h.serveCPUProfile, names("seconds")},
+		{Route{get, "/debug/pprof/trace", Admin, "Record an execution trace"}, h.serveTrace, names("seconds")},
+		{Route{get, "/debug/pprof/{profile}", Admin, "One of the runtime's profiles: heap, goroutine, allocs and others"}, h.serveProfile, names("debug", "gc")},
+	}
+}

@@ -1,0 +1,87 @@
+package memwarden
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/memwarden/memwarden/shutdown"
+)
+
+// Options of a Warden. The zero value watches the calling process with the default configuration.
+type Options struct {
+	// PID is another process to watch from outside; 0 is the calling one. A process that is watched from outside is
+	// judged and reported, but neither its memory limit nor its collector can be governed.
+	PID int
+	// Config holds the start-up values; nil: DefaultConfig. It is copied.
+	Config *Config
+	// Store keeps history and configuration changes across restarts; nil: they live as long as the process. The
+	// warden does not close it.
+	Store Store
+	// FlushInterval is how often the history is stored. Default 5 s.
+	FlushInterval time.Duration
+	// LogInterval is how often a line sums up the memory in the log; 0: never. Changes are always logged.
+	LogInterval time.Duration
+	// Shutdown holds the deadlines of the shutdown sequence.
+	Shutdown shutdown.Options
+	// Logger receives what happens; every line says "memory". Nil: slog.Default().
+	Logger *slog.Logger
+	// LookupEnv finds GOMEMLIMIT, GOGC and MEMWARDEN_GOMEMLIMIT_DERIVED; nil: os.LookupEnv.
+	LookupEnv func(string) (string, bool)
+	// Now is the clock by which samples are judged; nil: time.Now.
+	Now func() time.Time
+	// Root is where /proc and /sys are found; empty: "/".
+	Root string
+}
+
+const (
+	defaultFlushInterval = 5 * time.Second
+	// DerivedMark is set to 1 in the environment by a launcher that derived GOMEMLIMIT itself: the warden in the
+	// program goes on managing that limit instead of respecting it as the user's own.
+	DerivedMark = "MEMWARDEN_GOMEMLIMIT_DERIVED"
+)
+
+// withDefaults validates the options and fills in what is missing.
+func (o Options) withDefaults() (Options, error) {
+	var problems []error
+	if o.PID < 0 {
+		problems = append(problems, fmt.Errorf("PID %d is negative", o.PID))
+	}
+	if o.FlushInterval < 0 {
+		problems = append(problems, fmt.Errorf("FlushInterval %v is negative", o.FlushInterval))
+	}
+	if o.LogInterval < 0 {
+		problems = append(problems, fmt.Errorf("LogInterval %v is negative", o.LogInterval))
+	}
+	if o.Config == nil {
+		c := DefaultConfig()
+		o.Config = &c
+	} else {
+		c := *o.Config
+		o.Config = &c
+		if err := c.Validate(); err != nil {
+			problems = append(problems, fmt.Errorf("Config (begin with DefaultConfig): %w", err))
+		}
+	}
+	if o.FlushInterval == 0 {
+		o.FlushInterval = defaultFlushInterval
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Shutdown.Logger == nil {
+		o.Shutdown.Logger = o.Logger
+	}
+	if o.LookupEnv == nil {
+		o.LookupEnv = os.LookupEnv
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if err := errors.Join(problems...); err != nil {
+		return Options{}, fmt.Errorf("memwarden: options: %w", err)
+	}
+	return o, nil
+}

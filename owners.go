@@ -1,0 +1,116 @@
+package memwarden
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"github.com/memwarden/memwarden/bounded"
+)
+
+// MaxOwners bounds how many owners a warden takes.
+const MaxOwners = 1024
+
+// OwnerUsage is what a registered owner holds. Figures that it does not have are −1 and left out of JSON.
+type OwnerUsage struct {
+	Name  string
+	Usage bounded.Usage
+	// Err says that the owner panicked when it was asked.
+	Err error
+}
+
+// owners are the registered parts of the program that hold memory inside a bound of their own.
+type owners struct {
+	logger *slog.Logger
+
+	mu   sync.Mutex
+	list []registered // by name
+}
+
+// registered keeps the name that the owner had when it came, so that an owner that later panics can still be named.
+type registered struct {
+	name  string
+	owner bounded.Owner
+}
+
+func (o *owners) register(owner bounded.Owner) (unregister func(), err error) {
+	name := owner.Name()
+	if name == "" {
+		return nil, errors.New("memwarden: register owner: it has no name")
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	at, taken := slices.BinarySearchFunc(o.list, name, func(r registered, name string) int { return cmp.Compare(r.name, name) })
+	if taken {
+		return nil, fmt.Errorf("memwarden: register owner: the name %q is taken", name)
+	}
+	if len(o.list) == MaxOwners {
+		return nil, fmt.Errorf("memwarden: register owner %q: there are %d already", name, MaxOwners)
+	}
+	o.list = slices.Insert(o.list, at, registered{name, owner})
+	return sync.OnceFunc(func() { o.remove(name) }), nil
+}
+
+func (o *owners) remove(name string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.list = slices.DeleteFunc(o.list, func(r registered) bool { return r.name == name })
+}
+
+func (o *owners) all() []registered {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.list)
+}
+
+// usage asks every owner what it holds.
+func (o *owners) usage() []OwnerUsage {
+	all := o.all()
+	list := make([]OwnerUsage, len(all))
+	for i, r := range all {
+		list[i] = r.ask()
+	}
+	return list
+}
+
+func (r registered) ask() (usage OwnerUsage) {
+	const none = bounded.NotApplicable
+	usage = OwnerUsage{Name: r.name, Usage: bounded.Usage{Entries: none, MaxEntries: none, PeakEntries: none, Bytes: none, MaxBytes: none, PeakBytes: none}}
+	defer func() {
+		if reason := recover(); reason != nil {
+			usage.Err = fmt.Errorf("owner panicked: %v", reason)
+		}
+	}()
+	usage.Usage = r.owner.Usage()
+	return usage
+}
+
+// shrink asks the owners for so many bytes, those that hold most first, and returns what they freed by their own
+// account.
+func (o *owners) shrink(ctx context.Context, bytes int64) (freed int64) {
+	all, held := o.all(), map[string]int64{}
+	for _, r := range all {
+		held[r.name] = r.ask().Usage.Bytes
+	}
+	slices.SortStableFunc(all, func(a, b registered) int { return cmp.Compare(held[b.name], held[a.name]) })
+	for _, r := range all {
+		if freed >= bytes || ctx.Err() != nil {
+			break
+		}
+		freed += o.shrinkOne(ctx, r, bytes-freed)
+	}
+	return freed
+}
+
+func (o *owners) shrinkOne(ctx context.Context, r registered, bytes int64) (freed int64) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			o.logger.Error("memory owner panicked while it shrank", "owner", r.name, "reason", fmt.Sprint(reason))
+		}
+	}()
+	return max(0, r.owner.Shrink(ctx, bytes))
+}

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Vets and tests each module that is not in the root's workspace: examples and benchmarks. They have workspaces of their
+# own, so that what they require never decides the versions that the service is built with.
+set -euo pipefail
+shopt -s nullglob
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+status=0
+for dir in examples/*/ bench/; do
+	if [ ! -f "$dir/go.mod" ]; then continue; fi
+	echo "$dir"
+	(cd "$dir" && go vet ./... && go test ./...) || status=1
+done
+exit "$status"

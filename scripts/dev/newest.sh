@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Tests packages with another toolchain than the one at hand.
+#
+#	newest.sh TOOLCHAIN PACKAGE...
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+export GOTOOLCHAIN=$1
+shift
+if ! go version; then
+	exec "$here/left-out.sh" "tests with $GOTOOLCHAIN" "the toolchain cannot be had"
+fi
+exec go test "$@"
