@@ -1,0 +1,207 @@
+// Package config reads the server's configuration: flags before the environment, before an environment file, before
+// defaults.
+//
+// It knows the table of the server's settings, which the library's joins, and the grammar of environment files. It
+// reads no environment and no command line of its own, both come as arguments, and it opens no file but the
+// environment file. Package launch and every command of cmd/memwarden stand above.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/memwarden/memwarden"
+	"github.com/memwarden/memwarden/memhttp"
+	"github.com/memwarden/memwarden/settings"
+)
+
+// Config is the configuration in force.
+type Config struct {
+	Addr           string // host:port
+	MaxLiveClients int
+
+	AdminToken     memhttp.Token
+	ReadsNeedToken bool
+	RateLimit      int // requests a second of one client; 0: no limit
+	RateBurst      int
+	AdminRateLimit int // as RateLimit
+
+	DataDir          string
+	DatabaseURL      Secret // empty: the embedded database
+	DatabaseMaxConns int
+	RedisURL         Secret // empty: none
+
+	DrainDelay      time.Duration
+	ShutdownTimeout time.Duration // DrainDelay included
+
+	LogLevel          slog.Level
+	LogFormat         string        // json or text
+	LogMemoryInterval time.Duration // 0: never
+
+	Warden memwarden.Config
+
+	// Values are the settings with their sources, in the order of Settings.
+	Values settings.Values
+	// EnvFile is the environment file that was read; empty: none. File is all that it sets, the settings too.
+	EnvFile string
+	File    []Assignment
+}
+
+// Names of the sources of values; a value of the environment file has the file's name, one that nobody set
+// settings.SourceDefault.
+const (
+	SourceFlag        = "flag"
+	SourceEnvironment = "environment"
+)
+
+// DefaultEnvFile is read from the working directory where it is a regular file.
+const DefaultEnvFile = ".env"
+
+// Sources are where a configuration comes from.
+type Sources struct {
+	// Flag looks a setting's name up on the command line; nil: there are no flags.
+	Flag func(name string) (string, bool)
+	// Environ is the environment, as NAME=value.
+	Environ []string
+	// EnvFile is the environment file, which must exist. Nil: DefaultEnvFile in Dir, if it exists; empty: none.
+	EnvFile *string
+	// Dir is the directory that DefaultEnvFile is read from; empty: the working directory.
+	Dir string
+}
+
+// Load reads and checks the configuration. The error joins every mistake of every source, so that all of them can be
+// mended at once, and contains no secret; Config.Values is then still good for showing what was understood. The
+// warnings are about things that change nothing, such as an unknown name in the environment.
+func Load(s Sources) (c Config, warnings []string, err error) {
+	var mistakes []error
+	c.EnvFile, c.File, err = s.readEnvFile()
+	mistakes = append(mistakes, err)
+	table := Settings()
+	mistakes = append(mistakes, unknownInFile(table, c.EnvFile, c.File)...)
+
+	layers := []settings.Layer{
+		{Source: SourceEnvironment, Lookup: lookupEnviron(s.Environ)},
+		{Source: c.EnvFile, Lookup: lookupFile(c.File)},
+	}
+	if s.Flag != nil {
+		layers = append([]settings.Layer{{Source: SourceFlag, Lookup: s.Flag}}, layers...)
+	}
+	c.Values, err = settings.Resolve(table, layers...)
+	mistakes = append(mistakes, err)
+	c.Warden, err = memwarden.ConfigFrom(c.Values)
+	mistakes = append(mistakes, err)
+	c.fill()
+	mistakes = append(mistakes, c.mistakes()...)
+
+	warnings = append(unknownInEnvironment(table, s.Environ), c.exposedSecrets()...)
+	return c, warnings, errors.Join(mistakes...)
+}
+
+func (s Sources) readEnvFile() (name string, assignments []Assignment, err error) {
+	if s.EnvFile != nil {
+		name = *s.EnvFile
+	} else if path := filepath.Join(s.Dir, DefaultEnvFile); isFile(path) {
+		name = path
+	}
+	if name == "" {
+		return "", nil, nil
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return name, nil, fmt.Errorf("environment file: %w", err)
+	}
+	defer func() { _ = file.Close() }() // only read
+	assignments, err = ParseEnvFile(name, file)
+	return name, assignments, err
+}
+
+// isFile also says yes where it cannot tell, so that opening the file says why.
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() || err != nil && !errors.Is(err, fs.ErrNotExist)
+}
+
+func lookupEnviron(environ []string) func(string) (string, bool) {
+	values := make(map[string]string, len(environ))
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if _, twice := values[name]; !twice { // os.LookupEnv finds the first, too
+			values[name] = value
+		}
+	}
+	return func(name string) (string, bool) {
+		value, ok := values[name]
+		return value, ok
+	}
+}
+
+func lookupFile(assignments []Assignment) func(string) (string, bool) {
+	values := make(map[string]string, len(assignments))
+	for _, a := range assignments {
+		values[a.Name] = string(a.Value)
+	}
+	return func(name string) (string, bool) {
+		value, ok := values[name]
+		return value, ok
+	}
+}
+
+// fill copies checked values into fields.
+func (c *Config) fill() {
+	v := c.Values
+	c.Addr = v.String(addr)
+	c.MaxLiveClients = int(v.Int(maxLiveClients))
+	c.AdminToken, _ = memhttp.ParseToken(v.String(adminToken)) // the table has checked it
+	c.ReadsNeedToken = v.Bool(readsNeedToken)
+	c.RateLimit = int(v.Int(rateLimit))
+	c.RateBurst = int(v.Int(rateBurst))
+	c.AdminRateLimit = int(v.Int(adminRateLimit))
+	c.DataDir = v.String(dataDir)
+	c.DatabaseURL = Secret(v.String(databaseURL))
+	c.DatabaseMaxConns = int(v.Int(databaseMaxConns))
+	c.RedisURL = Secret(v.String(redisURL))
+	c.DrainDelay = v.Duration(drainDelay)
+	c.ShutdownTimeout = v.Duration(shutdownTimeout)
+	c.LogLevel = level(v.String(logLevel))
+	c.LogFormat = strings.ToLower(v.String(logFormat))
+	c.LogMemoryInterval = v.Duration(logMemory)
+}
+
+// mistakes are those that no setting shows alone.
+func (c *Config) mistakes() []error {
+	var all []error
+	add := func(name, message string) {
+		all = append(all, &settings.Mistake{Name: name, Source: c.Values.Get(name).Source, Err: errors.New(message)})
+	}
+	if c.DrainDelay >= c.ShutdownTimeout {
+		add(drainDelay, fmt.Sprintf("%v is not below %s %v, which it is a part of", c.DrainDelay, shutdownTimeout, c.ShutdownTimeout))
+	}
+	// A token that was set and cannot be used is a mistake already.
+	if c.ReadsNeedToken && c.Values.String(adminToken) == "" {
+		add(readsNeedToken, "reads ask for a token, but there is no usable "+adminToken)
+	}
+	return all
+}
+
+// exposedSecrets warns of an environment file that holds secrets and that every user of the machine can read.
+func (c *Config) exposedSecrets() []string {
+	if c.EnvFile == "" {
+		return nil
+	}
+	info, err := os.Stat(c.EnvFile)
+	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o004 == 0 || onWindows {
+		return nil
+	}
+	for _, value := range c.Values.All() {
+		if value.Setting.Secret && value.Source == c.EnvFile {
+			return []string{fmt.Sprintf("%s holds %s and every user of this machine can read it: chmod o-r %[1]s", c.EnvFile, value.Setting.Name)}
+		}
+	}
+	return nil
+}

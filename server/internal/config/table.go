@@ -1,0 +1,142 @@
+package config
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/memwarden/memwarden"
+	"github.com/memwarden/memwarden/memhttp"
+	"github.com/memwarden/memwarden/settings"
+)
+
+// Settings is the table of everything that can be set at the start of the server: its own settings, then the
+// library's. Documents, flags and the config command are made from it.
+func Settings() []settings.Setting {
+	return slices.Concat(serverSettings(), memwarden.ConfigSettings())
+}
+
+// The server's own settings, by the part of the name that follows settings.Prefix.
+const (
+	addr             = settings.Prefix + "ADDR"
+	dataDir          = settings.Prefix + "DATA_DIR"
+	adminToken       = settings.Prefix + "ADMIN_TOKEN"
+	readsNeedToken   = settings.Prefix + "READS_NEED_TOKEN"
+	rateLimit        = settings.Prefix + "RATE_LIMIT"
+	rateBurst        = settings.Prefix + "RATE_BURST"
+	adminRateLimit   = settings.Prefix + "ADMIN_RATE_LIMIT"
+	maxLiveClients   = settings.Prefix + "MAX_LIVE_CLIENTS"
+	databaseURL      = settings.Prefix + "DATABASE_URL"
+	databaseMaxConns = settings.Prefix + "DATABASE_MAX_CONNS"
+	redisURL         = settings.Prefix + "REDIS_URL"
+	drainDelay       = settings.Prefix + "DRAIN_DELAY"
+	shutdownTimeout  = settings.Prefix + "SHUTDOWN_TIMEOUT"
+	logLevel         = settings.Prefix + "LOG_LEVEL"
+	logFormat        = settings.Prefix + "LOG_FORMAT"
+	logMemory        = settings.Prefix + "LOG_MEMORY_INTERVAL"
+)
+
+// SectionLogs is the section of the settings of the log.
+const SectionLogs = "Logs"
+
+func serverSettings() []settings.Setting {
+	const (
+		server   = "Server"
+		access   = "Access"
+		storage  = "Storage"
+		shutdown = "Shutdown"
+	)
+	return []settings.Setting{
+		{Name: addr, Section: server, Kind: settings.String, Default: "127.0.0.1:8080", Check: checkAddr,
+			Help: "Address to listen on, as host:port. Without a host (:8080) it is every address of the machine."},
+		{Name: maxLiveClients, Section: server, Kind: settings.Int, Default: "100", Min: 1, Max: 10000,
+			Help: "Clients of the live stream at one time; the next is refused."},
+
+		{Name: adminToken, Section: access, Kind: settings.String, Secret: true, Check: checkToken,
+			Help: "Token of whoever may change or reveal something: at least 16 characters, or sha256: and the 64 hexadecimal digits of its hash. Without it nobody may."},
+		{Name: readsNeedToken, Section: access, Kind: settings.Bool, Default: "false",
+			Help: "Ask for the token on every route but health."},
+		{Name: rateLimit, Section: access, Kind: settings.Int, Default: "100", Min: 0, Max: 1e6,
+			Help: "Requests a second that one client may make, on average; 0: no limit."},
+		{Name: rateBurst, Section: access, Kind: settings.Int, Default: "200", Min: 1, Max: 1e6,
+			Help: "Requests that one client may make at once."},
+		{Name: adminRateLimit, Section: access, Kind: settings.Int, Default: "10", Min: 0, Max: 1e6,
+			Help: "Requests a second that one client may make on routes that need the token, on average; 0: no limit."},
+
+		{Name: dataDir, Section: storage, Kind: settings.String, Default: "data",
+			Help: "Directory of the embedded database; a relative one lies in the working directory. It is made if it does not exist."},
+		{Name: databaseURL, Section: storage, Kind: settings.String, Secret: true, Check: checkURL("postgres", "postgresql"),
+			Help: "PostgreSQL to use in place of the embedded database: a URL that begins with postgres:// or postgresql://."},
+		{Name: databaseMaxConns, Section: storage, Kind: settings.Int, Default: "20", Min: 1, Max: 1000,
+			Help: "Connections to PostgreSQL at one time."},
+		{Name: redisURL, Section: storage, Kind: settings.String, Secret: true, Check: checkURL("redis", "rediss"),
+			Help: "Redis that several servers share; its health is checked: a URL that begins with redis://, or rediss:// for TLS."},
+
+		{Name: drainDelay, Section: shutdown, Kind: settings.Duration, Default: "1s", Min: 0, Max: 600,
+			Help: "How long the server still accepts requests after it says that it is not ready. Behind a load balancer or in Kubernetes: 5s or more."},
+		{Name: shutdownTimeout, Section: shutdown, Kind: settings.Duration, Default: "30s", Min: 1, Max: 3600,
+			Help: "How long a shutdown may take, the drain delay included; longer than that and the exit code is 1."},
+
+		{Name: logLevel, Section: SectionLogs, Kind: settings.String, Default: "info", Check: checkWord("debug", "info", "warn", "error"),
+			Help: "Least level of the messages that are logged: debug, info, warn or error."},
+		{Name: logFormat, Section: SectionLogs, Kind: settings.String, Default: "json", Check: checkWord("json", "text"),
+			Help: "Form of the log: json or text."},
+		{Name: logMemory, Section: SectionLogs, Kind: settings.Duration, Default: "1m", Min: 0, Max: 86400,
+			Help: "How often a line sums up the memory in the log; 0s: never. Changes are logged when they happen."},
+	}
+}
+
+func checkAddr(text string) error {
+	_, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return errors.New(strconv.Quote(text) + ": want host:port, such as 127.0.0.1:8080")
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return errors.New(strconv.Quote(text) + ": want a port from 0 to 65535")
+	} else if n == 0 && port != "0" {
+		return errors.New(strconv.Quote(text) + ": want a port without leading zeros")
+	}
+	return nil
+}
+
+func checkToken(text string) error {
+	_, err := memhttp.ParseToken(text)
+	return err
+}
+
+// checkURL accepts the schemes. Its error says nothing of the text, which holds a password as a rule; the error of
+// url.Parse would print it.
+func checkURL(schemes ...string) func(string) error {
+	return func(text string) error {
+		u, err := url.Parse(text)
+		if err != nil {
+			return errors.New("not a URL: outside letters, digits, - . _ and ~, characters of a user name or password are written as %XX")
+		}
+		if !slices.Contains(schemes, u.Scheme) {
+			return errors.New("want a URL that begins with " + strings.Join(schemes, ":// or ") + "://")
+		}
+		return nil
+	}
+}
+
+func checkWord(words ...string) func(string) error {
+	return func(text string) error {
+		if slices.Contains(words, strings.ToLower(text)) {
+			return nil
+		}
+		return errors.New(strconv.Quote(text) + ": want " + strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1])
+	}
+}
+
+// level reads a checked log level.
+func level(text string) slog.Level {
+	var l slog.Level
+	if l.UnmarshalText([]byte(text)) != nil {
+		return slog.LevelInfo // not reached: the table has checked the text
+	}
+	return l
+}

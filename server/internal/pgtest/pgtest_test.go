@@ -1,0 +1,228 @@
+package pgtest
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func count(t *testing.T, url string) (n int) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if err := conn.QueryRow(t.Context(), "select count(*) from kept").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestLifeOfAServer(t *testing.T) {
+	s := Start(t)
+	url := s.NewDatabase(t)
+	if other := s.NewDatabase(t); other == url {
+		t.Fatalf("two databases share the URL %s", url)
+	}
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Exec(t.Context(), "create table kept (n int); insert into kept values (1)"); err != nil {
+		t.Fatal(err)
+	}
+	var fsync string
+	if err := conn.QueryRow(t.Context(), "show fsync").Scan(&fsync); err != nil || fsync != "on" {
+		t.Errorf("fsync is %q (%v): a killed server could lose what it acknowledged", fsync, err)
+	}
+
+	s.Kill(t)
+	if _, err := conn.Exec(t.Context(), "select 1"); err == nil {
+		t.Error("a connection outlived the killed server")
+	}
+	if _, err := pgx.Connect(t.Context(), url); err == nil {
+		t.Error("the killed server takes connections")
+	}
+	s.Restart(t)
+	if n := count(t, url); n != 1 {
+		t.Errorf("%d rows after a kill, want 1", n)
+	}
+	s.Stop(t)
+	s.Stop(t) // of a server that is down: nothing to do
+	if err := s.kill(); err == nil {
+		t.Error("killing a stopped server reports no error")
+	}
+	s.Restart(t)
+	s.Restart(t) // of a running server
+	if n := count(t, url); n != 1 {
+		t.Errorf("%d rows after a restart, want 1", n)
+	}
+}
+
+func TestPasswordIsAskedFor(t *testing.T) {
+	s := Start(t)
+	if !strings.Contains(s.URL(), s.Password()) {
+		t.Fatal("the URL has no password")
+	}
+	wrong := strings.Replace(s.URL(), s.Password(), "wrong", 1)
+	if conn, err := pgx.Connect(t.Context(), wrong); err == nil {
+		conn.Close(t.Context())
+		t.Error("a wrong password was accepted")
+	}
+}
+
+// TestServerDiesWithItsParent runs itself as a child that starts a server and then kills itself.
+func TestServerDiesWithItsParent(t *testing.T) {
+	const child = "PGTEST_CHILD"
+	if os.Getenv(child) != "" {
+		s := Start(t)
+		fmt.Printf("server %d\n", s.process.command.Process.Pid)
+		self, err := os.FindProcess(os.Getpid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		self.Kill()
+		select {}
+	}
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells a process that its parent died")
+	}
+	if _, err := findPrograms(); err != nil {
+		t.Skip(err)
+	}
+	dir, err := os.MkdirTemp("", "pgtest-parent-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o711); err != nil { // for the user that the server runs as
+		t.Fatal(err)
+	}
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(program, "-test.run=^TestServerDiesWithItsParent$")
+	command.Env = append(os.Environ(), child+"=1", "TMPDIR="+dir)
+	output, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command.Stderr = os.Stderr
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	for lines := bufio.NewScanner(output); lines.Scan(); {
+		if _, err := fmt.Sscanf(lines.Text(), "server %d", &pid); err == nil {
+			break
+		}
+	}
+	if err := command.Wait(); err == nil || pid == 0 {
+		t.Fatalf("child: %v, server process %d", err, pid)
+	}
+	for deadline := time.Now().Add(stopTimeout); serverRuns(pid); time.Sleep(pollInterval) {
+		if time.Now().After(deadline) {
+			t.Fatalf("server process %d outlived the process that started it", pid)
+		}
+	}
+}
+
+// serverRuns asks the kernel whether the process still has a command line: one that has ended has none.
+func serverRuns(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return err == nil && strings.Contains(string(text), "postgres")
+}
+
+func TestStartFailures(t *testing.T) {
+	found, err := findPrograms()
+	if err != nil {
+		t.Skip(err)
+	}
+	s, err := newServer(programs{initdb: filepath.Join(t.TempDir(), "initdb"), postgres: found.postgres})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(s.dir) })
+	if err := s.initialize(); err == nil || !strings.Contains(err.Error(), "initdb") {
+		t.Errorf("initdb that is not there: %v", err)
+	}
+	if err := s.start(); err == nil || !strings.Contains(err.Error(), "ended at its start") {
+		t.Errorf("a server without a cluster: %v", err)
+	}
+	s.programs.postgres = s.programs.initdb
+	if err := s.start(); err == nil {
+		t.Error("a server program that is not there starts")
+	}
+}
+
+func TestNewestPrograms(t *testing.T) {
+	root := t.TempDir()
+	for _, version := range []string{"9", "15", "16", "extra"} {
+		dir := filepath.Join(root, version, "bin")
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"initdb", "postgres"} {
+			if version == "16" && name == "initdb" {
+				continue // a client package without the server
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), nil, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	found, ok := newest(filepath.Join(root, "*", "bin"))
+	if want := filepath.Join(root, "15", "bin", "postgres"); !ok || found.postgres != want {
+		t.Errorf("newest is %q, want %q", found.postgres, want)
+	}
+	if _, ok := newest(filepath.Join(root, "none", "*")); ok {
+		t.Error("found programs where there are none")
+	}
+}
+
+func TestProgramsOffPath(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	found, err := findPrograms()
+	if packaged, ok := newest(packaged); ok && (err != nil || found != packaged) {
+		t.Errorf("found %v, %v, want %v", found, err, packaged)
+	} else if !ok && err == nil {
+		t.Errorf("found %v where there are none", found)
+	}
+}
+
+func TestAbsence(t *testing.T) {
+	for _, c := range []struct {
+		name, value string
+		fatal       bool
+	}{
+		{"", "", false},
+		{"CI", "true", true},
+		{"CI", "", false},
+		{"MEMWARDEN_TEST_REQUIRE_POSTGRES", "1", true},
+	} {
+		getenv := func(name string) string {
+			if name == c.name {
+				return c.value
+			}
+			return ""
+		}
+		message, fatal := absent(errors.New("nowhere"), getenv)
+		if fatal != c.fatal || !strings.Contains(message, "nowhere") {
+			t.Errorf("%s=%s: fatal %v, want %v; %s", c.name, c.value, fatal, c.fatal, message)
+		}
+	}
+}
