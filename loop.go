@@ -17,7 +17,7 @@ type watch struct {
 	logged   time.Time // of the last summary
 }
 
-// loop takes a sample at each interval, and at once when the configuration changes.
+// loop takes a sample at each interval, and at once when the configuration or the owners change.
 func (w *Warden) loop(ctx context.Context, watch *watch) {
 	timer := time.NewTimer(seconds(watch.applied.Sampling.IntervalSeconds))
 	defer timer.Stop()

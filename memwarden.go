@@ -62,7 +62,7 @@ type Warden struct {
 
 	state   atomic.Pointer[State]
 	beat    atomic.Int64  // Unix nanoseconds of the last tick
-	changed chan struct{} // the configuration changed: tick now
+	changed chan struct{} // configuration or owners changed: tick now
 	act     chan *State   // the newest state to act on
 
 	cancel    context.CancelFunc
@@ -234,10 +234,13 @@ func (w *Warden) Done() <-chan struct{} { return w.done }
 // Subscribe returns the events from now on. The subscription holds at most sixteen of them; close it when done.
 func (w *Warden) Subscribe() *Subscription { return w.events.subscribe() }
 
-// Register adds an owner of memory: its use is sampled, shown against its bound, and shrunk under high pressure. Its
-// name must be unique; there may be MaxOwners.
+// Register adds an owner of memory: its use is sampled from now on, shown against its bound, and shrunk under high
+// pressure. Its name must be unique; there may be MaxOwners.
 func (w *Warden) Register(owner bounded.Owner) (unregister func(), err error) {
-	return w.owners.register(owner)
+	if unregister, err = w.owners.register(owner); err == nil {
+		w.hurry()
+	}
+	return unregister, err
 }
 
 // GC forces a collection, or shares one that is under way, and returns the figures before and after. Collections that
@@ -273,13 +276,18 @@ func (w *Warden) PatchConfig(ctx context.Context, patch ConfigPatch) (ConfigDocu
 	if err != nil || patch.DryRun {
 		return document, err
 	}
-	select {
-	case w.changed <- struct{}{}:
-	default: // a tick is due already
-	}
+	w.hurry()
 	w.events.publish(Event{EventConfig, document.ChangedAt, document})
 	w.o.Logger.Info("memory configuration changed", "version", document.Version, "actor", patch.Actor, "peer", patch.Peer, "patch", string(compact(patch.Patch)))
 	return document, nil
+}
+
+// hurry brings the next tick forward.
+func (w *Warden) hurry() {
+	select {
+	case w.changed <- struct{}{}:
+	default: // it is due already
+	}
 }
 
 // ConfigChanges returns at most limit changes of the configuration, newest first: the audit log.

@@ -7,6 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 git grep --untracked -EHo '^func Fuzz[A-Za-z0-9_]*' -- '*_test.go' | while IFS=: read -r file declaration; do
 	target=${declaration#func }
-	echo "$(dirname "$file") $target"
-	go test -run '^$' -fuzz "^$target\$" -fuzztime "$1" "./$(dirname "$file")" </dev/null
+	dir=$(dirname "$file")
+	echo "$dir $target"
+	(cd "$dir" && go test -run '^$' -fuzz "^$target\$" -fuzztime "$1" . </dev/null)
 done
