@@ -18,6 +18,8 @@ func BenchmarkTick(b *testing.B) {
 			b.Error(err)
 		}
 	}()
+	w.cancel() // the loop would take turns of its own
+	w.loops.Wait()
 	watch, now := &watch{applied: w.config.config()}, time.Now()
 	b.ReportAllocs()
 	for b.Loop() {

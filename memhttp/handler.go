@@ -184,13 +184,17 @@ func (h *handler) register() {
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	header := w.Header()
+	SetSecurityHeaders(w.Header())
+	h.mux.ServeHTTP(w, r)
+}
+
+// SetSecurityHeaders sets what every answer of the API says to browsers: nothing here is a page, nothing is to be kept.
+func SetSecurityHeaders(header http.Header) {
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("X-Frame-Options", "DENY")
 	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("Cache-Control", "no-store")
-	h.mux.ServeHTTP(w, r)
 }
 
 func (h *handler) dispatch(w http.ResponseWriter, r *http.Request, methods map[string]route) {
@@ -200,16 +204,7 @@ func (h *handler) dispatch(w http.ResponseWriter, r *http.Request, methods map[s
 	}
 	found, ok := methods[method]
 	if !ok {
-		var allowed []string
-		for m := range methods {
-			allowed = append(allowed, m)
-			if m == http.MethodGet {
-				allowed = append(allowed, http.MethodHead)
-			}
-		}
-		slices.Sort(allowed)
-		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		NewProblem(http.StatusMethodNotAllowed, fmt.Sprintf("%s is not possible at %s: use %s", r.Method, r.URL.Path, strings.Join(allowed, " or "))).ServeHTTP(w, r)
+		MethodNotAllowed(slices.Sorted(maps.Keys(methods))...).ServeHTTP(w, r)
 		return
 	}
 	if h.o.WebSocket != nil && found.Path == livePath && asksForWebSocket(r) {

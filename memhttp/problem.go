@@ -2,8 +2,10 @@ package memhttp
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -49,6 +51,15 @@ func NewProblem(status int, detail string) Problem {
 		kind = "status-" + strconv.Itoa(status)
 	}
 	return Problem{Type: "urn:memwarden:problem:" + kind, Title: http.StatusText(status), Status: status, Detail: detail}
+}
+
+// MethodNotAllowed answers a request whose method is none of those that its path has.
+func MethodNotAllowed(allowed ...string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		detail := fmt.Sprintf("%s is not possible at %s: use %s", r.Method, r.URL.Path, strings.Join(allowed, " or "))
+		NewProblem(http.StatusMethodNotAllowed, detail).ServeHTTP(w, r)
+	})
 }
 
 // ServeHTTP writes the problem.

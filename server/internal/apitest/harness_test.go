@@ -17,17 +17,9 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
-	"go.uber.org/goleak"
 
 	"github.com/memwarden/memwarden/server"
 )
-
-func TestMain(m *testing.M) {
-	// Media types that the validator does not know by itself.
-	openapi3filter.RegisterBodyDecoder("application/health+json", openapi3filter.JSONBodyDecoder)
-	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.PlainBodyDecoder)
-	goleak.VerifyTestMain(m)
-}
 
 // token is the admin token of every server here that has one.
 const token = "correct horse battery staple"
@@ -50,7 +42,7 @@ func loadDocument(t *testing.T, text []byte) *openapi3.T {
 // book keeps what was seen of a document.
 type book struct {
 	document   *openapi3.T
-	answers    map[string]bool            // "GET /livez 200"
+	answers    map[string]bool              // "GET /livez 200"
 	parameters map[*openapi3.Parameter]bool // sent with a request that was answered well
 	fields     map[field]bool
 }

@@ -33,7 +33,7 @@ const (
 	pingInterval = 30 * time.Second
 	pongTimeout  = pingInterval + writeTimeout
 	closeGrace   = time.Second // for a client to take note of the end
-	maxMessage   = 4 << 10 // of a client, which has little to say
+	maxMessage   = 4 << 10     // of a client, which has little to say
 )
 
 // Handler upgrades requests and streams to each client until it leaves, is too slow, or the stream closes.

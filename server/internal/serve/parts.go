@@ -61,12 +61,16 @@ func withIndex(next http.Handler, version string) http.Handler {
 		panic(err) // three kinds of strings
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/" || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		if r.URL.Path != "/" {
 			next.ServeHTTP(w, r)
 			return
 		}
+		memhttp.SetSecurityHeaders(w.Header())
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			memhttp.MethodNotAllowed(http.MethodGet).ServeHTTP(w, r)
+			return
+		}
 		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
 		_, _ = w.Write(body) // a client that has gone is not our error
 	})
 }
