@@ -12,6 +12,8 @@ NEWEST_GO := go1.27.2
 PACKAGES := ./... $(patsubst %/go.mod,./%/...,$(wildcard server/go.mod contrib/*/go.mod))
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 5s
+# For the tests of one package; the slowest take a minute with the race detector on two busy cores.
+TIMEOUT ?= 5m
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.* ## \(.*\)/  \1\t\2/p' Makefile | expand -t 18
@@ -43,10 +45,10 @@ rules: ## test the rules of the repository: imports, modules, documents, API tex
 	$(GO) test -count=1 ./internal/archtest
 
 unit: ## test the library and the service with the race detector; fail on low coverage
-	$(GO) test -race -cover $(PACKAGES) | scripts/dev/cover.sh
+	$(GO) test -race -cover -timeout=$(TIMEOUT) $(PACKAGES) | scripts/dev/cover.sh
 
 unit-newest: ## test the library and the service with the newest Go
-	@scripts/dev/newest.sh $(NEWEST_GO) $(PACKAGES)
+	@scripts/dev/newest.sh $(NEWEST_GO) -timeout=$(TIMEOUT) $(PACKAGES)
 
 nested: ## vet and test the modules outside the workspace: examples, benchmarks
 	@scripts/dev/nested.sh
@@ -63,7 +65,7 @@ test-long: ## look for flakes: shuffled repetitions with the race detector, a mi
 	@scripts/dev/fuzz.sh 1m
 
 cover: ## show coverage; fail where it is low
-	$(GO) test -cover $(PACKAGES) | scripts/dev/cover.sh
+	$(GO) test -cover -timeout=$(TIMEOUT) $(PACKAGES) | scripts/dev/cover.sh
 
 fuzz: ## run each fuzz target for FUZZTIME (5s)
 	@scripts/dev/fuzz.sh $(FUZZTIME)
@@ -90,9 +92,10 @@ format: ## gofmt every Go file
 tidy: ## go mod tidy in every module
 	@scripts/dev/tidy.sh
 
-generate: ## write anew what is made from the sources, docs/api among it
+generate: ## write anew what is made from the sources: docs/api, docs/reference, openapi.yaml
 	$(GO) generate $(PACKAGES)
 	$(GO) test -count=1 ./internal/archtest -run API -update
+	$(GO) test -count=1 ./server/internal/reference -update
 
 clean: ## remove what was built
 	rm -rf bin

@@ -45,14 +45,14 @@ func (h *handler) serveGC(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		h.internal(w, r, "collect garbage", err)
 	default:
-		h.answer(w, r, http.StatusOK, result)
+		h.answer(w, r, result)
 	}
 }
 
 func (h *handler) serveConfig(w http.ResponseWriter, r *http.Request) {
 	document := h.warden.Config()
 	w.Header().Set("ETag", etag(document.Version))
-	h.answer(w, r, http.StatusOK, document)
+	h.answer(w, r, document)
 }
 
 // servePatchConfig takes a JSON merge patch; If-Match makes it conditional on a version, ?dry_run=true only checks.
@@ -77,7 +77,7 @@ func (h *handler) servePatchConfig(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("ETag", etag(document.Version))
-	h.answer(w, r, http.StatusOK, document)
+	h.answer(w, r, document)
 }
 
 func (h *handler) configProblem(w http.ResponseWriter, r *http.Request, err error) {
@@ -154,7 +154,7 @@ func (h *handler) serveConfigAudit(w http.ResponseWriter, r *http.Request) {
 	if changes == nil {
 		changes = []memwarden.ConfigChange{}
 	}
-	h.answer(w, r, http.StatusOK, auditDocument{changes})
+	h.answer(w, r, auditDocument{changes})
 }
 
 // cleanupDocument lists the cleanup tasks.
@@ -167,7 +167,7 @@ func (h *handler) serveCleanup(w http.ResponseWriter, r *http.Request) {
 	if tasks == nil {
 		tasks = []cleanup.Status{}
 	}
-	h.answer(w, r, http.StatusOK, cleanupDocument{tasks})
+	h.answer(w, r, cleanupDocument{tasks})
 }
 
 func (h *handler) serveRunCleanup(w http.ResponseWriter, r *http.Request) {
@@ -194,7 +194,7 @@ func (h *handler) serveRunCleanup(w http.ResponseWriter, r *http.Request) {
 	case result.At.IsZero(): // the client has gone before it ran
 		h.internal(w, r, "run cleanup task "+strconv.Quote(name), err)
 	default: // a task that failed says so in its result
-		h.answer(w, r, http.StatusOK, result)
+		h.answer(w, r, result)
 	}
 }
 
@@ -257,10 +257,11 @@ func readBody(r *http.Request, into *json.RawMessage, types ...string) (Problem,
 }
 
 func boolIn(r *http.Request, name string) (bool, error) {
-	text := r.URL.Query().Get(name)
-	if text == "" && !r.URL.Query().Has(name) {
+	query := r.URL.Query()
+	if !query.Has(name) {
 		return false, nil
 	}
+	text := query.Get(name)
 	value, err := strconv.ParseBool(text)
 	if err != nil {
 		return false, fmt.Errorf("query %s: %q: want true or false", name, text)

@@ -204,7 +204,7 @@ func (h *handler) dispatch(w http.ResponseWriter, r *http.Request, methods map[s
 	}
 	found, ok := methods[method]
 	if !ok {
-		MethodNotAllowed(slices.Sorted(maps.Keys(methods))...).ServeHTTP(w, r)
+		MethodNotAllowed(slices.Collect(maps.Keys(methods))...).ServeHTTP(w, r)
 		return
 	}
 	if h.o.WebSocket != nil && found.Path == livePath && asksForWebSocket(r) {
@@ -251,7 +251,7 @@ func (h *handler) admit(w http.ResponseWriter, r *http.Request, access Access) (
 	return Problem{}, true
 }
 
-// checkQuery refuses parameters that a route does not know.
+// checkQuery refuses parameters that a route does not know, and those that come twice: neither is silently left out.
 func checkQuery(r *http.Request, known []string) error {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -260,6 +260,9 @@ func checkQuery(r *http.Request, known []string) error {
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		switch {
 		case slices.Contains(known, name):
+			if len(query[name]) > 1 {
+				return fmt.Errorf("query %s: it is there %d times", name, len(query[name]))
+			}
 		case len(known) == 0:
 			return fmt.Errorf("query %s: unknown: %s takes no parameters", name, r.URL.Path)
 		default:

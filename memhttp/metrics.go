@@ -122,10 +122,27 @@ func sampleMetrics() []gauge {
 	}
 }
 
-// labelled is a family with one figure for each owner or each cleanup task.
+// labelled is a family with one figure for each parent group, owner or cleanup task.
 type labelled[T any] struct {
 	Metric
 	of func(T) int64
+}
+
+func parentMetrics() []labelled[memstat.Parent] {
+	type P = memstat.Parent
+	family := func(name, help string, of func(P) memstat.Int) labelled[P] {
+		return labelled[P]{Metric{name, "group", help}, func(p P) int64 { return of(p).Or(bounded.NotApplicable) }}
+	}
+	return []labelled[P]{
+		family("memwarden_cgroup_parent_max_bytes", "Limit of a parent of the cgroup, which its other groups share.", func(p P) memstat.Int { return p.MaxBytes }),
+		family("memwarden_cgroup_parent_high_bytes", "Use at which the kernel throttles a parent of the cgroup.", func(p P) memstat.Int { return p.HighBytes }),
+		family("memwarden_cgroup_parent_current_bytes", "Memory of all groups below a parent of the cgroup, page cache included.", func(p P) memstat.Int { return p.CurrentBytes }),
+		family("memwarden_cgroup_parent_inactive_file_bytes", "Page cache below a parent of the cgroup that can be taken back at once.", func(p P) memstat.Int { return p.InactiveFileBytes }),
+		family("memwarden_cgroup_parent_working_set_bytes", "Memory below a parent of the cgroup that cannot be taken back at once.", func(p P) memstat.Int { return p.WorkingSetBytes }),
+		family("memwarden_cgroup_parent_high_events_total", "Times that use went past a parent's own throttling mark.", func(p P) memstat.Int { return p.HighEvents }),
+		family("memwarden_cgroup_parent_max_events_total", "Times that use was about to pass a parent's own limit.", func(p P) memstat.Int { return p.MaxEvents }),
+		family("memwarden_cgroup_parent_oom_events_total", "Times that an allocation was about to fail at a parent's own limit.", func(p P) memstat.Int { return p.OOMEvents }),
+	}
 }
 
 func ownerMetrics() []labelled[bounded.Usage] {
@@ -190,6 +207,9 @@ func Metrics() []Metric {
 	for _, m := range sampleMetrics() {
 		list = append(list, m.Metric)
 	}
+	for _, m := range parentMetrics() {
+		list = append(list, m.Metric)
+	}
 	for _, m := range stateMetrics() {
 		list = append(list, m.Metric)
 	}
@@ -215,10 +235,18 @@ func (h *handler) serveMetrics(w http.ResponseWriter, r *http.Request) {
 
 // encodeMetrics writes the Prometheus text format. Absent figures have no line.
 func (h *handler) encodeMetrics(state *memwarden.State) []byte {
-	var out exposition
+	out := exposition{text: make([]byte, 0, 16<<10)} // some 12 KiB
 	for _, m := range sampleMetrics() {
 		if value, ok := m.of(&state.Sample); ok {
 			out.value(m.Metric, state.Sample.PSI.Scope, value)
+		}
+	}
+	parents := state.Sample.Cgroup.Parents.List()
+	for _, m := range parentMetrics() {
+		for _, parent := range parents {
+			if value := m.of(parent); value != bounded.NotApplicable {
+				out.value(m.Metric, parent.Path, float64(value))
+			}
 		}
 	}
 	for _, m := range stateMetrics() {

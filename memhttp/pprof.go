@@ -125,10 +125,11 @@ func allowTime(w http.ResponseWriter, longest time.Duration) error {
 
 // numberIn reads a whole number from the query.
 func numberIn(r *http.Request, name string, missing, least, most int) (int, error) {
-	text := r.URL.Query().Get(name)
-	if text == "" {
+	query := r.URL.Query()
+	if !query.Has(name) {
 		return missing, nil
 	}
+	text := query.Get(name)
 	n, err := strconv.Atoi(text)
 	if err != nil || n < least || n > most {
 		return 0, fmt.Errorf("query %s: %q: want a whole number from %d to %d", name, text, least, most)

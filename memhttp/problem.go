@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -53,11 +54,16 @@ func NewProblem(status int, detail string) Problem {
 	return Problem{Type: "urn:memwarden:problem:" + kind, Title: http.StatusText(status), Status: status, Detail: detail}
 }
 
-// MethodNotAllowed answers a request whose method is none of those that its path has.
+// MethodNotAllowed answers a request whose method is none of those that its path has. Where GET is one, so is HEAD.
 func MethodNotAllowed(allowed ...string) http.Handler {
+	methods := slices.Clone(allowed)
+	if slices.Contains(methods, http.MethodGet) {
+		methods = append(methods, http.MethodHead)
+	}
+	slices.Sort(methods)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		detail := fmt.Sprintf("%s is not possible at %s: use %s", r.Method, r.URL.Path, strings.Join(allowed, " or "))
+		w.Header().Set("Allow", strings.Join(methods, ", "))
+		detail := fmt.Sprintf("%s is not possible at %s: use %s", r.Method, r.URL.Path, strings.Join(methods, " or "))
 		NewProblem(http.StatusMethodNotAllowed, detail).ServeHTTP(w, r)
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -96,7 +97,7 @@ func (h *handler) serveStats(w http.ResponseWriter, r *http.Request) {
 	}
 	document := newStatsDocument(state, h.warden.Uptime())
 	document.History = asked
-	h.answer(w, r, http.StatusOK, document)
+	h.answer(w, r, document)
 }
 
 // history reads ?history=1s|10s|1m&since=…&until=….
@@ -156,8 +157,8 @@ func timeIn(text string) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
 		return t, nil
 	}
-	var at int64
-	if err := json.Unmarshal([]byte(text), &at); err != nil {
+	at, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
 		return time.Time{}, fmt.Errorf("%q: want Unix seconds or a time such as 2026-01-02T15:04:05Z", text)
 	}
 	return time.Unix(at, 0), nil
@@ -183,7 +184,7 @@ func (h *handler) serveMemoryHealth(w http.ResponseWriter, r *http.Request) {
 	if !h.warden.Remote() {
 		document.Limit, document.Relief = &state.Limit, &state.Relief
 	}
-	h.answer(w, r, http.StatusOK, document)
+	h.answer(w, r, document)
 }
 
 // limitsDocument is every bound with its use and its peak.
@@ -213,7 +214,7 @@ func (h *handler) serveLimits(w http.ResponseWriter, r *http.Request) {
 	if !h.warden.Remote() {
 		document.Go = &state.Limit
 	}
-	h.answer(w, r, http.StatusOK, document)
+	h.answer(w, r, document)
 }
 
 func (h *handler) serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
@@ -223,13 +224,13 @@ func (h *handler) serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
 const jsonType = "application/json"
 
 // answer encodes a document.
-func (h *handler) answer(w http.ResponseWriter, r *http.Request, status int, document any) {
+func (h *handler) answer(w http.ResponseWriter, r *http.Request, document any) {
 	body, err := json.Marshal(document)
 	if err != nil {
 		h.internal(w, r, "encode answer", err)
 		return
 	}
-	writeBody(w, status, jsonType, body)
+	writeBody(w, http.StatusOK, jsonType, body)
 }
 
 // internal logs what went wrong and tells the client no more than that something did. What a client broke off by going

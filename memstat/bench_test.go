@@ -2,6 +2,7 @@ package memstat
 
 import (
 	"runtime"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -60,5 +61,29 @@ func BenchmarkReadMemStats(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		runtime.ReadMemStats(&stats)
+	}
+}
+
+// BenchmarkSampleWithParents reads the fast tier every time, of a group whose parents, so many, all have limits.
+func BenchmarkSampleWithParents(b *testing.B) {
+	for _, parents := range []int{0, 1, MaxParents} {
+		b.Run(strconv.Itoa(parents), func(b *testing.B) {
+			tr := newTree(b)
+			group := ""
+			for i := range parents + 1 {
+				group += "/" + strconv.Itoa(i)
+				tr.parentV2("cg"+group, strconv.Itoa(gib), "max", 100*mib, 10*mib, "high 0\nmax 0\noom 0")
+			}
+			tr.process("self")
+			tr.write("proc/self/cgroup", "0::"+group+"\n")
+			tr.write("proc/self/mountinfo", mount("/", "/cg", "cgroup2", ""))
+			s := tr.sampler(Options{SlowInterval: time.Hour})
+			var sample Sample
+			s.Read(&sample, start)
+			b.ReportAllocs()
+			for now := start; b.Loop(); s.Read(&sample, now) {
+				now = now.Add(DefaultFastInterval - DefaultFastInterval/10)
+			}
+		})
 	}
 }

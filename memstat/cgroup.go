@@ -6,49 +6,113 @@ import (
 	"path/filepath"
 )
 
-// group is the memory controller's files of a control group and its parents.
+// group is the memory controller's files of a control group and of its parents.
 type group struct {
 	version int64
-	own     files // the group's own, by the constants of its version
-	max     files // limits: the group's own, then its parents'
-	high    files // cgroup v2 only
-	whole   Int   // cgroup v1 only: the limit that memory.stat tells
+	files   files   // all of them
+	levels  []level // the group itself, then its parents that can have limits, nearest first
+	whole   Int     // cgroup v1 only: the limit that memory.stat tells
 }
 
-// newGroup prepares the files in dirs, the group's own directory first.
-func newGroup(version int64, dirs []string) *group {
-	if version == 1 {
-		return newGroupV1(dirs)
+// level is one of a group and its parents.
+type level struct {
+	files files  // part of the group's, by the constants of its version; a parent has fewer
+	seen  Parent // as of the last reading; of the group itself its limits alone
+}
+
+// maxFile is the file of the limit among a level's, whatever the version.
+const maxFile = 0
+
+// newGroup prepares the files of a group. Its own are looked for again and again if they are missing. A parent without
+// a limit's file is the root of the hierarchy, which never has limits.
+func newGroup(c charged) *group {
+	own, above := ownV2, parentV2
+	if c.version == 1 {
+		own, above = ownV1, parentV1
 	}
-	return newGroupV2(dirs)
-}
-
-// oneOfEach is the file of that name in each directory. Only the group's own is looked for again if it is missing: a
-// parent that lacks it is the root of the hierarchy, which never has limits.
-func oneOfEach(dirs []string, name string) files {
-	set := newFiles(dirs[0], name)
-	for _, dir := range dirs[1:] {
-		if path := filepath.Join(dir, name); exists(path) {
-			set = append(set, file{path: path})
+	g := &group{version: c.version, files: own(c.dirs[0]), levels: make([]level, 1, len(c.dirs))}
+	ends := []int{0, len(g.files)}
+	name := c.path
+	for _, dir := range c.dirs[1:] {
+		name = pathAbove(name)
+		if set := above(dir); exists(set[maxFile].path) {
+			g.files = append(g.files, set...)
+			g.levels = append(g.levels, level{seen: Parent{Path: name}})
+			ends = append(ends, len(g.files))
 		}
 	}
-	return set
+	for i := range g.levels {
+		g.levels[i].files = g.files[ends[i]:ends[i+1]]
+	}
+	return g
 }
 
-// read fills dst and returns which files the limits come from.
+// read fills dst, but for its parents, and returns which files the limits come from.
 func (g *group) read(dst *Cgroup, buffer []byte) (maxPath, highPath string) {
 	*dst = Cgroup{Version: Known(g.version)}
 	if g.version == 1 {
-		maxPath = g.readV1(dst, buffer)
+		g.readV1(dst, buffer)
 	} else {
-		maxPath, highPath = g.readV2(dst, buffer)
+		g.readV2(dst, buffer)
 	}
-	if current, ok := dst.CurrentBytes.Get(); ok {
-		if inactive, ok := dst.InactiveFileBytes.Get(); ok {
-			dst.WorkingSetBytes = Known(max(0, current-inactive))
+	dst.WorkingSetBytes = workingSet(dst.CurrentBytes, dst.InactiveFileBytes)
+	var most, high lowest
+	for i := range g.levels {
+		l := &g.levels[i]
+		l.seen.MaxBytes = l.files[maxFile].limit(buffer)
+		most.see(l.seen.MaxBytes, &l.files[maxFile])
+		if g.version == 2 {
+			l.seen.HighBytes = l.files[v2High].limit(buffer)
+			high.see(l.seen.HighBytes, &l.files[v2High])
 		}
 	}
-	return maxPath, highPath
+	if most.see(g.whole, &g.levels[0].files[v1Stat]) && len(g.levels) > 1 {
+		g.seeOutside(buffer)
+	}
+	dst.MaxBytes, dst.HighBytes = most.bytes, high.bytes
+	return most.path, high.path
+}
+
+// readParents reads the use of the parents that had limits when read was last called.
+func (g *group) readParents(dst *Parents, buffer []byte) {
+	for i := range g.levels[1:] {
+		l := &g.levels[1+i]
+		if l.seen.zero() {
+			continue
+		}
+		if g.version == 1 {
+			l.readV1(buffer)
+		} else {
+			l.readV2(buffer)
+		}
+		l.seen.WorkingSetBytes = workingSet(l.seen.CurrentBytes, l.seen.InactiveFileBytes)
+		dst.add(&l.seen)
+	}
+}
+
+func workingSet(current, inactive Int) Int {
+	total, known := current.Get()
+	cache, split := inactive.Get()
+	if !known || !split {
+		return Int{}
+	}
+	return Known(max(0, total-cache))
+}
+
+// lowest is the lowest of the limits that it has seen, and the file that it stands in.
+type lowest struct {
+	bytes Int
+	path  string
+}
+
+// see reports whether a limit is the lowest so far.
+func (l *lowest) see(limit Int, in *file) bool {
+	n, ok := limit.Get()
+	if !ok || n >= l.bytes.Or(unlimited) {
+		return false
+	}
+	l.bytes, l.path = limit, in.path
+	return true
 }
 
 // total reads a file of one number.
@@ -74,53 +138,15 @@ func (f *file) keyed(buffer []byte, fields ...wanted) {
 	f.problem = parseKeyed(text, fields...)
 }
 
-// strictest is the lowest of the limits in a set of files, and the file that it stands in.
-func (set files) strictest(buffer []byte) (lowest Int, path string) {
-	for i := range set {
-		text := set[i].read(buffer)
-		if text == nil {
-			continue
-		}
-		var limit Int
-		limit, set[i].problem = parseLimit(text)
-		if n, ok := limit.Get(); ok && (lowest.IsZero() || n < lowest.Or(0)) {
-			lowest, path = limit, set[i].path
-		}
+// limit reads a file of one limit; absent where there is none.
+func (f *file) limit(buffer []byte) Int {
+	text := f.read(buffer)
+	if text == nil {
+		return Int{}
 	}
-	return lowest, path
-}
-
-// sets lists the group's sets of files.
-func (g *group) sets() [3]files { return [...]files{g.own, g.max, g.high} }
-
-func (g *group) wake() {
-	for _, set := range g.sets() {
-		set.wake()
-	}
-}
-
-func (g *group) lost() bool {
-	for _, set := range g.sets() {
-		if set.lost() {
-			return true
-		}
-	}
-	return false
-}
-
-func (g *group) appendProblems(list []Problem) []Problem {
-	for _, set := range g.sets() {
-		list = set.appendProblems(list)
-	}
-	return list
-}
-
-func (g *group) close() error {
-	var failed []error
-	for _, set := range g.sets() {
-		failed = append(failed, set.close())
-	}
-	return errors.Join(failed...)
+	var n Int
+	n, f.problem = parseLimit(text)
+	return n
 }
 
 // cgroup follows the control group of a process: from one to another, and to nothing if its group is removed.
@@ -144,7 +170,7 @@ func (c *cgroup) refresh(buffer []byte) {
 	c.member.resting = false
 	text := c.member.read(buffer)
 	if c.fixed && bytes.Equal(text, c.resolved) {
-		c.group.wake()
+		c.group.files.wake()
 		c.pressure.wake()
 		return
 	}
@@ -163,14 +189,14 @@ func (c *cgroup) resolve(text []byte) {
 		c.member.problem = err
 		return
 	}
-	version, dirs, err := h.memory()
+	found, err := h.memory()
 	if err != nil {
 		c.member.problem = err
 	}
-	if version != 0 {
-		c.group = newGroup(version, dirs)
+	if found.version != 0 {
+		c.group = newGroup(found)
 		// The memory controller may yet be enabled for a group below the one found: then it is looked for again.
-		c.fixed = version == 1 || dirs[0] == h.dirs("")[0]
+		c.fixed = found.version == 1 || found.dirs[0] == h.dirs("")[0]
 	}
 	if path, ok := h.pressure(); ok {
 		c.pressure = files{{path: path}}
@@ -181,7 +207,7 @@ func (c *cgroup) resolve(text []byte) {
 func (c *cgroup) release() error {
 	failed := c.pressure.close()
 	if c.group != nil {
-		failed = errors.Join(failed, c.group.close())
+		failed = errors.Join(failed, c.group.files.close())
 	}
 	c.group, c.pressure, c.fixed = nil, nil, false
 	return failed
@@ -194,13 +220,15 @@ func (c *cgroup) read(dst *Cgroup, buffer []byte) {
 		return
 	}
 	c.group.read(dst, buffer)
-	if !c.group.lost() {
+	c.group.readParents(&dst.Parents, buffer)
+	if !c.group.files.lost() {
 		return
 	}
 	*dst = Cgroup{}
 	c.resolve(c.member.read(buffer))
 	if c.group != nil {
 		c.group.read(dst, buffer)
+		c.group.readParents(&dst.Parents, buffer)
 	}
 }
 
@@ -228,7 +256,7 @@ func (f *file) psi(buffer []byte) (PSI, bool) {
 func (c *cgroup) problems(list []Problem) []Problem {
 	list = files{c.member}.appendProblems(list)
 	if c.group != nil {
-		list = c.group.appendProblems(list)
+		list = c.group.files.appendProblems(list)
 	}
 	list = c.pressure.appendProblems(list)
 	if c.unclosed != nil {

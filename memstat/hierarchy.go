@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // maxLevels bounds how many parents of a group are looked at, and with them how many files are kept open.
@@ -81,25 +82,40 @@ func (h hierarchies) dirs(controller string) []string {
 	return nil
 }
 
-// memory returns the version of the memory controller that holds for the process and the directories of its group
-// there, as dirs does. Of cgroup v2 that is the nearest parent for which the controller is enabled: memory is charged
-// to it. Without any, the version is 0.
-func (h hierarchies) memory() (version int64, dirs []string, err error) {
+// charged is the group that a process's memory is charged to.
+type charged struct {
+	version int64    // of the memory controller; 0: there is none
+	path    string   // as /proc/PID/cgroup has it
+	dirs    []string // the group's own directory, then its parents'
+}
+
+// memory returns the group that the process's memory is charged to: in cgroup v2 the nearest parent for which the
+// controller is enabled.
+func (h hierarchies) memory() (charged, error) {
+	group, v1 := parseGroup(h.groups, "memory")
 	if dirs := h.dirs("memory"); len(dirs) > 0 {
-		return 1, dirs, nil
+		return charged{1, group, dirs}, nil
 	}
-	dirs = h.dirs("")
+	group, v2 := parseGroup(h.groups, "")
+	dirs := h.dirs("")
 	for i, dir := range dirs {
 		if exists(filepath.Join(dir, "memory.current")) || exists(filepath.Join(dir, "memory.max")) {
-			return 2, dirs[i:], nil
+			return charged{2, group, dirs[i:]}, nil
 		}
+		group = pathAbove(group)
 	}
-	_, v1 := parseGroup(h.groups, "memory")
-	_, v2 := parseGroup(h.groups, "")
 	if v1 || v2 && len(dirs) == 0 {
-		return 0, nil, errUnreachable
+		return charged{}, errUnreachable
 	}
-	return 0, nil, nil
+	return charged{}, nil
+}
+
+// pathAbove is the path of a group's parent. One outside the reader's cgroup namespace begins with "/..".
+func pathAbove(group string) string {
+	if i := strings.LastIndexByte(group, '/'); i > 0 {
+		return group[:i]
+	}
+	return "/"
 }
 
 // pressure returns the memory pressure file of the process's group in cgroup v2, whichever version its memory
@@ -154,20 +170,20 @@ func ReadCgroupLimits(root string, pid int) (CgroupLimits, error) {
 }
 
 func (l *CgroupLimits) readMemory(h hierarchies, source string, buffer []byte) {
-	version, dirs, err := h.memory()
+	found, err := h.memory()
 	if err != nil {
 		l.Problems = append(l.Problems, Problem{Path: source, Reason: err.Error()})
 	}
-	if version == 0 {
+	if found.version == 0 {
 		return
 	}
-	l.Version, l.Path = version, dirs[0]
-	g := newGroup(version, dirs)
+	l.Version, l.Path = found.version, found.dirs[0]
+	g := newGroup(found)
 	var c Cgroup
 	l.MaxPath, l.HighPath = g.read(&c, buffer)
 	l.MaxBytes, l.HighBytes, l.OOMKillEvents = c.MaxBytes, c.HighBytes, c.OOMKillEvents
-	l.Problems = g.appendProblems(l.Problems)
-	if err := g.close(); err != nil {
+	l.Problems = g.files.appendProblems(l.Problems)
+	if err := g.files.close(); err != nil {
 		l.Problems = append(l.Problems, Problem{Path: l.Path, Reason: err.Error()})
 	}
 }

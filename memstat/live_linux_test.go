@@ -208,8 +208,9 @@ func set(t *testing.T, dir, name string, value int) {
 	}
 }
 
-// TestLiveCgroupV1 limits a child, resizes its limit, moves it to a group inside the group and removes the first.
-func TestLiveCgroupV1(t *testing.T) {
+// ownV1Group is the directory of the test's own memory group, in which groups can be made.
+func ownV1Group(t *testing.T) string {
+	t.Helper()
 	own, err := ReadCgroupLimits("", 0)
 	if err != nil {
 		t.Skipf("no control groups, the limits of a real one are not tested: %v", err)
@@ -220,8 +221,14 @@ func TestLiveCgroupV1(t *testing.T) {
 	if limit := own.MaxBytes.Or(math.MaxInt64); limit < 256*mib {
 		t.Skipf("the test's own group is limited to %d bytes: too little to set lower limits that can be told apart", limit)
 	}
-	first := memoryGroup(t, own.Path, fmt.Sprintf("memwarden-test-%d", os.Getpid()))
-	second := memoryGroup(t, own.Path, fmt.Sprintf("memwarden-test-%d-second", os.Getpid()))
+	return own.Path
+}
+
+// TestLiveCgroupV1 limits a child, resizes its limit, moves it to a group inside the group and removes the first.
+func TestLiveCgroupV1(t *testing.T) {
+	own := ownV1Group(t)
+	first := memoryGroup(t, own, fmt.Sprintf("memwarden-test-%d", os.Getpid()))
+	second := memoryGroup(t, own, fmt.Sprintf("memwarden-test-%d-second", os.Getpid()))
 	inner := memoryGroup(t, second, "inner")
 	cmd := child(t)
 	pid := cmd.Process.Pid
@@ -270,4 +277,88 @@ func TestLiveCgroupV1(t *testing.T) {
 	}
 	_ = cmd.Wait() // tells that it was killed
 	check(t, "cgroup after the end", read(s, 13*time.Second).Cgroup, Cgroup{})
+}
+
+// filled starts a process in a group, has it take so much memory there, and returns when it has, or when it was killed
+// for it, which it reports.
+func filled(t *testing.T, group string, mebibytes int) (killed bool) {
+	t.Helper()
+	cmd := exec.Command("sh", "-c", fmt.Sprintf("read _ && exec dd if=/dev/zero bs=%dM count=1", mebibytes))
+	input, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	output, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Skipf("no child process can be started: %v", err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // the kernel may have done so
+		_ = cmd.Wait()         // tells that it was killed
+	})
+	set(t, group, "cgroup.procs", cmd.Process.Pid)
+	if _, err := input.Write([]byte{'\n'}); err != nil {
+		t.Fatal(err)
+	}
+	// It writes when it holds all, and can then write no more than a pipe takes.
+	_, err = output.Read(make([]byte, 1))
+	return err != nil
+}
+
+// TestLiveSiblings: two groups share the limit of their parent; one of them fills it.
+func TestLiveSiblings(t *testing.T) {
+	parent := memoryGroup(t, ownV1Group(t), fmt.Sprintf("memwarden-test-%d-parent", os.Getpid()))
+	ours, theirs := memoryGroup(t, parent, "ours"), memoryGroup(t, parent, "theirs")
+	set(t, parent, "memory.limit_in_bytes", 128*mib)
+	set(t, ours, "memory.limit_in_bytes", 64*mib)
+	cmd := child(t)
+	set(t, ours, "cgroup.procs", cmd.Process.Pid)
+	s, err := New(Options{PID: cmd.Process.Pid})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+
+	// both is the group and the parent that was made for it; the groups that the test itself is in may have limits too.
+	both := func(at time.Duration) (Cgroup, Parent) {
+		t.Helper()
+		cgroup := read(s, at).Cgroup
+		check(t, "strictest limit", cgroup.MaxBytes, Known(int64(64*mib)))
+		if len(cgroup.Parents.List()) == 0 || !strings.HasSuffix(parent, cgroup.Parents[0].Path) {
+			t.Fatalf("parents %+v, want the first to be %s", cgroup.Parents, parent)
+		}
+		check(t, "limit of the parent", cgroup.Parents[0].MaxBytes, Known(int64(128*mib)))
+		finite(t, cgroup.Parents[0])
+		return cgroup, cgroup.Parents[0]
+	}
+	_, empty := both(0)
+	if use := empty.WorkingSetBytes.Or(math.MaxInt64); use > 32*mib {
+		t.Errorf("the parent uses %d before it is filled", use)
+	}
+	if filled(t, theirs, 80) {
+		t.Fatal("80 of 128 MiB could not be had")
+	}
+	group, above := both(time.Second)
+	if use := group.WorkingSetBytes.Or(math.MaxInt64); use > 32*mib {
+		t.Errorf("the other group's %d bytes count as the group's own", use)
+	}
+	if use := above.WorkingSetBytes.Or(0); use < 80*mib || use > 128*mib {
+		t.Errorf("the parent uses %d of %d bytes, of which the other group took 80 MiB", use, 128*mib)
+	}
+	before := above.MaxEvents
+	filled(t, theirs, 80) // one of the two is killed, if they cannot be swapped out
+	group, above = both(2 * time.Second)
+	check(t, "meetings of the group's own limit", group.MaxEvents, Known(int64(0)))
+	check(t, "kills in the group", group.OOMKillEvents, Known(int64(0)))
+	if above.MaxEvents.Or(0) <= before.Or(math.MaxInt64) {
+		t.Errorf("meetings of the parent's limit: %v before, %v after", before, above.MaxEvents)
+	}
+	for _, p := range s.Problems() {
+		if !strings.Contains(p.Path, "smaps_rollup") {
+			t.Errorf("problem: %+v", p)
+		}
+	}
 }

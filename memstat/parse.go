@@ -76,7 +76,7 @@ func parseLimit(text []byte) (Int, error) {
 		return Int{}, nil
 	}
 	switch n, err := parseNumber(text); {
-	case err == errOverflow, err == nil && n >= unlimited:
+	case errors.Is(err, errOverflow), err == nil && n >= unlimited:
 		return Int{}, nil
 	case err != nil:
 		return Int{}, err

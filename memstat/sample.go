@@ -83,16 +83,19 @@ type Cgroup struct {
 	InactiveFileBytes Int `json:"inactive_file_bytes,omitzero"`
 	// WorkingSetBytes is CurrentBytes − InactiveFileBytes, at least 0: the share that cannot be reclaimed at once.
 	WorkingSetBytes Int `json:"working_set_bytes,omitzero"`
-	// MaxBytes and HighBytes are the strictest of the group's and its parents'; absent when none is set. Against a
-	// parent's limit its other groups count too, while CurrentBytes and the events are the group's own.
-	MaxBytes      Int `json:"max_bytes,omitzero"`
-	HighBytes     Int `json:"high_bytes,omitzero"`
-	PeakBytes     Int `json:"peak_bytes,omitzero"`
-	SwapBytes     Int `json:"swap_bytes,omitzero"`
-	HighEvents    Int `json:"high_events_total,omitzero"`     // times that use went past HighBytes
-	MaxEvents     Int `json:"max_events_total,omitzero"`      // times that use was about to go past MaxBytes
-	OOMEvents     Int `json:"oom_events_total,omitzero"`      // times that an allocation was about to fail
-	OOMKillEvents Int `json:"oom_kill_events_total,omitzero"` // processes killed
+	// MaxBytes and HighBytes are the strictest of the group's and its parents'; absent when none is set. What counts
+	// against a parent's limit is the use of all groups below it: Parents has it, the other figures are the group's own.
+	MaxBytes  Int `json:"max_bytes,omitzero"`
+	HighBytes Int `json:"high_bytes,omitzero"`
+	PeakBytes Int `json:"peak_bytes,omitzero"`
+	SwapBytes Int `json:"swap_bytes,omitzero"`
+	// Times that use went past the group's own high limit, was about to go past its own max limit (in cgroup v1:
+	// allocations that met it), and that an allocation was about to fail there. A parent's limit shows at the parent.
+	HighEvents    Int     `json:"high_events_total,omitzero"`
+	MaxEvents     Int     `json:"max_events_total,omitzero"`
+	OOMEvents     Int     `json:"oom_events_total,omitzero"`
+	OOMKillEvents Int     `json:"oom_kill_events_total,omitzero"` // processes of the group killed, whoever's limit it was
+	Parents       Parents `json:"parents,omitzero"`
 }
 
 // PSI is the memory pressure stall information: of the cgroup where it has one, else of the machine.

@@ -56,6 +56,8 @@ func TestReadV1(t *testing.T) {
 		Version: Known(int64(1)), CurrentBytes: Known(int64(300 * mib)), InactiveFileBytes: Known(int64(100 * mib)),
 		WorkingSetBytes: Known(int64(200 * mib)), MaxBytes: Known(int64(gib)), PeakBytes: Known(int64(400 * mib)),
 		SwapBytes: Known(int64(4096)), MaxEvents: Known(int64(17)), OOMKillEvents: Known(int64(2)),
+		Parents: Parents{{Path: "/pods", MaxBytes: Known(int64(gib)), CurrentBytes: Known(int64(500 * mib)),
+			InactiveFileBytes: Known(int64(60 * mib)), WorkingSetBytes: Known(int64(440 * mib)), MaxEvents: Known(int64(5))}},
 	})
 	process := sample.Process
 	if off, used := process.OffHeapBytes.Or(-1), sample.Go.UsedBytes.Or(-1); off != max(0, 25600*int64(os.Getpagesize())-used) {
@@ -94,6 +96,9 @@ func TestReadV2(t *testing.T) {
 		WorkingSetBytes: Known(int64(200 * mib)), MaxBytes: Known(int64(gib)), HighBytes: Known(int64(800 * mib)),
 		PeakBytes: Known(int64(350 * mib)), SwapBytes: Known(int64(8192)),
 		HighEvents: Known(int64(12)), MaxEvents: Known(int64(3)), OOMEvents: Known(int64(2)), OOMKillEvents: Known(int64(1)),
+		Parents: Parents{{Path: "/app.slice", MaxBytes: Known(int64(gib)), CurrentBytes: Known(int64(500 * mib)),
+			InactiveFileBytes: Known(int64(60 * mib)), WorkingSetBytes: Known(int64(440 * mib)),
+			HighEvents: Known(int64(0)), MaxEvents: Known(int64(7)), OOMEvents: Known(int64(4))}},
 	})
 	check(t, "psi", sample.PSI, PSI{Scope: "cgroup",
 		SomeAvg10Ratio: Known(0.1), SomeAvg60Ratio: Known(0.05), FullAvg10Ratio: Known(0.02), FullAvg60Ratio: Known(0.01),
@@ -410,17 +415,28 @@ func TestProblemsAreBounded(t *testing.T) {
 
 // TestAllocations: no tier allocates once all files are open.
 func TestAllocations(t *testing.T) {
-	tr := v2(t, "self")
-	s := tr.sampler(Options{})
-	var sample Sample
-	now := start
-	for _, step := range []time.Duration{0, time.Second, 10 * time.Second} {
-		s.Read(&sample, now)
-		if n := testing.AllocsPerRun(50, func() {
-			now = now.Add(step)
+	if runtime.GOOS != "linux" {
+		t.Skip("of reading files on Linux")
+	}
+	outside := v1(t)
+	outside.group("sys/fs/cgroup/memory/pods", "memory.stat", "hierarchical_memory_limit 100\ntotal_inactive_file 0")
+	outside.group("sys/fs/cgroup/memory/pods/worker", "memory.stat", "hierarchical_memory_limit 100\ntotal_inactive_file 0")
+	outside.remove("sys/fs/cgroup/memory/memory.limit_in_bytes")
+	for name, tr := range map[string]tree{"v1": v1(t), "v2": v2(t, "self"), "v1 with a limit from outside": outside} {
+		s := tr.sampler(Options{})
+		var sample Sample
+		now := start
+		for _, step := range []time.Duration{0, time.Second, 10 * time.Second} {
 			s.Read(&sample, now)
-		}); n != 0 && runtime.GOOS == "linux" {
-			t.Errorf("%v apart: %v allocations, want 0", step, n)
+			if n := testing.AllocsPerRun(50, func() {
+				now = now.Add(step)
+				s.Read(&sample, now)
+			}); n != 0 {
+				t.Errorf("%s, %v apart: %v allocations, want 0", name, step, n)
+			}
+		}
+		if sample.Cgroup.Parents[0].WorkingSetBytes.IsZero() {
+			t.Errorf("%s: no parent was read", name)
 		}
 	}
 }

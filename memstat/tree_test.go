@@ -104,7 +104,7 @@ func v1(t testing.TB) tree {
 		mount("/", "/sys/fs/cgroup/memory", "cgroup", ",memory"))
 	dir := "sys/fs/cgroup/memory"
 	tr.group(dir, "memory.limit_in_bytes", unlimitedV1)
-	tr.group(dir+"/pods", "memory.limit_in_bytes", strconv.FormatInt(gib, 10))
+	tr.parentV1(dir+"/pods", gib, 500*mib, 60*mib, 5)
 	tr.group(dir+"/pods/worker",
 		"memory.limit_in_bytes", strconv.FormatInt(2*gib, 10),
 		"memory.soft_limit_in_bytes", strconv.FormatInt(100*mib, 10),
@@ -130,7 +130,8 @@ func v2(t testing.TB, id string) tree {
 	tr.write("proc/self/mountinfo", mount("/", "/sys/fs/cgroup", "cgroup2", ""))
 	dir := "sys/fs/cgroup"
 	tr.group(dir, "memory.stat", "inactive_file 5", "cgroup.procs", "1")
-	tr.group(dir+"/app.slice", "memory.max", strconv.FormatInt(gib, 10), "memory.high", "max", "cpu.max", "max 100000")
+	tr.parentV2(dir+"/app.slice", strconv.Itoa(gib), "max", 500*mib, 60*mib, "low 0\nhigh 0\nmax 7\noom 4\noom_kill 0")
+	tr.group(dir+"/app.slice", "cpu.max", "max 100000")
 	tr.group(dir+"/app.slice/worker.service",
 		"cgroup.events", "populated 1\nfrozen 0",
 		"memory.max", "max",
@@ -143,6 +144,26 @@ func v2(t testing.TB, id string) tree {
 		"memory.pressure", "some avg10=10.00 avg60=5.00 avg300=0.10 total=1000000\nfull avg10=2.00 avg60=1.00 avg300=0.05 total=500000",
 		"cpu.max", "250000 100000")
 	return tr
+}
+
+// parentV1 writes a parent's files of cgroup v1: a limit, or 0 for none.
+func (tr tree) parentV1(dir string, limit, current, inactive, failures int64) {
+	tr.t.Helper()
+	text := strconv.FormatInt(limit, 10)
+	if limit == 0 {
+		text = unlimitedV1
+	}
+	tr.group(dir, "memory.limit_in_bytes", text, "memory.usage_in_bytes", strconv.FormatInt(current, 10),
+		"memory.stat", fmt.Sprintf("cache 5\ninactive_file 6\nhierarchical_memory_limit %s\ntotal_inactive_file %d", text, inactive),
+		"memory.failcnt", strconv.FormatInt(failures, 10))
+}
+
+// parentV2 writes a parent's files of cgroup v2. What happened below it is no event of its own.
+func (tr tree) parentV2(dir, max, high string, current, inactive int64, events string) {
+	tr.t.Helper()
+	tr.group(dir, "memory.max", max, "memory.high", high, "memory.current", strconv.FormatInt(current, 10),
+		"memory.stat", fmt.Sprintf("anon 1\ninactive_file %d", inactive),
+		"memory.events", "low 0\nhigh 1000\nmax 1000\noom 1000\noom_kill 1000", "memory.events.local", events)
 }
 
 // problemsText joins problems for searching and printing, without the tree's own path.

@@ -50,16 +50,17 @@ func (d *Decision) strongest() *Signal {
 	var strongest *Signal
 	for i := range d.signals[:d.count] {
 		signal := &d.signals[i]
-		if strongest == nil || signal.Level > strongest.Level || signal.Level == strongest.Level && signal.Ratio > strongest.Ratio {
+		if strongest == nil || signal.stronger(strongest) {
 			strongest = signal
 		}
 	}
 	return strongest
 }
 
-func (d *Decision) find(name SignalName) *Signal {
+// container returns the signal of the container, if there is one.
+func (d *Decision) container() *Signal {
 	for i := range d.signals[:d.count] {
-		if d.signals[i].Name == name {
+		if d.signals[i].Name == SignalContainer {
 			return &d.signals[i]
 		}
 	}
@@ -87,7 +88,7 @@ func (d *Decision) judge(slack float64) Level {
 
 // urgent reports whether the container is so full, garbage included, that a rise to Critical does not wait.
 func (d *Decision) urgent() bool {
-	container := d.find(SignalContainer)
+	container := d.container()
 	return container != nil && container.rawRatio() >= d.config.Critical
 }
 
@@ -140,7 +141,7 @@ func (d *Decision) cause() string {
 	}
 	text := d.use(signal) + ", " + d.compared(signal)
 	if d.Seen > level && d.evidence.events {
-		text += ", raised by one level as use was at the container's limit within the last " + seconds(evidenceHold)
+		text += ", raised by one level as use was at " + limitOf(d.evidence.group) + " within the last " + seconds(evidenceHold)
 	} else if d.Seen > level {
 		text += fmt.Sprintf(", raised by one level as tasks were stalled on memory for %s of the last 10s", percent(d.evidence.stall))
 	}
@@ -150,6 +151,9 @@ func (d *Decision) cause() string {
 // use prints a signal's figures.
 func (d *Decision) use(s *Signal) string {
 	text := fmt.Sprintf("%s use is %s (%s of %s", subject(s.Name), percent(s.Ratio), bytesize.Format(s.UsedBytes), bytesize.Format(s.LimitBytes))
+	if s.Group != "" {
+		text += " of the parent group " + s.Group
+	}
 	if s.GarbageBytes > 0 {
 		text += fmt.Sprintf(", %s of garbage left out", bytesize.Format(s.GarbageBytes))
 	}
@@ -176,6 +180,14 @@ func subject(name SignalName) string {
 		return "Go limit"
 	}
 	return string(name)
+}
+
+// limitOf names the limit of a container, which is a parent group if it has a path.
+func limitOf(parent string) string {
+	if parent == "" {
+		return "the container's limit"
+	}
+	return "the limit of the parent group " + parent
 }
 
 // percent prints a ratio with one decimal where it has one, rounded down: what prints like a threshold has reached it.

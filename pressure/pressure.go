@@ -40,8 +40,25 @@ type State struct {
 	marks [Critical + 1]time.Time
 	// held is since when the level in force has been seen without a break; zero: not at present.
 	held    time.Time
-	events  counter // times that use was at the container's limit
+	events  [maxGroups]atLimit
 	limiter counter // collection in which the collector's CPU limiter was last active
+}
+
+// atLimit counts the times that a group's use was at its limit.
+type atLimit struct {
+	parent string // which group's, as in group
+	counter
+}
+
+// lately notes a group's events, and reports whether there were any within evidenceHold.
+func (a *atLimit) lately(g *group, now time.Time) bool {
+	if g.judged() && a.parent != g.parent {
+		*a = atLimit{parent: g.parent} // what was counted before was another group's
+	}
+	if rise := a.observe(g.events, g.counted); rise > 0 && g.judged() && !g.trimmed() {
+		a.rose = now
+	}
+	return g.judged() && a.recent(now)
 }
 
 // counter notices when a figure goes up.
@@ -74,7 +91,8 @@ func (c *counter) recent(now time.Time) bool {
 type evidence struct {
 	stall   float64 // share of time with a task stalled on memory
 	stalled bool    // it counts: raises by one level what is at least Elevated
-	events  bool    // use was at the container's limit lately, with no cache to trim: raises by one level
+	events  bool    // use was at a container's limit lately, with no cache to trim: raises by one level
+	group   string  // the first such container, if it is a parent group
 	limiter bool    // the collector's CPU limiter was active lately, under a memory limit: at least High
 	cycle   int64   // in which it was active
 }
@@ -92,8 +110,9 @@ type evidence struct {
 func Next(state State, cfg Config, s *memstat.Sample, now time.Time) (State, Decision) {
 	state.begin(now)
 	d := Decision{At: now, config: cfg}
-	d.read(s)
-	state.corroborate(&d, s)
+	judged := groupsOf(&s.Cgroup)
+	d.read(s, &judged)
+	state.corroborate(&d, s, &judged)
 	d.Seen, d.kept = d.judge(0), d.judge(cfg.Hysteresis)
 	before := state.level
 	state.mark(&d)
@@ -110,10 +129,15 @@ func (s *State) begin(now time.Time) {
 	case s.at.IsZero():
 		s.since = now
 	case now.Before(s.at): // the clock was set back: what began later begins now
-		for _, t := range []*time.Time{&s.since, &s.held, &s.events.rose, &s.limiter.rose,
+		for _, t := range []*time.Time{&s.since, &s.held, &s.limiter.rose,
 			&s.marks[Elevated], &s.marks[High], &s.marks[Critical]} {
 			if t.After(now) {
 				*t = now
+			}
+		}
+		for i := range s.events {
+			if s.events[i].rose.After(now) {
+				s.events[i].rose = now
 			}
 		}
 	}
@@ -121,22 +145,17 @@ func (s *State) begin(now time.Time) {
 }
 
 // corroborate notes the evidence of a sample.
-func (s *State) corroborate(d *Decision, sample *memstat.Sample) {
-	container := d.find(SignalContainer)
-
+func (s *State) corroborate(d *Decision, sample *memstat.Sample, judged *groups) {
 	stall, ok := sample.PSI.SomeAvg10Ratio.Get()
 	// Under a container's limit the machine's stalls may be the neighbours'.
-	ours := container == nil || sample.PSI.Scope == "cgroup"
+	ours := d.container() == nil || sample.PSI.Scope == "cgroup"
 	d.evidence.stall, d.evidence.stalled = stall, ok && ours && stall >= stallRatio
 
-	high, haveHigh := sample.Cgroup.HighEvents.Get()
-	most, haveMost := sample.Cgroup.MaxEvents.Get()
-	if rise := s.events.observe(high+most, haveHigh || haveMost); rise > 0 && container != nil {
-		if cache := sample.Cgroup.InactiveFileBytes.Or(0); float64(cache) < cacheRatio*float64(container.LimitBytes) {
-			s.events.rose = s.at
+	for i := range judged {
+		if s.events[i].lately(&judged[i], s.at) && !d.evidence.events {
+			d.evidence.events, d.evidence.group = true, judged[i].parent
 		}
 	}
-	d.evidence.events = container != nil && s.events.recent(s.at)
 
 	cycle := sample.Go.GCLimiterLastCycle.Or(0) // absent until it was active for the first time
 	newest, counted := sample.Go.GCCycles.Get()

@@ -7,7 +7,8 @@ type SignalName string
 
 // The signals.
 const (
-	// SignalContainer is the cgroup's working set against the lower of its max and high limits.
+	// SignalContainer is a cgroup's working set against the lower of its max and high limits: the process's own group's,
+	// or that of a parent that is fuller. Whoever fills a parent, at its limit the kernel kills one of all below it.
 	SignalContainer SignalName = "container"
 	// SignalGoLimit is the Go memory that no collection gives back against the Go memory limit.
 	SignalGoLimit SignalName = "go_limit"
@@ -33,6 +34,8 @@ const (
 // Signal is one use held against one limit.
 type Signal struct {
 	Name SignalName `json:"name"`
+	// Group is the path of the parent group whose use and limit these are; empty: the process's own, or no group.
+	Group string `json:"group,omitzero"`
 	// UsedBytes is what counts, GarbageBytes what was left out of it: Go memory that the collector gives back in time.
 	UsedBytes    int64 `json:"used_bytes"`
 	GarbageBytes int64 `json:"garbage_bytes,omitzero"`
@@ -54,6 +57,11 @@ func (g *Signal) hard() bool { return g.Name == SignalContainer || g.Name == Sig
 // full reports a hard signal that is at fullRatio, garbage included.
 func (g *Signal) full(slack float64) bool { return g.hard() && g.rawRatio() >= fullRatio-slack }
 
+// stronger orders signals by level, then by ratio.
+func (g *Signal) stronger(than *Signal) bool {
+	return g.Level > than.Level || g.Level == than.Level && g.Ratio > than.Ratio
+}
+
 // newSignal holds a use against a limit, which must be more than 0.
 func newSignal(name SignalName, use, garbage, limit int64) Signal {
 	garbage = min(max(garbage, 0), max(use, 0))
@@ -62,19 +70,15 @@ func newSignal(name SignalName, use, garbage, limit int64) Signal {
 }
 
 // read fills in the signals that the sample has figures for, and what else the judgement needs of it.
-func (d *Decision) read(s *memstat.Sample) {
-	limit, limited := containerLimit(&s.Cgroup)
-	use, used := firstKnown(s.Cgroup.WorkingSetBytes, s.Cgroup.CurrentBytes)
+func (d *Decision) read(s *memstat.Sample, judged *groups) {
 	rss, resident := s.Process.RSSBytes.Get()
 	total, _ := s.System.TotalBytes.Get()
 	available, haveAvailable := s.System.AvailableBytes.Get()
 
-	contained := limited && used
-	switch {
-	case contained:
-		d.add(newSignal(SignalContainer, use, reclaimable(&s.Go, use, limit), limit))
-	case d.config.BytesOverride > 0 && resident:
-		limit = d.config.BytesOverride
+	limited := d.addContainer(&s.Go, judged)
+	contained := d.count > 0
+	if !contained && d.config.BytesOverride > 0 && resident {
+		limit := d.config.BytesOverride
 		d.add(newSignal(SignalProcess, rss, reclaimable(&s.Go, rss, limit), limit))
 	}
 	d.addGoLimit(&s.Go)
@@ -91,6 +95,31 @@ func (d *Decision) add(signal Signal) {
 	signal.Level = d.levelOf(&signal, 0)
 	d.signals[d.count] = signal
 	d.count++
+}
+
+// addContainer adds the strongest of the groups' signals, and reports whether a group has a limit at all.
+//
+// What other groups hold below a parent is, like all memory that is not this process's Go memory, no garbage: none is
+// known of in there, and what the process has of its own is left out only as far as the others leave room for it.
+func (d *Decision) addContainer(of *memstat.Go, judged *groups) (limited bool) {
+	var strongest Signal
+	for i := range judged {
+		g := &judged[i]
+		limited = limited || g.limited
+		if !g.judged() {
+			continue
+		}
+		signal := newSignal(SignalContainer, g.use, reclaimable(of, g.use, g.limit), g.limit)
+		signal.Group = g.parent
+		signal.Level = d.levelOf(&signal, 0)
+		if strongest.Name == "" || signal.stronger(&strongest) {
+			strongest = signal
+		}
+	}
+	if strongest.Name != "" {
+		d.add(strongest)
+	}
+	return limited
 }
 
 // levelOf is what a signal shows by itself, where the levels begin lower by slack.
@@ -119,24 +148,6 @@ func (d *Decision) addGoLimit(g *memstat.Go) {
 	if limited && limit > 0 && known && judged {
 		d.add(newSignal(SignalGoLimit, used, garbage(g), limit))
 	}
-}
-
-// containerLimit returns the lower of the cgroup's limits.
-func containerLimit(c *memstat.Cgroup) (int64, bool) {
-	limit, known := c.MaxBytes.Get()
-	if high, ok := c.HighBytes.Get(); ok && (!known || high < limit) {
-		limit, known = high, true
-	}
-	return limit, known && limit > 0
-}
-
-func firstKnown(figures ...memstat.Int) (int64, bool) {
-	for _, figure := range figures {
-		if value, ok := figure.Get(); ok {
-			return value, true
-		}
-	}
-	return 0, false
 }
 
 // garbage is the Go memory that the next collection can give back, as far as is known: objects beyond the live heap of

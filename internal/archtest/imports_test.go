@@ -41,6 +41,7 @@ var testPackages = []excuse{
 	{"internal/archtest", "*", "these rules"},
 	{"internal/leakcheck", "*", "fails a test binary whose goroutines outlive it"},
 	{"server/internal/pgtest", "*", "runs a PostgreSQL server for a test"},
+	{"server/internal/redistest", "*", "runs a Redis server for a test"},
 }
 
 func forTests(dir string) bool {

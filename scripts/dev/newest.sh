@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Tests packages with another toolchain than the one at hand.
 #
-#	newest.sh TOOLCHAIN PACKAGE...
+#	newest.sh TOOLCHAIN ARGUMENT...
+#
+# The arguments are go test's.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 

@@ -264,6 +264,11 @@ func TestDocumentedSample(t *testing.T) {
 		}
 		sameNames(t, "Stats."+jsonName(group), property.Value, want)
 	}
+	var parent []string
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[memstat.Parent]()) {
+		parent = append(parent, jsonName(f))
+	}
+	sameNames(t, "CgroupParent", schemas["CgroupParent"].Value, parent)
 	sameNames(t, "History.columns", schemas["History"].Value.Properties["columns"].Value, history.Columns())
 }
 
@@ -277,5 +282,23 @@ func sameNames(t *testing.T, what string, schema *openapi3.Schema, want []string
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		t.Errorf("%s has\n%v\nwant\n%v", what, got, want)
+	}
+}
+
+// TestValidationSeesWhatIsNotDocumented: a field more than the document has makes an answer another than the documented.
+func TestValidationSeesWhatIsNotDocumented(t *testing.T) {
+	schemas := loadDocument(t, server.OpenAPI()).Components.Schemas
+	for name, value := range map[string]map[string]any{
+		"Owner":     {"name": "history"},
+		"Problem":   {"type": "urn:memwarden:problem:internal", "title": "x", "status": 500.0, "detail": "x"},
+		"GCFigures": {},
+	} {
+		if err := schemas[name].Value.VisitJSON(value); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		value["not_documented"] = 1.0
+		if err := schemas[name].Value.VisitJSON(value); err == nil {
+			t.Errorf("%s may have fields that are not documented", name)
+		}
 	}
 }

@@ -216,7 +216,7 @@ var everywhere = []string{
 	"X-Content-Type-Options", "X-Frame-Options",
 }
 
-// checkHeaders wants every header documented, and problems in their own media type.
+// checkHeaders wants every header documented, those that every answer has, and the status in a problem.
 func checkHeaders(t *testing.T, where string, documented *openapi3.Response, got answer) {
 	t.Helper()
 	for name := range got.header {

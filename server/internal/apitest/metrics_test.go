@@ -16,7 +16,7 @@ import (
 
 // TestMetrics parses /metrics as Prometheus does and holds each family against memhttp.Metrics.
 func TestMetrics(t *testing.T) {
-	w := startWarden(t, memwarden.Options{Root: container(t)})
+	w := startWarden(t, memwarden.Options{Root: container(t, roomy)})
 	_, release := addTasks(t, w)
 	close(release)
 	if _, err := w.Register(entries{}); err != nil {

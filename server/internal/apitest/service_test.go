@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -79,8 +80,11 @@ func (s target) askService(t *testing.T) {
 		Routes        []struct{ Method, Path, Access string }
 	}
 	s.send(t, 200, request{operation: "GET /"}).into(t, &index)
-	if len(index.Routes) != len(memhttp.Routes())+len(serviceRoutes) {
-		t.Errorf("the index has %d routes, want %d", len(index.Routes), len(memhttp.Routes())+len(serviceRoutes))
+	for _, route := range memhttp.Routes() {
+		want := struct{ Method, Path, Access string }{route.Method, route.Path, route.Access.String()}
+		if !slices.Contains(index.Routes, want) {
+			t.Errorf("the index does not have %v", want)
+		}
 	}
 	if document := s.send(t, 200, request{operation: "GET /openapi.yaml"}); !bytes.Equal(document.body, server.OpenAPI()) {
 		t.Error("the service serves another document")

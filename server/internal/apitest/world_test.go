@@ -23,30 +23,43 @@ import (
 	"github.com/memwarden/memwarden/server/internal/store"
 )
 
+// roomy is what the pod holds where it is not the fuller group.
+const roomy = "330000000\n"
+
 // container writes the files of /proc and /sys of a process in a container, so that there is every figure that a
-// sample can have.
-func container(t *testing.T) (root string) {
+// sample can have. Its control group is in another one, which holds so many bytes of its 1 GiB.
+func container(t *testing.T, podCurrent string) (root string) {
 	t.Helper()
 	root = t.TempDir()
+	const group = "sys/fs/cgroup/pod/app/"
 	for name, content := range map[string]string{
-		"proc/meminfo":                          "MemTotal: 16000000 kB\nMemAvailable: 8000000 kB\nSwapTotal: 2000000 kB\nSwapFree: 1500000 kB\n",
-		"proc/self/statm":                       "30000 25600 1200 300 0 9000 0\n",
-		"proc/self/status":                      "Name:\tapp\nVmHWM:\t  204800 kB\nRssAnon:\t   81920 kB\nVmSwap:\t    2048 kB\nThreads:\t9\n",
-		"proc/self/limits":                      "Limit                     Soft Limit           Hard Limit           Units     \nMax open files            1024                 4096                 files     \n",
-		"proc/self/fd/0":                        "",
-		"proc/self/cgroup":                      "0::/app\n",
-		"proc/self/mountinfo":                   "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
-		"proc/self/smaps_rollup":                "00400000-7ffc330c5000 ---p 00000000 00:00 0    [rollup]\nRss: 102400 kB\nPss: 92160 kB\nAnonymous: 71680 kB\nSwap: 1024 kB\n",
+		"proc/meminfo":           "MemTotal: 16000000 kB\nMemAvailable: 8000000 kB\nSwapTotal: 2000000 kB\nSwapFree: 1500000 kB\n",
+		"proc/self/statm":        "30000 25600 1200 300 0 9000 0\n",
+		"proc/self/status":       "Name:\tapp\nVmHWM:\t  204800 kB\nRssAnon:\t   81920 kB\nVmSwap:\t    2048 kB\nThreads:\t9\n",
+		"proc/self/limits":       "Limit                     Soft Limit           Hard Limit           Units     \nMax open files            1024                 4096                 files     \n",
+		"proc/self/fd/0":         "",
+		"proc/self/cgroup":       "0::/pod/app\n",
+		"proc/self/mountinfo":    "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
+		"proc/self/smaps_rollup": "00400000-7ffc330c5000 ---p 00000000 00:00 0    [rollup]\nRss: 102400 kB\nPss: 92160 kB\nAnonymous: 71680 kB\nSwap: 1024 kB\n",
+
 		"sys/fs/cgroup/cgroup.procs":            "1\n",
-		"sys/fs/cgroup/app/cgroup.events":       "populated 1\nfrozen 0\n",
-		"sys/fs/cgroup/app/memory.max":          "1073741824\n",
-		"sys/fs/cgroup/app/memory.high":         "838860800\n",
-		"sys/fs/cgroup/app/memory.current":      "314572800\n",
-		"sys/fs/cgroup/app/memory.peak":         "367001600\n",
-		"sys/fs/cgroup/app/memory.swap.current": "8192\n",
-		"sys/fs/cgroup/app/memory.stat":         "inactive_file 104857600\n",
-		"sys/fs/cgroup/app/memory.events":       "low 0\nhigh 12\nmax 3\noom 2\noom_kill 1\n",
-		"sys/fs/cgroup/app/memory.pressure":     "some avg10=10.00 avg60=5.00 avg300=0.10 total=1000000\nfull avg10=2.00 avg60=1.00 avg300=0.05 total=500000\n",
+		"sys/fs/cgroup/pod/memory.max":          "1073741824\n",
+		"sys/fs/cgroup/pod/memory.high":         "1000000000\n",
+		"sys/fs/cgroup/pod/memory.current":      podCurrent,
+		"sys/fs/cgroup/pod/memory.stat":         "inactive_file 120000000\n",
+		"sys/fs/cgroup/pod/memory.events":       "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\n",
+		"sys/fs/cgroup/pod/memory.events.local": "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\n",
+
+		group + "cgroup.events":       "populated 1\nfrozen 0\n",
+		group + "memory.max":          "max\n",
+		group + "memory.high":         "838860800\n",
+		group + "memory.current":      "314572800\n",
+		group + "memory.peak":         "367001600\n",
+		group + "memory.swap.current": "8192\n",
+		group + "memory.stat":         "inactive_file 104857600\n",
+		group + "memory.events":       "low 0\nhigh 12\nmax 3\noom 2\noom_kill 1\n",
+		group + "memory.events.local": "low 0\nhigh 12\nmax 3\noom 2\noom_kill 1\n",
+		group + "memory.pressure":     "some avg10=10.00 avg60=5.00 avg300=0.10 total=1000000\nfull avg10=2.00 avg60=1.00 avg300=0.05 total=500000\n",
 	} {
 		path := filepath.Join(root, filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -180,13 +193,14 @@ func addTasks(t *testing.T, w *memwarden.Warden) (began chan string, release cha
 	return began, release
 }
 
-// addCheck adds a health check of a level to all probes.
-func addCheck(t *testing.T, w *memwarden.Warden, level health.Level) {
+// addCheck adds a health check, of the level that is asked for each time, to all probes.
+func addCheck(t *testing.T, w *memwarden.Warden, level func() health.Level) {
 	t.Helper()
 	if _, err := w.Health().Add(health.Check{
-		Name: "disk", Probes: health.Live | health.Ready | health.Startup,
+		Name: "disk", Probes: health.Live | health.Ready | health.Startup, TTL: time.Nanosecond, FailAfter: 1,
 		Run: func(context.Context) health.Result {
-			return health.Result{Level: level, Message: fmt.Sprintf("the disk is %v", level), Details: map[string]any{"free_bytes": 5}}
+			now := level()
+			return health.Result{Level: now, Message: fmt.Sprintf("the disk is %v", now), Details: map[string]any{"free_bytes": 5}}
 		},
 	}); err != nil {
 		t.Fatal(err)

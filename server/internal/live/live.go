@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -44,23 +45,31 @@ type Handler struct {
 	mu     sync.Mutex
 	closed bool
 	open   sync.WaitGroup
+	over   context.Context // ends when the connections that are left are cut
+	cut    context.CancelFunc
 }
 
 // New returns a Handler; close it.
 func New(o Options) *Handler {
 	h := &Handler{o: o}
+	h.over, h.cut = context.WithCancel(context.Background())
 	h.upgrader = websocket.Upgrader{
 		HandshakeTimeout: writeTimeout, ReadBufferSize: 1 << 10, WriteBufferSize: 4 << 10, WriteBufferPool: &sync.Pool{},
 		Error: func(w http.ResponseWriter, r *http.Request, status int, reason error) {
-			memhttp.NewProblem(status, reason.Error()).ServeHTTP(w, r)
+			detail := reason.Error()
+			if status == http.StatusForbidden {
+				detail = "the request comes from a page of another origin"
+			}
+			memhttp.NewProblem(status, detail).ServeHTTP(w, r)
 		},
 		// CheckOrigin is left at its default: a browser's page must come from the same host.
 	}
 	return h
 }
 
-// Close closes the stream, which tells every client that the server goes away, and waits for their connections to end,
-// or for ctx.
+// Close closes the stream, which tells every client that the server goes away, and waits for their connections to end.
+// Who has not taken note after a second, or half of the time that ctx leaves, is cut off, and so is everyone when ctx
+// ends: a client that reads slowly, or has not said its token yet, does not hold up the end of the server.
 func (h *Handler) Close(ctx context.Context) error {
 	h.mu.Lock()
 	h.closed = true
@@ -68,12 +77,21 @@ func (h *Handler) Close(ctx context.Context) error {
 	h.o.Stream.Close()
 	ended := make(chan struct{})
 	go func() { h.open.Wait(); close(ended) }()
+
+	grace, now := closeGrace, time.Now()
+	if deadline, ok := ctx.Deadline(); ok {
+		grace = min(grace, deadline.Sub(now)/2)
+	}
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
 	select {
 	case <-ended:
-		return nil
+	case <-timer.C:
 	case <-ctx.Done():
-		return errors.New("live stream: clients are still connected: " + ctx.Err().Error())
 	}
+	h.cut()
+	<-ended // at once: what they wait for is cut
+	return nil
 }
 
 // ServeHTTP upgrades the connection and holds it until its end.
@@ -111,6 +129,7 @@ func (h *Handler) enter() bool {
 // hold streams to a client and ends the connection in order: a close message, a second for the client's own, the end.
 func (h *Handler) hold(conn *websocket.Conn, follower *memhttp.Follower) {
 	defer conn.Close()
+	defer context.AfterFunc(h.over, func() { _ = conn.Close() })()
 	conn.SetReadLimit(maxMessage)
 	if h.o.Token.IsSet() {
 		if err := h.authenticate(conn); err != nil {
@@ -180,7 +199,11 @@ func read(conn *websocket.Conn) {
 	_ = conn.SetReadDeadline(time.Now().Add(pongTimeout))
 	conn.SetPongHandler(func(string) error { return conn.SetReadDeadline(time.Now().Add(pongTimeout)) })
 	for {
-		if _, _, err := conn.NextReader(); err != nil {
+		_, message, err := conn.NextReader()
+		if err == nil {
+			_, err = io.Copy(io.Discard, message) // through the reader, which counts the parts of a message together
+		}
+		if err != nil {
 			return
 		}
 	}

@@ -10,14 +10,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/memwarden/memwarden"
-	"github.com/memwarden/memwarden/memhttp"
-	"github.com/memwarden/memwarden/server"
 	"github.com/memwarden/memwarden/server/internal/config"
 	"github.com/memwarden/memwarden/server/internal/live"
 	"github.com/memwarden/memwarden/server/internal/redis"
@@ -34,25 +34,16 @@ type Options struct {
 	Logger  *slog.Logger
 }
 
-// The server's bounds on time: a client that is slower is cut off. Streams and profiles extend the write timeout for
-// themselves.
-const (
-	readHeaderTimeout = 5 * time.Second
-	readTimeout       = 15 * time.Second
-	writeTimeout      = 30 * time.Second
-	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 32 << 10
-)
-
 // service is what is running.
 type service struct {
 	o        Options
-	listener net.Listener
+	listener *connections
 	store    *store.Store
 	warden   *memwarden.Warden
 	redis    *redis.Client // nil: none
 	http     *http.Server
-	failed   chan error // the server stopped by itself
+	busy     atomic.Int64 // requests under way
+	failed   chan error   // why the server stopped, nil if it was asked to
 }
 
 // Run serves until SIGTERM, an interrupt or the end of ctx, and shuts down in order: readiness off, drain, streams
@@ -64,6 +55,11 @@ func Run(ctx context.Context, o Options) (shutdown.Report, error) {
 		return shutdown.Report{}, errors.Join(err, s.abandon(ctx))
 	}
 	s.announce()
+	return s.wait(ctx)
+}
+
+// wait serves until there is a reason to end, and ends.
+func (s *service) wait(ctx context.Context) (shutdown.Report, error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	go func() {
@@ -82,25 +78,30 @@ func Run(ctx context.Context, o Options) (shutdown.Report, error) {
 // start opens what may fail first, so that a port in use or a database that is gone is told before anything runs.
 func (s *service) start(ctx context.Context) (err error) {
 	c := s.o.Config
-	listen := net.ListenConfig{}
-	if s.listener, err = listen.Listen(ctx, "tcp", c.Addr); err != nil {
+	if c.RedisURL != "" {
+		if s.redis, err = redis.New(string(c.RedisURL)); err != nil {
+			return fmt.Errorf("MEMWARDEN_REDIS_URL: %w", err)
+		}
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Addr)
+	if err != nil {
 		return fmt.Errorf("cannot listen on %s (MEMWARDEN_ADDR): %w", c.Addr, err)
 	}
+	s.listener = &connections{Listener: listener}
 	if s.store, err = store.Open(ctx, store.Options{
 		DataDir: c.DataDir, DatabaseURL: string(c.DatabaseURL), MaxConns: c.DatabaseMaxConns, Logger: s.o.Logger,
 	}); err != nil {
 		return err
 	}
-	if s.warden, err = memwarden.Start(ctx, memwarden.Options{
+	// The end of ctx begins a shutdown, through which the warden goes on to watch.
+	if s.warden, err = memwarden.Start(context.WithoutCancel(ctx), memwarden.Options{
 		PID: s.o.PID, Config: &c.Warden, Store: s.store, Logger: s.o.Logger, LogInterval: c.LogMemoryInterval,
 		Shutdown: shutdown.Options{Deadlines: deadlines(c.ShutdownTimeout, c.DrainDelay), DrainDelay: c.DrainDelay, Logger: s.o.Logger},
 	}); err != nil {
-		return err
-	}
-	if c.RedisURL != "" {
-		if s.redis, err = redis.New(string(c.RedisURL)); err != nil {
-			return err
+		if s.o.PID != 0 && errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("there is no process %d: %w", s.o.PID, err)
 		}
+		return err
 	}
 	handler, streams, err := s.handler()
 	if err != nil {
@@ -109,50 +110,16 @@ func (s *service) start(ctx context.Context) (err error) {
 	if err := s.join(streams); err != nil {
 		return err
 	}
-	s.http = &http.Server{
-		Handler: s.draining(handler), ErrorLog: slog.NewLogLogger(s.o.Logger.Handler(), slog.LevelDebug),
-		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeaderBytes,
-	}
+	s.http = s.newServer(handler)
 	go func() {
 		err := s.http.Serve(s.listener)
-		if errors.Is(err, http.ErrServerClosed) {
-			err = nil
+		if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) { // only the service closes its listener
+			s.failed <- nil
+			return
 		}
-		s.failed <- err
+		s.failed <- fmt.Errorf("the HTTP server stopped: %w", err)
 	}()
 	return nil
-}
-
-// handler builds the routes: the library's, with WebSocket beside server-sent events, and an index.
-func (s *service) handler() (http.Handler, *live.Handler, error) {
-	c := s.o.Config
-	stream, err := memhttp.NewLive("live_clients", s.warden, c.MaxLiveClients)
-	if err != nil {
-		return nil, nil, err
-	}
-	liveOptions := live.Options{Stream: stream, Logger: s.o.Logger}
-	if c.ReadsNeedToken {
-		liveOptions.Token = c.AdminToken
-	}
-	streams := live.New(liveOptions)
-	routes, err := memhttp.Handler(s.warden, memhttp.Options{
-		AdminToken: c.AdminToken, ReadsNeedToken: c.ReadsNeedToken,
-		RateLimit: limited(c.RateLimit), RateBurst: c.RateBurst, AdminRateLimit: limited(c.AdminRateLimit),
-		Live: stream, WebSocket: streams, OpenAPI: server.OpenAPI(), Logger: s.o.Logger,
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return withIndex(routes, s.o.Version), streams, nil
-}
-
-// limited turns the setting's 0, no limit, into the option's.
-func limited(rate int) float64 {
-	if rate == 0 {
-		return -1
-	}
-	return float64(rate)
 }
 
 // join ties the parts to the warden: health checks, owners of memory, and their place in the shutdown.
@@ -160,7 +127,7 @@ func (s *service) join(streams *live.Handler) error {
 	var problems []error
 	note := func(_ func(), err error) { problems = append(problems, err) }
 	note(s.warden.Health().Add(databaseCheck(s.store)))
-	note(s.warden.Register(databaseOwner{s.store}))
+	note(s.warden.Register(&databaseOwner{store: s.store}))
 	sequence := s.warden.Shutdown()
 	note(sequence.Add(shutdown.Hubs, "websockets", streams.Close))
 	note(sequence.Add(shutdown.Servers, "http", s.stopServer))
@@ -172,16 +139,13 @@ func (s *service) join(streams *live.Handler) error {
 	return errors.Join(problems...)
 }
 
-// stopServer lets the requests that are left finish; those that do not are cut off at the deadline.
-func (s *service) stopServer(ctx context.Context) error {
-	if err := s.http.Shutdown(ctx); err != nil {
-		return errors.Join(fmt.Errorf("requests were cut off: %w", err), s.http.Close())
-	}
-	return nil
-}
+// abandonTimeout bounds the time that the end of a failed start takes.
+const abandonTimeout = 5 * time.Second
 
-// abandon takes down what a failed start has left.
+// abandon takes down what a failed start has left, also when the end of ctx was what made it fail.
 func (s *service) abandon(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTimeout)
+	defer cancel()
 	var problems []error
 	if s.warden != nil {
 		problems = append(problems, s.warden.Close(ctx))
@@ -198,17 +162,6 @@ func (s *service) abandon(ctx context.Context) error {
 	return errors.Join(problems...)
 }
 
-// draining asks clients to come back on another connection once the shutdown has begun, so that none sends a request
-// into a connection that is about to be closed.
-func (s *service) draining(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.warden.Shutdown().Started() {
-			w.Header().Set("Connection", "close")
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
 // deadlines shares the time for a shutdown, less the drain delay, among the phases.
 func deadlines(total, drain time.Duration) shutdown.Deadlines {
 	share := (total - drain) / 20
@@ -217,9 +170,18 @@ func deadlines(total, drain time.Duration) shutdown.Deadlines {
 	}
 }
 
+// url is where the service is found from its own machine.
+func (s *service) url() string {
+	addr := s.listener.Addr()
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return fmt.Sprintf("http://localhost:%d", tcp.Port)
+	}
+	return "http://" + addr.String()
+}
+
 // announce tells where to look.
 func (s *service) announce() {
-	url := "http://" + s.listener.Addr().String()
+	url := s.url()
 	s.o.Logger.Info("memwarden is listening", "url", url, "version", s.o.Version, "pid_watched", s.o.PID, "database", s.store.Stats().Kind)
 	watched := "itself"
 	if s.o.PID != 0 {

@@ -1,0 +1,209 @@
+//go:build unix
+
+package tests
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/memwarden/memwarden/server/internal/pgtest"
+)
+
+// soon is how long the service may take to notice that a database has gone or come back.
+const soon = 10 * time.Second
+
+// sampledAt is when the newest sample was taken.
+func (s *service) sampledAt(t *testing.T) time.Time {
+	t.Helper()
+	return decode[struct{ At time.Time }](t, s.get(t, memory+"/stats")).At
+}
+
+// wantDatabase waits until health says how the database is.
+func (s *service) wantDatabase(t *testing.T, level string, status int) {
+	t.Helper()
+	within(t, soon, "said that the database is "+level, func() bool {
+		report, got := s.health(t)
+		return report.Details["database"].Level == level && got == status
+	})
+}
+
+// TestDatabaseGone kills PostgreSQL under the service and starts it again.
+func TestDatabaseGone(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t)
+	s := setup{env: map[string]string{"DATABASE_URL": server.NewDatabase(t), "SAMPLE_INTERVAL": "100ms"}}.start(t)
+	s.wantDatabase(t, "ok", http.StatusOK)
+	s.patch(t, 1)
+
+	server.Kill(t)
+	gone := time.Now()
+	s.wantDatabase(t, "down", http.StatusServiceUnavailable)
+	p := s.wantProblem(t, http.StatusServiceUnavailable, http.MethodPatch, memory+"/config", patchBody(2))
+	if !strings.Contains(p.Detail, "not") { // made, or not known
+		t.Errorf("the client is told %q", p.Detail)
+	}
+	s.wantProblem(t, http.StatusServiceUnavailable, http.MethodGet, memory+"/config/audit", "")
+	if now := decode[config](t, s.get(t, memory+"/config")); now.Version != 1 || now.Config.Limit.Reserve != 1 {
+		t.Errorf("in force while the database is gone: %+v", now)
+	}
+	for _, path := range []string{memory + "/stats", memory + "/health", memory + "/limits", "/metrics", "/livez", memory + "/cleanup"} {
+		s.get(t, path)
+	}
+	s.send(t, http.StatusOK, http.MethodPost, memory+"/gc", "")
+	at := s.sampledAt(t)
+	within(t, soon, "sampled on", func() bool { return s.sampledAt(t).After(at) })
+	within(t, soon, "said that history is not stored", func() bool {
+		report, _ := s.health(t)
+		return report.Details["store"].Level == "degraded"
+	})
+
+	server.Restart(t)
+	back := time.Now()
+	s.wantDatabase(t, "ok", http.StatusOK)
+	if version := s.patch(t, 3); version != 2 {
+		t.Errorf("the first change after the outage has version %d, want 2: the one that failed must not count", version)
+	}
+	within(t, soon, "stored what the outage had held up", func() bool { return s.history(t).SavedUntil.After(back) })
+	kept := acknowledged{}
+	kept.note(s.history(t))
+	during := 0
+	for at := range kept {
+		if at > gone.Unix() && at < back.Unix() {
+			during++
+		}
+	}
+	if during == 0 {
+		t.Error("no point of the outage was kept")
+	}
+	within(t, soon, "is well again", func() bool {
+		report, _ := s.health(t)
+		return report.Details["store"].Level == "ok"
+	})
+	s.stop(t)
+	s.wantNowhere(t, server.Password())
+	wantOneComplaint(t, s, "memory history cannot be stored; it is kept and tried again")
+}
+
+// wantOneComplaint: an outage is logged once, not at each attempt.
+func wantOneComplaint(t *testing.T, s *service, message string) {
+	t.Helper()
+	count := 0
+	for _, l := range s.logged(t) {
+		if l.Msg == message {
+			count++
+		}
+	}
+	if count != 1 {
+		t.Errorf("%q is logged %d times", message, count)
+	}
+}
+
+// TestDatabaseSilent has a network between the service and PostgreSQL that swallows everything from one moment on: no
+// connection ends, no answer comes.
+func TestDatabaseSilent(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t)
+	between := newProxy(t, server.Host())
+	through, err := url.Parse(server.NewDatabase(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	through.Host = between.listener.Addr().String()
+	s := setup{env: map[string]string{"DATABASE_URL": through.String(), "SHUTDOWN_TIMEOUT": "10s"}}.start(t)
+	s.patch(t, 1)
+
+	between.swallow()
+	s.wantDatabase(t, "down", http.StatusServiceUnavailable)
+	asked := time.Now()
+	s.wantProblem(t, http.StatusServiceUnavailable, http.MethodPatch, memory+"/config", patchBody(2))
+	if took := time.Since(asked); took > 20*time.Second {
+		t.Errorf("the client was told after %v", took)
+	}
+	s.get(t, memory+"/config")
+	s.get(t, memory+"/stats")
+
+	asked = time.Now()
+	s.signal(t, syscall.SIGTERM)
+	if code := s.exit(t); code != 1 {
+		t.Errorf("exit code %d, want 1: history could not be stored", code)
+	}
+	if took := time.Since(asked); took > 12*time.Second {
+		t.Errorf("the end took %v of the 10 s that MEMWARDEN_SHUTDOWN_TIMEOUT allows", took)
+	}
+	s.wantNowhere(t, server.Password())
+}
+
+// proxy forwards connections to an address until it swallows what comes.
+type proxy struct {
+	listener net.Listener
+	to       string
+	ctx      context.Context // ends with the test
+	silent   chan struct{}   // closed: forward nothing any more
+	work     sync.WaitGroup
+}
+
+func newProxy(t *testing.T, to string) *proxy {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &proxy{listener: listener, to: to, ctx: ctx, silent: make(chan struct{})}
+	p.work.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			p.work.Go(func() { p.forward(conn) })
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		listener.Close()
+		p.work.Wait()
+	})
+	return p
+}
+
+func (p *proxy) swallow() { close(p.silent) }
+
+func (p *proxy) forward(client net.Conn) {
+	defer client.Close()
+	server, err := net.Dial("tcp", p.to)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	defer context.AfterFunc(p.ctx, func() { client.Close(); server.Close() })()
+	p.work.Go(func() { p.copy(server, client); server.Close() })
+	p.copy(client, server)
+}
+
+// copy forwards one direction until a side has gone. In silence it goes on to read, as a network would.
+func (p *proxy) copy(to io.Writer, from io.Reader) {
+	part := make([]byte, 16<<10)
+	for {
+		n, err := from.Read(part)
+		if err != nil {
+			return
+		}
+		select {
+		case <-p.silent:
+			continue
+		default:
+		}
+		if _, err := to.Write(part[:n]); err != nil {
+			return
+		}
+	}
+}

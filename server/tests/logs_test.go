@@ -1,0 +1,90 @@
+//go:build unix
+
+package tests
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// memoryLines are the lines that `grep -i memory` finds.
+func memoryLines(text string) (found []string) {
+	for l := range strings.Lines(text) {
+		if strings.Contains(strings.ToLower(l), "memory") {
+			found = append(found, strings.TrimSpace(l))
+		}
+	}
+	return found
+}
+
+func TestLogs(t *testing.T) {
+	t.Parallel()
+	for format, summary := range map[string]*regexp.Regexp{
+		"json": regexp.MustCompile(`(?m)^\{"time":"[^"]+","level":"INFO","msg":"memory","level":"normal","heap_live":"[^"]+","go_used":"[^"]+".*\}$`),
+		"text": regexp.MustCompile(`(?m)^time=\S+ level=INFO msg=memory level=normal heap_live="[^"]+" go_used="[^"]+".*$`),
+	} {
+		t.Run(format, func(t *testing.T) {
+			t.Parallel()
+			s := setup{env: map[string]string{"LOG_FORMAT": format, "LOG_MEMORY_INTERVAL": "1s"}}.start(t)
+			s.patch(t, 1)
+			s.send(t, http.StatusOK, http.MethodPost, memory+"/gc", "")
+			within(t, patience, "summed up its memory three times", func() bool { return len(summary.FindAllString(s.out.String(), -1)) >= 3 })
+			s.stop(t)
+			lines := strings.Join(memoryLines(s.out.String()), "\n")
+			for _, want := range []string{"memory limit", "memory configuration changed", "memory collection asked for", "memory collected"} {
+				if !strings.Contains(lines, want) {
+					t.Errorf("grep finds no line about %q:\n%s", want, &s.out)
+				}
+			}
+			if format == "json" {
+				s.logged(t) // every line can be read
+			}
+			if err := s.said.String(); strings.Contains(err, "msg") {
+				t.Errorf("the log is on the standard error, too:\n%s", err)
+			}
+			s.wantNowhere(t, token)
+		})
+	}
+}
+
+func TestLogLevel(t *testing.T) {
+	t.Parallel()
+	for level, hidden := range map[string][]string{
+		"debug": nil, "warn": {"DEBUG", "INFO"}, "error": {"DEBUG", "INFO", "WARN"},
+	} {
+		t.Run(level, func(t *testing.T) {
+			t.Parallel()
+			s := setup{env: map[string]string{"LOG_LEVEL": level, "LOG_MEMORY_INTERVAL": "1s"}}.start(t)
+			s.patch(t, 1)
+			s.followed(t, livePath).Close() // which is told on level debug
+			if level == "debug" {
+				s.waitForText(t, &s.out, regexp.MustCompile(`"level":"DEBUG".*live stream`))
+			}
+			s.stop(t)
+			for _, l := range s.logged(t) {
+				for _, one := range hidden {
+					if l.Level == one {
+						t.Errorf("a line is on level %s: %+v", one, l)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestFailureIsLogged also on the quietest level.
+func TestFailureIsLogged(t *testing.T) {
+	t.Parallel()
+	s := setup{env: map[string]string{"LOG_LEVEL": "error", "SHUTDOWN_TIMEOUT": "1s"}}.start(t)
+	openRequest(t, s)
+	s.signal(t, syscall.SIGTERM)
+	if code := s.exit(t); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	if lines := s.logged(t); len(lines) == 0 {
+		t.Error("nothing is logged of a shutdown that failed")
+	}
+}

@@ -1,0 +1,73 @@
+//go:build unix
+
+// Package tests looks at the service from outside: it builds the program, runs it beside real databases and asks it over
+// HTTP. What needs the inside is tested beside the code.
+package tests
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// built is the directory of the program under test, which any user may run.
+var built string
+
+func TestMain(m *testing.M) {
+	var err error
+	if built, err = os.MkdirTemp("", "memwarden-tests-"); err == nil {
+		err = os.Chmod(built, 0o755)
+	}
+	if err == nil { // the tests wait more than they work; the command line still has the last word
+		err = flag.Set("test.parallel", "6")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(built)
+		os.Exit(code)
+	}))
+}
+
+// version is what the program under test calls itself.
+const version = "v9.8.7-test"
+
+// program builds the service once, with the race detector where that is possible, and returns its path.
+var program = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(built, "memwarden")
+	arguments := []string{"build", "-ldflags", "-X main.version=" + version, "-o", path}
+	if raceDetector() {
+		arguments = append(arguments, "-race")
+	}
+	build := exec.Command("go", append(arguments, "../cmd/memwarden")...)
+	if output, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, output)
+	}
+	return path, nil
+})
+
+// raceDetector reports whether programs can be built with it: it needs cgo, a C compiler and a platform that it knows.
+func raceDetector() bool {
+	output, err := exec.Command("go", "env", "CGO_ENABLED", "CC", "GOOS", "GOARCH").Output()
+	fields := strings.Fields(string(output))
+	if err != nil || len(fields) != 4 || fields[0] != "1" {
+		return false
+	}
+	if _, err := exec.LookPath(fields[1]); err != nil {
+		return false
+	}
+	switch fields[2] + "/" + fields[3] {
+	case "linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64", "freebsd/amd64":
+		return true
+	}
+	return false
+}
