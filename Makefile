@@ -26,6 +26,8 @@ build: ## build bin/memwarden
 
 # --- Tests. `make test` shows all that is promised; its steps are targets of their own.
 
+# The test cache does not know of the programs that tests build and run.
+test: export FRESH := -count=1
 test: ## run all steps of the test: what CI runs
 	@scripts/dev/steps.sh prerequisites check-format vet shellcheck rules unit unit-newest nested cross
 
@@ -45,10 +47,10 @@ rules: ## test the rules of the repository: imports, modules, documents, API tex
 	$(GO) test -count=1 ./internal/archtest
 
 unit: ## test the library and the service with the race detector; fail on low coverage
-	$(GO) test -race -cover -timeout=$(TIMEOUT) $(PACKAGES) | scripts/dev/cover.sh
+	$(GO) test -race -cover $(FRESH) -timeout=$(TIMEOUT) $(PACKAGES) | scripts/dev/cover.sh
 
 unit-newest: ## test the library and the service with the newest Go
-	@scripts/dev/newest.sh $(NEWEST_GO) -timeout=$(TIMEOUT) $(PACKAGES)
+	@scripts/dev/newest.sh $(NEWEST_GO) $(FRESH) -timeout=$(TIMEOUT) $(PACKAGES)
 
 nested: ## vet and test the modules outside the workspace: examples, benchmarks
 	@scripts/dev/nested.sh

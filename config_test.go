@@ -150,10 +150,11 @@ func TestPatchRefusesAndChangesNothing(t *testing.T) {
 		"empty":            {patch: patch(``), is: ErrMalformedPatch},
 		"not an object":    {patch: patch(`[1]`), is: ErrMalformedPatch},
 		"two documents":    {patch: patch(`{} {}`), is: ErrMalformedPatch},
-		"unknown fields":   {patch: patch(`{"pressure":{"elevatd_ratio":0.5},"nothing":{"x":null},"gone":null,"flat":3}`), fields: []string{"flat", "gone", "nothing.x", "pressure.elevatd_ratio"}},
+		"null":             {patch: patch(`null`), is: ErrMalformedPatch},
+		"unknown fields":   {patch: patch(`{"pressure":{"elevatd_ratio":0.5},"nothing":{"x":null},"gone":null,"flat":3,"empty":{},"gc":5}`), fields: []string{"empty", "flat", "gc", "gone", "nothing", "pressure.elevatd_ratio"}},
 		"wrong kinds":      {patch: patch(`{"gc":{"tuner":"yes","tuner_min_percent":1.5},"pressure":{"high_ratio":"0.8"}}`), fields: []string{"gc.tuner", "gc.tuner_min_percent", "pressure.high_ratio"}},
 		"out of range":     {patch: patch(`{"pressure":{"elevated_ratio":0.95},"sampling":{"interval_seconds":-1}}`), fields: []string{"pressure.elevated_ratio", "sampling.interval_seconds"}},
-		"unknown and wide": {patch: patch(`{"x":{"y":1},"limit":{"ratio":7}}`), fields: []string{"limit.ratio", "x.y"}},
+		"unknown and wide": {patch: patch(`{"x":{"y":1},"limit":{"ratio":7}}`), fields: []string{"limit.ratio", "x"}},
 		"other version":    {patch: ConfigPatch{Patch: json.RawMessage(`{"gc":{"tuner":true}}`), IfVersion: version(4)}, is: ErrVersionConflict},
 	} {
 		store := &mapStore{}
@@ -185,6 +186,19 @@ func fieldsIn(err error) []string {
 	}
 	slices.Sort(fields)
 	return fields
+}
+
+func TestAnEmptyPatchMakesNoVersion(t *testing.T) {
+	store := &mapStore{}
+	s := state(store)
+	for _, text := range []string{`{}`, `{"gc":{}}`} {
+		if d, err := s.patch(t.Context(), patch(text)); err != nil || d.Version != 0 || d.Config != DefaultConfig() {
+			t.Errorf("%s: %+v, %v", text, d, err)
+		}
+	}
+	if len(store.changes) != 0 {
+		t.Errorf("audit: %+v", store.changes)
+	}
 }
 
 func TestDryRunChangesNothing(t *testing.T) {

@@ -152,6 +152,11 @@ func (s *configState) patch(ctx context.Context, p ConfigPatch) (ConfigDocument,
 	if err != nil {
 		return ConfigDocument{}, err
 	}
+	if len(asked) == 0 { // nothing to store, and nothing for the audit log
+		d := s.documentLocked(s.current, s.newest, s.overrides)
+		d.DryRun = p.DryRun
+		return d, nil
+	}
 	if p.DryRun {
 		d := s.documentLocked(c, s.newest, overrides)
 		d.DryRun = true
@@ -216,7 +221,11 @@ func (s *configState) merge(overrides map[string]json.RawMessage) (Config, error
 	for _, path := range sortedKeys(overrides) {
 		f, ok := known[path]
 		if !ok {
-			mistakes = append(mistakes, &settings.FieldError{Field: path, Message: "unknown field"})
+			message := "unknown field"
+			if len(fieldsOf(path)) > 0 {
+				message = "want an object with fields"
+			}
+			mistakes = append(mistakes, &settings.FieldError{Field: path, Message: message})
 			continue
 		}
 		at := f.at(&c)
@@ -241,25 +250,28 @@ func jsonKind(at any) string {
 	}
 }
 
-// flatten turns {"a":{"b":1}} into {"a.b":1}. A Config has two levels.
+// flatten turns {"a":{"b":1}} into {"a.b":1}. A Config has two levels. What is not a group of fields keeps its own name,
+// which merge refuses.
 func flatten(document json.RawMessage) (map[string]json.RawMessage, error) {
 	var groups map[string]json.RawMessage
-	if err := decodeOne(document, &groups); err != nil {
-		return nil, fmt.Errorf("%w: want a JSON object: %w", ErrMalformedPatch, err)
+	err := decodeOne(document, &groups)
+	var kind *json.UnmarshalTypeError // its text names Go's types
+	if errors.As(err, &kind) || err == nil && groups == nil {
+		err = errors.New("want a JSON object")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformedPatch, err)
 	}
 	flat := map[string]json.RawMessage{}
-	for _, group := range sortedKeys(groups) {
+	for group, value := range groups {
+		paths := fieldsOf(group)
 		var fields map[string]json.RawMessage
-		switch err := json.Unmarshal(groups[group], &fields); {
-		case err != nil:
-			flat[group] = groups[group] // not a group: reported as an unknown field
+		switch err := json.Unmarshal(value, &fields); {
+		case len(paths) == 0, err != nil:
+			flat[group] = value
 		case fields == nil: // null: the whole group returns to its start-up values
-			paths := fieldsOf(group)
 			for _, path := range paths {
-				flat[path] = groups[group]
-			}
-			if len(paths) == 0 {
-				flat[group] = json.RawMessage("0") // not null, which would be taken for a reset: an unknown field
+				flat[path] = value
 			}
 		default:
 			for name, value := range fields {

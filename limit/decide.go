@@ -136,6 +136,9 @@ func (s *State) observe(in Input, now time.Time) {
 func (s *State) release(d *Decision, limit int64, why string) {
 	if !s.ours {
 		d.Reason = fmt.Sprintf("limit left at %s: %s", format(d.LimitBytes), why)
+		if d.LimitBytes == None {
+			d.Reason = "no limit: " + why
+		}
 		return
 	}
 	s.ours, s.expected = false, limit

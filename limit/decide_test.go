@@ -73,7 +73,7 @@ func TestDecideSources(t *testing.T) {
 		"reserve": {func(c *Config) { c.ReserveBytes = 112 * mib },
 			Input{ContainerBytes: 512 * mib, HasContainer: true, CurrentBytes: None},
 			SourceDerived, 360 * mib, "90 % of 400.0 MiB (the container's 512.0 MiB less a reserve of 112.0 MiB)"},
-		"no container": {nil, Input{CurrentBytes: None}, SourceNone, None, "limit left at none: the container has no limit"},
+		"no container": {nil, Input{CurrentBytes: None}, SourceNone, None, "no limit: the container has no limit"},
 		"override": {func(c *Config) { c.BytesOverride = 100 * mib }, Input{CurrentBytes: None},
 			SourceOverride, 90 * mib, "90 % of the configured 100.0 MiB"},
 		"container before override": {func(c *Config) { c.BytesOverride = 100 * mib },

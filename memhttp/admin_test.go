@@ -174,7 +174,7 @@ func TestInvalidConfig(t *testing.T) {
 		`{"pressure":{"elevated_ratio":0.85}}`:                                       {"pressure.elevated_ratio"}, // above high
 		`{"pressure":{"elevated_ratio":7}}`:                                          {"pressure.elevated_ratio"},
 		`{"pressure":{"high_ratio":0.6,"critical_ratio":2}}`:                         {"pressure.critical_ratio", "pressure.elevated_ratio"},
-		`{"gc":{"relief":"yes","tuner_min_percent":1.5,"nothing":1},"more":{"x":1}}`: {"gc.relief", "gc.tuner_min_percent", "gc.nothing", "more.x"},
+		`{"gc":{"relief":"yes","tuner_min_percent":1.5,"nothing":1},"more":{"x":1}}`: {"gc.relief", "gc.tuner_min_percent", "gc.nothing", "more"},
 		`{"sampling":{"interval_seconds":0}}`:                                        {"sampling.interval_seconds"},
 	} {
 		got := ask(h, "PATCH", configPath, body)

@@ -111,14 +111,24 @@ func (f *Follower) Run(ctx context.Context, send func(LiveEvent) error) error {
 }
 
 func (l *Live) encode(e memwarden.Event) ([]byte, error) {
-	if state, ok := e.Data.(*memwarden.State); ok {
-		return l.statsBody(state)
+	document := e.Data
+	switch data := e.Data.(type) {
+	case *memwarden.State:
+		return l.statsBody(data)
+	case memwarden.ConfigDocument: // the configuration itself is for admins, the stream is for everyone
+		document = configEvent{data.Version, data.ChangedAt}
 	}
-	data, err := json.Marshal(e.Data)
+	data, err := json.Marshal(document)
 	if err != nil {
 		return nil, fmt.Errorf("memhttp: encode %s event: %w", e.Kind, err)
 	}
 	return data, nil
+}
+
+// configEvent says that the configuration changed.
+type configEvent struct {
+	Version   int64     `json:"version"`
+	ChangedAt time.Time `json:"changed_at"`
 }
 
 // statsBody is the encoded statistics of a state.

@@ -165,7 +165,7 @@ func TestMetrics(t *testing.T) {
 		if _, err := w.Register(badOwner("some")); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.PatchConfig(t.Context(), memwarden.ConfigPatch{Patch: []byte(`{}`)}); err != nil {
+		if _, err := w.PatchConfig(t.Context(), memwarden.ConfigPatch{Patch: []byte(`{"gc":{"relief":false}}`)}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2500 * time.Millisecond)

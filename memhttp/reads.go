@@ -75,7 +75,7 @@ type historyDocument struct {
 	ResolutionSeconds float64 `json:"resolution_seconds"`
 	// SavedUntil is the time before which every point survives a crash; absent when nothing is stored.
 	SavedUntil time.Time                `json:"saved_until,omitzero"`
-	At         []int64                  `json:"at"` // Unix seconds
+	At         []int64                  `json:"at_unix_seconds"`
 	Columns    map[string][]memstat.Int `json:"columns"`
 }
 

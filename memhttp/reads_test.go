@@ -104,7 +104,7 @@ func TestHistory(t *testing.T) {
 		get := func(query string) (d struct {
 			ResolutionSeconds float64           `json:"resolution_seconds"`
 			SavedUntil        time.Time         `json:"saved_until"`
-			At                []int64           `json:"at"`
+			At                []int64           `json:"at_unix_seconds"`
 			Columns           map[string]column `json:"columns"`
 		}) {
 			t.Helper()
