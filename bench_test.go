@@ -1,7 +1,6 @@
 package memwarden
 
 import (
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -9,7 +8,7 @@ import (
 
 // BenchmarkTick is one turn of the loop: read, judge, decide, tell. A warden takes one a second.
 func BenchmarkTick(b *testing.B) {
-	w, err := Start(b.Context(), Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	w, err := Start(b.Context(), Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -177,8 +177,7 @@ func TestGCFreesWhatIsGarbage(t *testing.T) {
 	for i := range garbage {
 		garbage[i] = make([]byte, 1<<20)
 	}
-	runtime.KeepAlive(garbage)
-	garbage = nil
+	runtime.KeepAlive(garbage) // and nobody needs it from here on
 	result, err := w.GC(t.Context(), "a test", true)
 	if err != nil || !result.Ran || !result.ReturnedToOS {
 		t.Fatalf("%+v, %v", result, err)

@@ -402,7 +402,7 @@ func BenchmarkRateLimiterAllow(b *testing.B) {
 	b.Run("clock", func(b *testing.B) {
 		epoch := time.Now()
 		for b.Loop() {
-			_ = time.Now().Sub(epoch)
+			_ = time.Since(epoch)
 		}
 	})
 }

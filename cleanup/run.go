@@ -229,11 +229,11 @@ func (r *Registry) finish(t *task, u *run, freed int64, err error, cause error) 
 // outcome describes a run up to now: err is what the task returned, or why it was cut; cause why its context had ended.
 func (t *task) outcome(u *run, freed int64, err, cause error) Result {
 	result := Result{
-		Task: t.Name, Trigger: u.why, At: u.start, Duration: time.Since(u.start), FreedBytes: freed, TimedOut: cause == ErrTimeout,
+		Task: t.Name, Trigger: u.why, At: u.start, Duration: time.Since(u.start), FreedBytes: freed, TimedOut: errors.Is(cause, ErrTimeout),
 	}
 	_, result.Panicked = errors.AsType[*PanicError](err)
 	switch {
-	case result.TimedOut && (err == nil || err == cause || errors.Is(err, context.DeadlineExceeded)):
+	case result.TimedOut && (err == nil || errors.Is(err, cause) || errors.Is(err, context.DeadlineExceeded)):
 		result.Err = fmt.Errorf("cleanup: task %q: %w after %s", t.Name, ErrTimeout, t.Timeout)
 	case result.TimedOut:
 		result.Err = fmt.Errorf("cleanup: task %q: %w after %s: %w", t.Name, ErrTimeout, t.Timeout, err)

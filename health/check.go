@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -69,7 +70,7 @@ func (r *Registry) begin(c *check, u *run) {
 
 // overdue is the result of a check whose context has ended before it returned.
 func (c *check) overdue(ctx context.Context) Result {
-	if context.Cause(ctx) == context.DeadlineExceeded {
+	if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 		return Result{Level: Down, Message: fmt.Sprintf("timed out after %s", c.Timeout)}
 	}
 	return Result{Level: Down, Message: "cut off: the registry was closed"}

@@ -255,9 +255,9 @@ func (v Values) Duration(name string) time.Duration { return typed[time.Duration
 
 func typed[T any](v Values, name string) T {
 	value := v.Get(name)
-	if value.parsed == nil {
-		var none T
-		return none
+	typed, ok := value.parsed.(T)
+	if !ok && value.parsed != nil {
+		panic(fmt.Sprintf("settings: %s is %s", name, value.Setting.Kind))
 	}
-	return value.parsed.(T)
+	return typed
 }

@@ -116,7 +116,7 @@ func (s *Sequence) await(ctx context.Context, end context.CancelCauseFunc, phase
 		case <-ended:
 			ended = nil
 			leave = time.After(lastWords)
-			if context.Cause(ctx) == ErrForced {
+			if errors.Is(context.Cause(ctx), ErrForced) {
 				leave = time.After(s.options.ForceGrace)
 			}
 		case <-leave:
@@ -139,7 +139,7 @@ func (s *Sequence) runStep(ctx context.Context, phase Phase, step *step, index i
 		} else if report.Err != nil {
 			s.log.Error("shutdown step failed", "phase", phase, "step", step.name, "error", report.Err)
 		}
-		if context.Cause(ctx) == context.DeadlineExceeded {
+		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 			report.TimedOut = true
 			report.Err = overran(report.Err)
 		}
