@@ -180,19 +180,20 @@ func (s *mapStore) SaveHistory(_ context.Context, rows []HistoryRow) error {
 	return nil
 }
 
-func (s *mapStore) LoadHistory(_ context.Context, resolution time.Duration, since time.Time) ([]HistoryRow, error) {
+func (s *mapStore) LoadHistory(_ context.Context, resolution time.Duration, since time.Time, take func(HistoryRow) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.down {
-		return nil, errDown
+		return errDown
 	}
-	var rows []HistoryRow
 	for _, at := range sortedInts(s.rows[resolution]) {
 		if at >= since.Unix() {
-			rows = append(rows, s.rows[resolution][at])
+			if err := take(s.rows[resolution][at]); err != nil {
+				return err
+			}
 		}
 	}
-	return rows, nil
+	return nil
 }
 
 func (s *mapStore) TrimHistory(_ context.Context, resolution time.Duration, before time.Time) (removed int64, err error) {

@@ -2,6 +2,7 @@ package memwarden
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -34,29 +35,32 @@ func (s *storeStatus) get() error {
 // storeTimeout bounds one exchange with the store.
 const storeTimeout = 10 * time.Second
 
+// errEnough ends a load whose rest is not wanted.
+var errEnough = errors.New("enough")
+
 // restoreHistory takes over what the store has.
 func (w *Warden) restoreHistory(ctx context.Context) error {
 	now := w.o.Now()
 	for _, tier := range history.Tiers() {
-		rows, err := w.o.Store.LoadHistory(ctx, tier.Resolution, now.Add(-tier.Keep))
-		if err != nil {
-			return fmt.Errorf("load history of %v: %w", tier.Resolution, err)
-		}
-		points := make([]history.Point, 0, len(rows))
 		var unreadable int
-		for _, row := range rows {
-			point, err := history.DecodePoint(row.At.Unix(), row.Data)
-			if err != nil {
-				unreadable++
-				continue
-			}
-			points = append(points, point)
+		var failed error
+		points := func(yield func(history.Point) bool) {
+			failed = w.o.Store.LoadHistory(ctx, tier.Resolution, now.Add(-tier.Keep), func(row HistoryRow) error {
+				point, err := history.DecodePoint(row.At.Unix(), row.Data)
+				if err != nil {
+					unreadable++
+				} else if !yield(point) {
+					return errEnough
+				}
+				return nil
+			})
+		}
+		_, err := w.history.Restore(tier.Resolution, points, now)
+		if err = errors.Join(err, failed); err != nil {
+			return fmt.Errorf("load history of %v: %w", tier.Resolution, err)
 		}
 		if unreadable > 0 {
 			w.o.Logger.Warn("memory history: stored points cannot be read and are left out", "resolution", tier.Resolution, "points", unreadable)
-		}
-		if _, err := w.history.Restore(tier.Resolution, points, now); err != nil {
-			return err
 		}
 	}
 	return nil

@@ -35,8 +35,9 @@ type HistoryStore interface {
 	// SaveHistory writes all rows or none, replaces rows of the same resolution and time, and returns once they are
 	// durable.
 	SaveHistory(ctx context.Context, rows []HistoryRow) error
-	// LoadHistory returns the rows of a resolution from since on, oldest first.
-	LoadHistory(ctx context.Context, resolution time.Duration, since time.Time) ([]HistoryRow, error)
+	// LoadHistory calls take with each row of a resolution from since on, oldest first, until take returns an error,
+	// which is returned. take keeps nothing of the row's Data, and may be called again from the first row on.
+	LoadHistory(ctx context.Context, resolution time.Duration, since time.Time, take func(HistoryRow) error) error
 	// TrimHistory removes the rows of a resolution before a time and tells how many.
 	TrimHistory(ctx context.Context, resolution time.Duration, before time.Time) (int64, error)
 }

@@ -8,6 +8,7 @@ package history
 import (
 	"context"
 	"fmt"
+	"iter"
 	"sync"
 	"time"
 
@@ -191,9 +192,10 @@ func (h *History) SavedUntil(resolution time.Duration) time.Time {
 	return time.Unix(r.saved+r.step, 0)
 }
 
-// Restore puts stored points, oldest first, into a resolution that is still empty, as at start. Points that are out of order,
-// older than the tier reaches or later than now are left out; it returns how many it took.
-func (h *History) Restore(resolution time.Duration, points []Point, now time.Time) (int, error) {
+// Restore puts stored points, oldest first, into a resolution that is still empty, as at start. Points that are out of
+// order, older than the tier reaches or later than now are left out; it returns how many it took. The points come one
+// by one, because a week of them at once would double what the history takes.
+func (h *History) Restore(resolution time.Duration, points iter.Seq[Point], now time.Time) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r, err := h.tier(resolution)
@@ -204,7 +206,7 @@ func (h *History) Restore(resolution time.Duration, points []Point, now time.Tim
 		return 0, fmt.Errorf("history: resolution %v already has points: restore before the first sample", resolution)
 	}
 	oldest, taken := now.Add(-r.Keep).Unix(), 0
-	for _, p := range points {
+	for p := range points {
 		if newest := r.newest(); p.At < oldest || p.At > now.Unix() || p.At%r.step != 0 || newest != nil && p.At <= newest.At {
 			continue
 		}

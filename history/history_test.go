@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -182,7 +183,7 @@ func TestRestore(t *testing.T) {
 	again := New()
 	wrong := append([]Point{{At: 5}}, old...)
 	wrong = append(wrong, old[3], Point{At: now.Unix() + 60})
-	taken, err := again.Restore(time.Second, wrong, now)
+	taken, err := again.Restore(time.Second, slices.Values(wrong), now)
 	if err != nil || taken != 30 {
 		t.Fatalf("%d points restored, %v; want the 30 that are in order and in time", taken, err)
 	}
@@ -192,10 +193,10 @@ func TestRestore(t *testing.T) {
 	if unsaved, _ := again.Unsaved(time.Second); len(unsaved) != 1 {
 		t.Errorf("%d points are unsaved after a restore, want the one that may have been open", len(unsaved))
 	}
-	if _, err := again.Restore(time.Second, old, now); err == nil {
+	if _, err := again.Restore(time.Second, slices.Values(old), now); err == nil {
 		t.Error("restored twice")
 	}
-	if _, err := again.Restore(time.Hour, old, now); err == nil {
+	if _, err := again.Restore(time.Hour, slices.Values(old), now); err == nil {
 		t.Error("restored a resolution that is not kept")
 	}
 	for _, call := range []func() error{

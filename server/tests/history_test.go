@@ -25,7 +25,7 @@ func (s *service) audit(t *testing.T, most int) []change {
 // past is the history as the statistics have it.
 type past struct {
 	SavedUntil time.Time `json:"saved_until"`
-	At         []int64
+	At         []int64   `json:"at_unix_seconds"`
 	Columns    map[string][]json.RawMessage
 }
 

@@ -76,7 +76,7 @@ func (l *load) ask(t *testing.T, client int) {
 	for number := 0; ; {
 		conn, err := net.Dial("tcp", l.address)
 		if err != nil {
-			if !l.ending.Load() || !errors.Is(err, syscall.ECONNREFUSED) {
+			if !l.ending.Load() || !isRefused(err) {
 				t.Errorf("client %d: %v", client, err)
 			}
 			return
@@ -105,7 +105,12 @@ func (l *load) doorIsClosed() bool {
 		return false
 	}
 	l.refused.Add(1)
-	return errors.Is(err, syscall.ECONNREFUSED)
+	return isRefused(err)
+}
+
+// isRefused: nobody listens any more, or ceased to just now.
+func isRefused(err error) bool {
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET)
 }
 
 // exchange sends a request and reads the whole answer.

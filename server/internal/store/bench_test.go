@@ -55,7 +55,7 @@ func BenchmarkLoadFullHistory(b *testing.B) {
 		s := open(b, o)
 		fillHistory(b, s)
 		for b.Loop() {
-			if rows, err := s.LoadHistory(context.Background(), time.Second, time.Time{}); err != nil || len(rows) != MaxHistoryRows {
+			if rows, err := loadRows(context.Background(), s, time.Second, time.Time{}); err != nil || len(rows) != MaxHistoryRows {
 				b.Fatal(len(rows), err)
 			}
 		}

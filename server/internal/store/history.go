@@ -49,33 +49,30 @@ func (s *Store) SaveHistory(ctx context.Context, rows []Row) error {
 	})
 }
 
-// LoadHistory returns the rows of a resolution from since on, oldest first: at most MaxHistoryRows, which is all there
-// are.
-func (s *Store) LoadHistory(ctx context.Context, resolution time.Duration, since time.Time) (loaded []Row, _ error) {
-	err := s.read(ctx, "load history", func(ctx context.Context, conn *sql.Conn) error {
+// LoadHistory calls take with each row of a resolution from since on, oldest first, until take returns an error, which
+// is returned. Data is valid during the call alone. When the connection has to be made anew, it begins again with the
+// first row.
+func (s *Store) LoadHistory(ctx context.Context, resolution time.Duration, since time.Time, take func(Row) error) error {
+	return s.read(ctx, "load history", func(ctx context.Context, conn *sql.Conn) error {
 		rows, err := conn.QueryContext(ctx, `SELECT at_us, data FROM memwarden_history
-			WHERE resolution_ns = $1 AND at_us >= $2 ORDER BY at_us DESC LIMIT $3`,
+			WHERE resolution_ns = $1 AND at_us >= $2 ORDER BY at_us LIMIT $3`,
 			int64(resolution), since.UnixMicro(), MaxHistoryRows)
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
 		for rows.Next() {
-			row := Row{Resolution: resolution}
 			var at int64
-			if err := rows.Scan(&at, &row.Data); err != nil {
+			var data sql.RawBytes
+			if err := rows.Scan(&at, &data); err != nil {
 				return err
 			}
-			row.At = time.UnixMicro(at).UTC()
-			loaded = append(loaded, row)
+			if err := take(Row{Resolution: resolution, At: time.UnixMicro(at).UTC(), Data: data}); err != nil {
+				return err
+			}
 		}
 		return rows.Err()
 	})
-	if err != nil {
-		return nil, err
-	}
-	slices.Reverse(loaded)
-	return loaded, nil
 }
 
 // TrimHistory removes the rows of a resolution from before a moment and returns how many they were.

@@ -120,7 +120,7 @@ func verifyAll(t *testing.T, s *Store, acks acknowledged) {
 			t.Fatalf("change %d is %+v", newest-int64(i), c)
 		}
 	}
-	rows, err := s.LoadHistory(t.Context(), batchResolution, time.Time{})
+	rows, err := loadRows(t.Context(), s, batchResolution, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}

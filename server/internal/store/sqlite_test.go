@@ -195,7 +195,7 @@ func TestSQLiteDamagedFile(t *testing.T) {
 			return content
 		})
 		s := open(t, Options{DataDir: dir})
-		_, err := s.LoadHistory(t.Context(), time.Second, time.Time{})
+		_, err := loadRows(t.Context(), s, time.Second, time.Time{})
 		wantError(t, err, "load history", "damaged or not a database")
 		save(t, s, 4) // what lies elsewhere is still to be had
 	})
@@ -231,7 +231,7 @@ func TestSQLiteFileThatGoesAndComesBack(t *testing.T) {
 	rename(t, path, away)
 	wantError(t, s.Ping(t.Context()), "is gone: put it back")
 	wantError(t, s.SaveConfig(t.Context(), change(5)), "save configuration", "is gone: put it back")
-	_, err = s.LoadHistory(t.Context(), time.Second, noon)
+	_, err = loadRows(t.Context(), s, time.Second, noon)
 	wantError(t, err, "is gone: put it back")
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a new database took its place: %v", err)

@@ -96,7 +96,7 @@ func testEmpty(t *testing.T, o Options) {
 	if c, err := s.ConfigChanges(t.Context(), 10); len(c) != 0 || err != nil {
 		t.Errorf("changes of an empty database: %+v, %v", c, err)
 	}
-	if rows, err := s.LoadHistory(t.Context(), time.Second, time.Time{}); len(rows) != 0 || err != nil {
+	if rows, err := loadRows(t.Context(), s, time.Second, time.Time{}); len(rows) != 0 || err != nil {
 		t.Errorf("history of an empty database: %+v, %v", rows, err)
 	}
 	if n, err := s.TrimHistory(t.Context(), time.Second, noon); n != 0 || err != nil {
@@ -216,7 +216,7 @@ func testHistory(t *testing.T, o Options) {
 	}
 	check := func(since time.Time, want ...Row) {
 		t.Helper()
-		got, err := s.LoadHistory(t.Context(), time.Second, since)
+		got, err := loadRows(t.Context(), s, time.Second, since)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -238,7 +238,7 @@ func testHistory(t *testing.T, o Options) {
 		t.Errorf("trimmed %d rows, %v, want 2", n, err)
 	}
 	check(time.Time{}, row(time.Second, 3, big), row(time.Second, 4, ""))
-	if got, err := s.LoadHistory(t.Context(), time.Minute, time.Time{}); len(got) != 1 || err != nil {
+	if got, err := loadRows(t.Context(), s, time.Minute, time.Time{}); len(got) != 1 || err != nil {
 		t.Errorf("another resolution was trimmed: %+v, %v", got, err)
 	}
 }
@@ -262,7 +262,7 @@ func testHistoryBound(t *testing.T, o Options) {
 	}
 	for _, more := range []int{0, 1, 5} {
 		fill(more)
-		rows, err := s.LoadHistory(t.Context(), resolution, time.Time{})
+		rows, err := loadRows(t.Context(), s, resolution, time.Time{})
 		if err != nil || len(rows) != MaxHistoryRows {
 			t.Fatalf("%d rows are kept, %v, want %d", len(rows), err, MaxHistoryRows)
 		}
@@ -270,7 +270,7 @@ func testHistoryBound(t *testing.T, o Options) {
 			t.Errorf("newest is %v, want %v", rows[len(rows)-1].At, newest)
 		}
 	}
-	if rows, err := s.LoadHistory(t.Context(), time.Minute, time.Time{}); len(rows) != 1 || err != nil {
+	if rows, err := loadRows(t.Context(), s, time.Minute, time.Time{}); len(rows) != 1 || err != nil {
 		t.Errorf("another resolution lost rows: %d, %v", len(rows), err)
 	}
 }
@@ -281,7 +281,7 @@ func testContexts(t *testing.T, o Options) {
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, _, latest := s.LatestConfig(over)
-	_, load := s.LoadHistory(over, time.Second, noon)
+	_, load := loadRows(over, s, time.Second, noon)
 	_, trim := s.TrimHistory(over, time.Second, noon)
 	for _, err := range []error{s.SaveConfig(over, change(newest+1)), s.Ping(over), latest, load, trim} {
 		if !errors.Is(err, context.Canceled) {
@@ -317,7 +317,7 @@ func testConcurrentUse(t *testing.T, o Options) {
 				resolution := time.Duration(1000+w) * time.Hour
 				rows := []Row{{Resolution: resolution, At: noon.Add(time.Duration(i) * time.Second), Data: fmt.Append(nil, w, i)}}
 				err := s.SaveHistory(context.Background(), rows)
-				loaded, err2 := s.LoadHistory(context.Background(), resolution, noon)
+				loaded, err2 := loadRows(context.Background(), s, resolution, noon)
 				if err := errors.Join(err, err2, s.Ping(context.Background())); err != nil || len(loaded) != i+1 {
 					t.Errorf("worker %d, round %d: %d rows, %v", w, i, len(loaded), err)
 				}
@@ -488,7 +488,20 @@ func TestInvalidEntriesAreRefused(t *testing.T) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}
-	if rows, err := s.LoadHistory(t.Context(), time.Second, time.Time{}); len(rows) != 0 || err != nil {
+	if rows, err := loadRows(t.Context(), s, time.Second, time.Time{}); len(rows) != 0 || err != nil {
 		t.Errorf("refused rows were saved: %d, %v", len(rows), err)
 	}
+}
+
+// loadRows loads rows as a slice.
+func loadRows(ctx context.Context, s *Store, resolution time.Duration, since time.Time) (loaded []Row, _ error) {
+	err := s.LoadHistory(ctx, resolution, since, func(row Row) error {
+		row.Data = bytes.Clone(row.Data)
+		loaded = append(loaded, row)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return loaded, nil
 }

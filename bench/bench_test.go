@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/memwarden/memwarden/bench/internal/figure"
+)
+
+// small is a plan that shows that everything can be measured. Its figures say nothing.
+var small = plan{settle: 10 * time.Millisecond, window: 100 * time.Millisecond, rounds: 1, requests: 5000, starts: 1, shutdowns: 1, count: 1}
+
+func onLinux(t *testing.T) workshop {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("SKIPPED: what a process takes is read from Linux's /proc")
+	}
+	return workshop{t.TempDir(), io.Discard}
+}
+
+// TestShutdownLosesNothing is a promise: every request that the service has accepted is answered, also while it ends.
+func TestShutdownLosesNothing(t *testing.T) {
+	w := onLinux(t)
+	file, err := w.service(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		room, err := w.room()
+		if err != nil {
+			t.Fatal(err)
+		}
+		tally, _, err := shutDown(t.Context(), file, room)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tally.Lost > 0 || tally.Answered == 0 || tally.Turned == 0 || tally.Refused != connections {
+			t.Errorf("%+v: want none lost, some answered and asked to connect anew, and all connections refused in the end", tally)
+		}
+	}
+}
+
+// TestLoadLeavesNothingBehind looks at what can be counted exactly.
+func TestLoadLeavesNothingBehind(t *testing.T) {
+	figures, err := measureStats(t.Context(), small, onLinux(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, f := range figures {
+		if strings.HasPrefix(f.Name, "growth in") {
+			found++
+			if !f.Met() {
+				t.Errorf("%s: %v", f.Name, f.Values)
+			}
+		}
+	}
+	if found != 2 {
+		t.Errorf("%d figures of growth, want goroutines and descriptors", found)
+	}
+}
+
+func TestEverySectionMeasures(t *testing.T) {
+	onLinux(t)
+	for _, s := range sections {
+		if s.name == "stats" || s.name == "shutdown" { // they have tests of their own
+			continue
+		}
+		t.Run(s.name, func(t *testing.T) {
+			var out strings.Builder
+			if _, err := run(t.Context(), []section{s}, small, &out, io.Discard); err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(out.String(), "not measured") || !strings.Contains(out.String(), "## "+s.title) || strings.Count(out.String(), "\n| ") < 3 {
+				t.Errorf("report:\n%s", out.String())
+			}
+		})
+	}
+}
+
+func TestRunTellsWhatCannotBeMeasured(t *testing.T) {
+	late := []section{{"late", "Too late", func(ctx context.Context, _ plan, _ workshop) ([]figure.Figure, error) {
+		return []figure.Figure{{Name: "never", Unit: figure.Count, Goal: figure.AtMost(1)}}, ctx.Err()
+	}}}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out strings.Builder
+	met, err := run(ctx, late, small, &out, io.Discard)
+	if met || err == nil || !strings.Contains(err.Error(), "late: ") || !strings.Contains(out.String(), "0 of 1 goals met") {
+		t.Errorf("met %v, %v, report:\n%s", met, err, out.String())
+	}
+}
+
+func TestChoose(t *testing.T) {
+	if all, err := choose(""); err != nil || len(all) != len(sections) {
+		t.Errorf("%d sections, %v", len(all), err)
+	}
+	if two, err := choose("sample,stats"); err != nil || len(two) != 2 || two[0].name != "sample" || two[1].name != "stats" {
+		t.Errorf("%v, %v", two, err)
+	}
+	if _, err := choose("stats,nothing"); err == nil || !strings.Contains(err.Error(), "nothing") {
+		t.Errorf("an unknown section: %v", err)
+	}
+	if err := (plan{}).check(); err == nil {
+		t.Error("an empty plan: want an error")
+	}
+}
+
+func TestDescribeMachine(t *testing.T) {
+	root := t.TempDir()
+	for name, text := range map[string]string{
+		"proc/cpuinfo":              "processor\t: 0\nmodel name\t: Some Processor\n\nprocessor\t: 1\nmodel name\t: Another\n",
+		"proc/meminfo":              "MemTotal:       1024 kB\nMemFree: 1 kB\n",
+		"proc/sys/kernel/ostype":    "Linux\n",
+		"proc/sys/kernel/osrelease": "6.1.0\n",
+		"proc/loadavg":              "0.10 0.20 0.30 1/100 4242\n",
+	} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := describeMachine(root)
+	for _, want := range []string{"Machine: Some Processor, ", "Memory: 1024 kB\n", "Kernel: Linux 6.1.0\n", "minutes): 0.10, 0.20, 0.30\n", "Go: go"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in\n%s", want, got)
+		}
+	}
+	if bare := describeMachine(t.TempDir()); strings.Contains(bare, "Kernel") || !strings.Contains(bare, "processors") {
+		t.Errorf("without /proc:\n%s", bare)
+	}
+}

@@ -1,0 +1,3 @@
+module github.com/memwarden/memwarden/bench
+
+go 1.26

@@ -1,0 +1,160 @@
+// Command bench measures what the documents promise and prints the figures beside their goals, as Markdown:
+//
+//	go -C bench run .
+//
+// It builds the service and two small programs, one with a warden and one without, and runs them on the loopback
+// interface of a Linux machine. All loads are bounded in time and number. It exits with 1 when a goal is missed or
+// something could not be measured. The flags say what is measured and how often; all of it takes about six minutes.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/memwarden/memwarden/bench/internal/figure"
+	"github.com/memwarden/memwarden/bench/internal/service"
+)
+
+// The other modules, as seen from this one's directory.
+const (
+	libraryDir = ".."
+	serverDir  = "../server"
+)
+
+// plan is how often and how long to measure.
+type plan struct {
+	settle    time.Duration // before a measurement of the overhead
+	window    time.Duration // of one
+	rounds    int           // of them
+	requests  int64         // of the load
+	starts    int           // with and without data
+	shutdowns int
+	count     int // of each benchmark
+}
+
+// section is a group of figures that are measured together.
+type section struct {
+	name    string
+	title   string
+	measure func(context.Context, plan, workshop) ([]figure.Figure, error)
+}
+
+var sections = []section{
+	{"overhead", "What a warden costs the program that it watches", measureOverhead},
+	{"stats", "Statistics under load: 8 connections, on the same processors as the service", measureStats},
+	{"startup", "Start-up: from the start of the process to its first healthy answer", measureStartUp},
+	{"shutdown", "Shutdown under load: 8 connections that go on asking", measureShutdown},
+	{"sample", "A sample beside runtime.ReadMemStats, which stops the world", measureSample},
+	{"packages", "What a tick of the warden is made of", measurePackages},
+}
+
+// workshop is where things are built and run.
+type workshop struct {
+	dir      string
+	progress io.Writer
+}
+
+// service builds the service.
+func (w workshop) service(ctx context.Context) (file string, err error) {
+	return service.Build(ctx, serverDir, "./cmd/memwarden", w.dir)
+}
+
+// room makes a directory for one process.
+func (w workshop) room() (string, error) { return os.MkdirTemp(w.dir, "room") }
+
+func main() {
+	var p plan
+	var only string
+	names := make([]string, len(sections))
+	for i, s := range sections {
+		names[i] = s.name
+	}
+	flag.StringVar(&only, "only", "", "measure these alone, with commas between them: "+strings.Join(names, ", "))
+	flag.DurationVar(&p.settle, "settle", 10*time.Second, "how long a program has, before its overhead is measured, for what only happens once")
+	flag.DurationVar(&p.window, "window", 45*time.Second, "how long one measurement of the overhead takes")
+	flag.IntVar(&p.rounds, "rounds", 3, "how often the overhead is measured")
+	flag.Int64Var(&p.requests, "requests", 1_000_000, "requests of the load, after a tenth of them to warm up")
+	flag.IntVar(&p.starts, "starts", 20, "starts of the service, without data and with data each")
+	flag.IntVar(&p.shutdowns, "shutdowns", 20, "shutdowns of the service under load")
+	flag.IntVar(&p.count, "count", 5, "runs of each Go benchmark")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	chosen, err := choose(only)
+	err = errors.Join(err, p.check())
+	met := false
+	if err == nil {
+		met, err = run(ctx, chosen, p, os.Stdout, os.Stderr)
+	}
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+	}
+	if err != nil || !met {
+		os.Exit(1)
+	}
+}
+
+// run measures, prints to out, and reports whether all goals are met. What goes on meanwhile it tells to progress.
+func run(ctx context.Context, chosen []section, p plan, out, progress io.Writer) (met bool, err error) {
+	dir, err := os.MkdirTemp("", "memwarden-bench")
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	fmt.Fprint(out, "# Measured figures\n\n", describeMachine("/"))
+	var goals, missed int
+	var failed []error
+	for _, s := range chosen {
+		fmt.Fprintf(progress, "bench: %s …\n", s.name)
+		figures, err := s.measure(ctx, p, workshop{dir, progress})
+		if err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", s.name, err))
+		}
+		for _, f := range figures {
+			if f.HasGoal() {
+				goals++
+			}
+			if f.HasGoal() && !f.Met() {
+				missed++
+			}
+		}
+		fmt.Fprintf(out, "\n## %s\n\n", s.title)
+		if err := figure.Table(out, figures); err != nil {
+			return false, err
+		}
+	}
+	fmt.Fprintf(out, "\n%d of %d goals met. Load of the machine at the end: %s.\n", goals-missed, goals, loadAverage("/"))
+	return missed == 0, errors.Join(failed...)
+}
+
+// choose returns the sections of a list of names; all for none.
+func choose(names string) ([]section, error) {
+	if names == "" {
+		return sections, nil
+	}
+	var chosen []section
+	for name := range strings.SplitSeq(names, ",") {
+		i := slices.IndexFunc(sections, func(s section) bool { return s.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("-only %s: there is no such section", name)
+		}
+		chosen = append(chosen, sections[i])
+	}
+	return chosen, nil
+}
+
+func (p plan) check() error {
+	if p.settle < 0 || p.window <= 0 || p.rounds < 1 || p.requests < 1000 || p.starts < 1 || p.shutdowns < 1 || p.count < 1 {
+		return errors.New("want a window above 0, at least 1000 requests, and 1 of everything else")
+	}
+	return nil
+}
