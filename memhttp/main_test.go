@@ -214,8 +214,8 @@ func (s *memoryStore) SaveHistory(_ context.Context, rows []memwarden.HistoryRow
 	return nil
 }
 
-func (s *memoryStore) LoadHistory(context.Context, time.Duration, time.Time) ([]memwarden.HistoryRow, error) {
-	return nil, nil
+func (s *memoryStore) LoadHistory(context.Context, time.Duration, time.Time, func(memwarden.HistoryRow) error) error {
+	return nil
 }
 
 func (s *memoryStore) TrimHistory(context.Context, time.Duration, time.Time) (int64, error) {
