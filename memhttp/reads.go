@@ -201,6 +201,8 @@ type containerLimits struct {
 	PeakBytes       memstat.Int `json:"peak_bytes,omitzero"`
 	MaxBytes        memstat.Int `json:"max_bytes,omitzero"`
 	HighBytes       memstat.Int `json:"high_bytes,omitzero"`
+	// Parents are the groups above that have a limit: siblings use it too.
+	Parents memstat.Parents `json:"parents,omitzero"`
 }
 
 func (h *handler) serveLimits(w http.ResponseWriter, r *http.Request) {
@@ -208,7 +210,7 @@ func (h *handler) serveLimits(w http.ResponseWriter, r *http.Request) {
 	c := state.Sample.Cgroup
 	document := limitsDocument{
 		At:        state.Sample.At,
-		Container: containerLimits{c.WorkingSetBytes, c.CurrentBytes, c.PeakBytes, c.MaxBytes, c.HighBytes},
+		Container: containerLimits{c.WorkingSetBytes, c.CurrentBytes, c.PeakBytes, c.MaxBytes, c.HighBytes, c.Parents},
 		Owners:    ownerDocuments(state.Owners),
 	}
 	if !h.warden.Remote() {
