@@ -354,3 +354,33 @@ func FuzzPatch(f *testing.F) {
 		}
 	})
 }
+
+// silentStore answers when it is told to.
+type silentStore struct {
+	mapStore
+	asked, answer chan struct{}
+}
+
+func (s *silentStore) SaveConfig(ctx context.Context, change ConfigChange) error {
+	s.asked <- struct{}{}
+	<-s.answer
+	return s.mapStore.SaveConfig(ctx, change)
+}
+
+func TestASilentStoreHoldsUpNobodyElse(t *testing.T) {
+	store := &silentStore{asked: make(chan struct{}), answer: make(chan struct{})}
+	s := state(store)
+	patched := make(chan error)
+	go func() {
+		_, err := s.patch(context.Background(), patch(`{"gc":{"tuner":true}}`))
+		patched <- err
+	}()
+	<-store.asked
+	if s.config().GC.Tuner || s.document().Version != 0 {
+		t.Error("a change is in force that is not stored yet")
+	}
+	close(store.answer)
+	if err := <-patched; err != nil || !s.config().GC.Tuner {
+		t.Errorf("%v, %+v", err, s.document())
+	}
+}

@@ -68,11 +68,16 @@ type configState struct {
 	store ConfigStore
 	now   func() time.Time
 
+	// writing is held through a whole change, the store's answer included, mu for moments: a store that is silent must
+	// not stop the sampling, which asks for the configuration at each tick. The fields below change under both locks,
+	// so that either is enough to read them.
+	writing sync.Mutex
+	unsure  bool // the store may have a newer version; only with writing
+
 	mu        sync.Mutex
 	current   Config
 	newest    ConfigChange // zero before the first change
 	overrides map[string]json.RawMessage
-	unsure    bool // the store may have a newer version
 }
 
 func newConfigState(base Config, store ConfigStore, now func() time.Time) *configState {
@@ -82,12 +87,13 @@ func newConfigState(base Config, store ConfigStore, now func() time.Time) *confi
 // load takes over the stored overrides. If they do not fit the start-up values any more, the start-up values stay in
 // force and the error says why.
 func (s *configState) load(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.loadLocked(ctx)
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	return s.loadWriting(ctx)
 }
 
-func (s *configState) loadLocked(ctx context.Context) error {
+// loadWriting is load for who holds writing.
+func (s *configState) loadWriting(ctx context.Context) error {
 	newest, ok, err := s.store.LatestConfig(ctx)
 	if err != nil {
 		return fmt.Errorf("load stored configuration: %w", err)
@@ -100,13 +106,20 @@ func (s *configState) loadLocked(ctx context.Context) error {
 	if err == nil {
 		var c Config
 		if c, err = s.merge(overrides); err == nil {
-			s.current, s.newest, s.overrides = c, newest, overrides
+			s.commit(c, newest, overrides)
 			return nil
 		}
 	}
-	s.newest = newest
+	s.commit(s.current, newest, s.overrides)
 	return fmt.Errorf("stored configuration version %d of %s does not fit the start-up values, which stay in force: %w",
 		newest.Version, newest.At.Format(time.RFC3339), err)
+}
+
+// commit puts a configuration in force. The caller holds writing.
+func (s *configState) commit(c Config, newest ConfigChange, overrides map[string]json.RawMessage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current, s.newest, s.overrides = c, newest, overrides
 }
 
 func (s *configState) config() Config {
@@ -118,10 +131,10 @@ func (s *configState) config() Config {
 func (s *configState) document() ConfigDocument {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.documentLocked(s.current, s.newest, s.overrides)
+	return documentOf(s.current, s.newest, s.overrides)
 }
 
-func (s *configState) documentLocked(c Config, change ConfigChange, overrides map[string]json.RawMessage) ConfigDocument {
+func documentOf(c Config, change ConfigChange, overrides map[string]json.RawMessage) ConfigDocument {
 	d := ConfigDocument{Version: change.Version, ChangedAt: change.At, Config: c, Overridden: []string{}}
 	for _, f := range configFields() {
 		if _, ok := overrides[f.path]; ok {
@@ -137,10 +150,10 @@ func (s *configState) patch(ctx context.Context, p ConfigPatch) (ConfigDocument,
 	if err != nil {
 		return ConfigDocument{}, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	if s.unsure {
-		if err := s.loadLocked(ctx); err != nil {
+		if err := s.loadWriting(ctx); err != nil {
 			return ConfigDocument{}, fmt.Errorf("%w: %w", ErrStore, err)
 		}
 	}
@@ -153,12 +166,12 @@ func (s *configState) patch(ctx context.Context, p ConfigPatch) (ConfigDocument,
 		return ConfigDocument{}, err
 	}
 	if len(asked) == 0 { // nothing to store, and nothing for the audit log
-		d := s.documentLocked(s.current, s.newest, s.overrides)
+		d := documentOf(s.current, s.newest, s.overrides)
 		d.DryRun = p.DryRun
 		return d, nil
 	}
 	if p.DryRun {
-		d := s.documentLocked(c, s.newest, overrides)
+		d := documentOf(c, s.newest, overrides)
 		d.DryRun = true
 		return d, nil
 	}
@@ -169,8 +182,8 @@ func (s *configState) patch(ctx context.Context, p ConfigPatch) (ConfigDocument,
 	if err := s.save(ctx, change); err != nil {
 		return ConfigDocument{}, err
 	}
-	s.current, s.newest, s.overrides = c, change, overrides
-	return s.documentLocked(c, change, overrides), nil
+	s.commit(c, change, overrides)
+	return documentOf(c, change, overrides), nil
 }
 
 // override lays what was asked for over the overrides in force; null takes one away.
@@ -207,7 +220,7 @@ func (s *configState) save(ctx context.Context, change ConfigChange) error {
 		return nil
 	}
 	// Somebody else changed the same store, such as another instance of the service.
-	return errors.Join(fmt.Errorf("%w: the store has version %d", ErrVersionConflict, newest.Version), s.loadLocked(ctx))
+	return errors.Join(fmt.Errorf("%w: the store has version %d", ErrVersionConflict, newest.Version), s.loadWriting(ctx))
 }
 
 // merge lays overrides over the start-up values and validates the result.
