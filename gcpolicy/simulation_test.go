@@ -217,10 +217,9 @@ func TestSimulatedTuner(t *testing.T) {
 			tuned, plain := newHeap(live, 100), newHeap(live, 100)
 			tuned.memoryLimit, plain.memoryLimit = 460, 460
 			var (
-				state            TunerState
-				d                TunerDecision
-				changes, raises  int
-				lastChange, last = 0, 0.0
+				state                       TunerState
+				d                           TunerDecision
+				changes, raises, lastChange int
 			)
 			for second := range seconds {
 				s := tuned.run()
@@ -231,7 +230,7 @@ func TestSimulatedTuner(t *testing.T) {
 					if float64(d.Percent) > tuned.percent {
 						raises++
 					}
-					if last = tuned.percent; math.Abs(float64(d.Percent)-last) < cfg.HysteresisRatio*last {
+					if last := tuned.percent; math.Abs(float64(d.Percent)-last) < cfg.HysteresisRatio*last {
 						t.Errorf("from %v to %d", last, d.Percent)
 					}
 					tuned.percent = float64(d.Percent)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"net/url"
 	"path/filepath"
 
@@ -34,7 +35,11 @@ func connectSQLite(ctx context.Context, path string, pragmas []string) (sqliteCo
 	if err != nil {
 		return nil, err
 	}
-	return conn.(sqliteConn), nil
+	able, ok := conn.(sqliteConn)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("the SQLite driver's %T lacks what the store needs", conn), conn.Close())
+	}
+	return able, nil
 }
 
 // sqliteCode returns SQLite's primary result code of an error: https://sqlite.org/rescode.html
