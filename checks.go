@@ -86,8 +86,8 @@ func (w *Warden) targetCheck() health.Check {
 // storeCheck is degraded while the history cannot be kept, or the store holds what cannot be used.
 func (w *Warden) storeCheck() health.Check {
 	return health.Check{Name: "store", Run: func(context.Context) health.Result {
-		if w.store.get() != nil { // what it is says too much to everyone; the log has it
-			return health.Result{Level: health.Degraded, Message: "the store cannot be used; the log says why"}
+		if err := w.store.get(); err != nil {
+			return health.Result{Level: health.Degraded, Message: "the store cannot be used; the log says why", Err: err}
 		}
 		return health.Result{}
 	}}

@@ -80,8 +80,11 @@ func (p Probe) String() string {
 // Result is what a check has found out.
 type Result struct {
 	Level Level
-	// Message says in words what is the matter; of more than 1 KiB the rest is cut off.
+	// Message says in words what is the matter, to everyone who asks; of more than 1 KiB the rest is cut off.
 	Message string
+	// Err is why, in words that are not for everyone, such as a driver's with addresses in them: it is logged when the
+	// level changes, and is in no report.
+	Err error
 	// Details are figures, with units in their names. The keys of Entry's JSON are taken. The map must not
 	// be changed after it is returned, and should be small: the registry keeps it.
 	Details map[string]any

@@ -3,6 +3,7 @@ package health
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -352,5 +353,30 @@ health: check "Upper Case": no function to run`
 	add(t, r, Check{Name: "twice", Run: says(&Result{})})
 	if _, err := r.Add(Check{Name: "twice", Run: says(&Result{})}); err == nil || !strings.Contains(err.Error(), "there is one of this name") {
 		t.Errorf("Add twice: %v", err)
+	}
+}
+
+func TestErrIsLoggedAndInNoReport(t *testing.T) {
+	var log bytes.Buffer
+	r, err := New(Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Add(Check{Name: "database", Probes: Ready, Run: func(context.Context) Result {
+		return Result{Level: Down, Message: "it does not answer", Err: errors.New("dial db.internal:5432")}
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	r.MarkStarted()
+	report := r.Report(t.Context(), All)
+	if err := r.Close(t.Context()); err != nil { // the log is written by then
+		t.Fatal(err)
+	}
+	body, err := json.Marshal(report)
+	if err != nil || strings.Contains(string(body)+report.Text(), "db.internal") {
+		t.Errorf("%s, %v", body, err)
+	}
+	if !strings.Contains(log.String(), "dial db.internal:5432") {
+		t.Errorf("log:\n%s", log.String())
 	}
 }

@@ -23,8 +23,8 @@ func memoryLines(text string) (found []string) {
 func TestLogs(t *testing.T) {
 	t.Parallel()
 	for format, summary := range map[string]*regexp.Regexp{
-		"json": regexp.MustCompile(`(?m)^\{"time":"[^"]+","level":"INFO","msg":"memory","level":"normal","heap_live":"[^"]+","go_used":"[^"]+".*\}$`),
-		"text": regexp.MustCompile(`(?m)^time=\S+ level=INFO msg=memory level=normal heap_live="[^"]+" go_used="[^"]+".*$`),
+		"json": regexp.MustCompile(`(?m)^\{"time":"[^"]+","level":"INFO","msg":"memory","\w+":"normal","heap_live":"[^"]+","go_used":"[^"]+".*\}$`),
+		"text": regexp.MustCompile(`(?m)^time=\S+ level=INFO msg=memory \w+=normal heap_live="[^"]+" go_used="[^"]+".*$`),
 	} {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()
@@ -41,12 +41,25 @@ func TestLogs(t *testing.T) {
 			}
 			if format == "json" {
 				s.logged(t) // every line can be read
+				wantKeysOnce(t, s.out.String())
 			}
 			if err := s.said.String(); strings.Contains(err, "msg") {
 				t.Errorf("the log is on the standard error, too:\n%s", err)
 			}
 			s.wantNowhere(t, token)
 		})
+	}
+}
+
+// wantKeysOnce: what collects logs takes one of two values of a key, or refuses the line.
+func wantKeysOnce(t *testing.T, log string) {
+	t.Helper()
+	for l := range strings.Lines(log) {
+		for _, key := range []string{"time", "level", "msg"} {
+			if strings.Count(l, `"`+key+`":`) != 1 {
+				t.Errorf("the key %q is not once in a line: %s", key, l)
+			}
+		}
 	}
 }
 

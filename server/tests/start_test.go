@@ -152,6 +152,33 @@ func TestWithoutToken(t *testing.T) {
 	s.stop(t)
 }
 
+// TestSignalAtOnce sends SIGTERM as soon as the service says that it is there.
+func TestSignalAtOnce(t *testing.T) {
+	t.Parallel()
+	for range 10 {
+		command := setup{}.command(t)
+		said, err := command.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan struct{})
+		if err := startProcess(command, ended); err != nil {
+			t.Fatal(err)
+		}
+		line, err := bufio.NewReader(said).ReadString('\n')
+		if err != nil {
+			t.Errorf("%v after %q", err, line)
+		}
+		if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		<-ended
+		if code := command.ProcessState.ExitCode(); code != 0 {
+			t.Fatalf("exit code %d, want 0: %v", code, command.ProcessState)
+		}
+	}
+}
+
 // TestDrain has the service go on for a while after SIGTERM, and cut that short at the second.
 func TestDrain(t *testing.T) {
 	t.Parallel()

@@ -128,8 +128,9 @@ func (h *Handler) enter() bool {
 
 // hold streams to a client and ends the connection in order: a close message, a second for the client's own, the end.
 func (h *Handler) hold(conn *websocket.Conn, follower *memhttp.Follower) {
-	defer conn.Close()
-	defer context.AfterFunc(h.over, func() { _ = conn.Close() })()
+	hangUp := func() { _ = conn.Close() } // of a client that has gone already there is nothing to tell
+	defer hangUp()
+	defer context.AfterFunc(h.over, hangUp)()
 	conn.SetReadLimit(maxMessage)
 	if h.o.Token.IsSet() {
 		if err := h.authenticate(conn); err != nil {
@@ -140,7 +141,7 @@ func (h *Handler) hold(conn *websocket.Conn, follower *memhttp.Follower) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var helpers sync.WaitGroup
 	defer helpers.Wait()
-	defer conn.Close() // wakes the helpers
+	defer hangUp() // wakes the helpers
 	defer cancel()
 	gone := make(chan struct{})
 	helpers.Go(func() { defer close(gone); defer cancel(); read(conn) })

@@ -7,7 +7,6 @@ package redis
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -66,7 +65,7 @@ func (c *Client) Check() health.Check {
 		ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 		defer cancel()
 		if err := c.client.Ping(ctx).Err(); err != nil {
-			return health.Result{Level: health.Degraded, Message: fmt.Sprintf("redis does not answer: %v", err)}
+			return health.Result{Level: health.Degraded, Message: "redis does not answer; the log says why", Err: err}
 		}
 		return health.Result{Level: health.OK}
 	}}

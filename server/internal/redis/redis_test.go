@@ -55,11 +55,12 @@ func registry(t *testing.T, c *Client) *health.Registry {
 func want(t *testing.T, c *Client, level health.Level, message, secret string) {
 	t.Helper()
 	got := c.Check().Run(t.Context())
-	if got.Level != level || !strings.Contains(got.Message, message) || level == health.OK && got.Message != "" {
-		t.Errorf("%s: %q, want %s: %q", got.Level, got.Message, level, message)
+	told := fmt.Sprintf("%s: %v", got.Message, got.Err) // to everyone, and to the log
+	if got.Level != level || !strings.Contains(told, message) || level == health.OK && (got.Message != "" || got.Err != nil) {
+		t.Errorf("%s: %q, want %s: %q", got.Level, told, level, message)
 	}
-	if strings.Contains(got.Message, secret) {
-		t.Errorf("the password is in %q", got.Message)
+	if strings.Contains(told, secret) {
+		t.Errorf("the password is in %q", told)
 	}
 }
 
@@ -134,7 +135,7 @@ func TestSilentRedis(t *testing.T) {
 func TestUsageAndItsBound(t *testing.T) {
 	server := redistest.Start(t)
 	c := newClient(t, server.URL())
-	none := int64(bounded.NotApplicable)
+	const none = bounded.NotApplicable
 	if got, want := c.Usage(), (bounded.Usage{MaxEntries: maxConns, Bytes: none, MaxBytes: none, PeakBytes: none}); got != want {
 		t.Errorf("before the first use: %+v, want %+v", got, want)
 	}

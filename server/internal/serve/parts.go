@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"fmt"
 	"sync/atomic"
 
 	"github.com/memwarden/memwarden/bounded"
@@ -19,7 +18,7 @@ func databaseCheck(s *store.Store) health.Check {
 			"kind": stats.Kind, "connections_max": stats.Max, "connections_in_use": stats.InUse, "connections_idle": stats.Idle,
 		}}
 		if err := s.Ping(ctx); err != nil {
-			result.Level, result.Message = health.Down, fmt.Sprintf("the database does not answer: %v", err)
+			result.Level, result.Message, result.Err = health.Down, "the database does not answer; the log says why", err
 		}
 		return result
 	}}

@@ -14,7 +14,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/memwarden/memwarden"
@@ -47,32 +50,48 @@ type service struct {
 }
 
 // Run serves until SIGTERM, an interrupt or the end of ctx, and shuts down in order: readiness off, drain, streams
-// closed, requests answered, pools closed, history stored. An error means that the service did not start, or that it
-// ended by itself; the report tells how the shutdown went.
+// closed, requests answered, pools closed, history stored. A second signal forces that. Signals that the process was
+// started to ignore stay so, and during the start there is nothing yet that a signal could spoil. An error means that the
+// service did not start, or that it ended by itself; the report tells how the shutdown went.
 func Run(ctx context.Context, o Options) (shutdown.Report, error) {
 	s := &service{o: o, failed: make(chan error, 1)}
 	if err := s.start(ctx); err != nil {
 		return shutdown.Report{}, errors.Join(err, s.abandon(ctx))
 	}
-	s.announce()
-	return s.wait(ctx)
+	signals := make(chan os.Signal, 2)
+	for _, one := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		if !signal.Ignored(one) {
+			signal.Notify(signals, one)
+		}
+	}
+	defer signal.Stop(signals)
+	s.announce() // not before: whoever reads it may send a signal
+	return s.wait(ctx, signals)
 }
 
 // wait serves until there is a reason to end, and ends.
-func (s *service) wait(ctx context.Context) (shutdown.Report, error) {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
+func (s *service) wait(ctx context.Context, signals <-chan os.Signal) (shutdown.Report, error) {
+	var reason string
+	var failure error
+	select {
+	case received := <-signals:
+		reason = "signal " + received.String()
+	case failure = <-s.failed:
+		reason = "the HTTP server stopped"
+	case <-ctx.Done():
+		reason = "the context ended"
+	}
+	over := make(chan struct{})
+	defer close(over)
 	go func() {
-		if err := <-s.failed; err != nil {
-			stop(err)
+		select {
+		case <-signals:
+			s.warden.Shutdown().Force()
+		case <-over:
 		}
 	}()
-	report := s.warden.RunUntilSignal(ctx)
-	err := s.store.Close()
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
-		err = errors.Join(cause, err)
-	}
-	return report, err
+	report := s.warden.Shutdown().Run(context.WithoutCancel(ctx), reason)
+	return report, errors.Join(failure, s.store.Close())
 }
 
 // start opens what may fail first, so that a port in use or a database that is gone is told before anything runs.

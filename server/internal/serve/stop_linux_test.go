@@ -30,11 +30,11 @@ func TestServerStops(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	report, err := s.wait(t.Context())
+	report, err := s.wait(t.Context(), nil)
 	if !errors.Is(err, syscall.EINVAL) || !strings.Contains(err.Error(), "the HTTP server stopped") {
 		t.Errorf("the error is %v", err)
 	}
-	if report.ExitCode() != shutdown.ExitClean {
-		t.Errorf("the shutdown did not go well: %v", report.Err())
+	if report.ExitCode() != shutdown.ExitClean || report.Reason != "the HTTP server stopped" {
+		t.Errorf("the shutdown did not go well: %s: %v", report.Reason, report.Err())
 	}
 }
