@@ -90,7 +90,7 @@ func (w *Warden) tell(watch *watch, previous, state *State) {
 		if state.Pressure.Level >= pressure.High {
 			log = w.o.Logger.Warn
 		}
-		log("memory pressure changed", "level", state.Pressure.Level.String(), "previous", state.Pressure.Previous.String(), "reason", state.Pressure.Reason())
+		log("memory pressure changed", "pressure", state.Pressure.Level.String(), "previous", state.Pressure.Previous.String(), "reason", state.Pressure.Reason())
 	}
 	if !w.Remote() && (previous == nil || previous.Limit.LimitBytes != state.Limit.LimitBytes || previous.Limit.Source != state.Limit.Source) {
 		w.events.publish(Event{EventLimit, at, state.Limit})
@@ -107,7 +107,7 @@ func (w *Warden) tell(watch *watch, previous, state *State) {
 
 // logSummary writes one line with the figures that a person looks for first.
 func (w *Warden) logSummary(state *State) {
-	attributes := []any{"level", state.Pressure.Level.String()}
+	attributes := []any{"pressure", state.Pressure.Level.String()}
 	add := func(name string, value interface{ Get() (int64, bool) }) {
 		if bytes, ok := value.Get(); ok {
 			attributes = append(attributes, name, bytesize.Format(bytes))

@@ -418,7 +418,7 @@ func TestSummaryLine(t *testing.T) {
 		if n := strings.Count(log.String(), "msg=memory "); n != 5 {
 			t.Errorf("%d summaries in five minutes:\n%s", n, log)
 		}
-		for _, figure := range []string{"level=normal", `container="20.0 MiB"`, `container_limit="1.0 GiB"`, `rss="20.0 MiB"`} {
+		for _, figure := range []string{"pressure=normal", `container="20.0 MiB"`, `container_limit="1.0 GiB"`, `rss="20.0 MiB"`} {
 			if !strings.Contains(log.String(), figure) {
 				t.Errorf("no %s in:\n%s", figure, log)
 			}

@@ -77,9 +77,9 @@ func (w *Warden) keepHistory(ctx context.Context) {
 	for {
 		select {
 		case <-save.C:
-			w.noteStore(w.saveHistory(ctx))
+			w.noteStore(ctx, w.saveHistory(ctx))
 		case <-trim.C:
-			w.noteStore(w.trimHistory(ctx))
+			w.noteStore(ctx, w.trimHistory(ctx))
 		case <-ctx.Done():
 			return
 		}
@@ -88,7 +88,10 @@ func (w *Warden) keepHistory(ctx context.Context) {
 
 // noteStore remembers an outcome for health; a failure and its end are logged once. What could not be stored stays
 // unsaved: the next save tries again.
-func (w *Warden) noteStore(err error) {
+func (w *Warden) noteStore(ctx context.Context, err error) {
+	if err != nil && ctx.Err() != nil {
+		return // Close broke it off, and stores the rest itself
+	}
 	switch changed := w.store.set(err); {
 	case changed && err != nil:
 		w.o.Logger.Error("memory history cannot be stored; it is kept and tried again", "error", err)

@@ -52,7 +52,7 @@ func (w *Warden) shrinkOwners(ctx context.Context, state *State) {
 		return
 	}
 	if freed := w.owners.shrink(ctx, excess); freed > 0 {
-		w.o.Logger.Info("memory owners shrank", "asked", bytesize.Format(excess), "freed", bytesize.Format(freed), "level", state.Pressure.Level.String())
+		w.o.Logger.Info("memory owners shrank", "asked", bytesize.Format(excess), "freed", bytesize.Format(freed), "pressure", state.Pressure.Level.String())
 	}
 }
 

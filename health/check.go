@@ -107,7 +107,7 @@ func (r *Registry) settle(c *check, u *run, result Result, returned bool) {
 	after := c.last
 	r.mu.Unlock()
 	if recorded && after.Level != before.Level {
-		about := []any{"check", c.Name, "level", after.Level, "before", before.Level, "message", after.Message}
+		about := []any{"check", c.Name, "health", after.Level, "before", before.Level, "message", after.Message}
 		if after.Err != nil {
 			about = append(about, "error", after.Err)
 		}

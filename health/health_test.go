@@ -184,7 +184,7 @@ func TestCheckThatHangs(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		checkLine(t, r, Ready, "ok; database ok ; other ok ")
 		synctest.Wait() // it is logged after the result is there
-		if got := log.String(); strings.Count(got, "health check changed") != 2 || !strings.Contains(got, `level=down before=ok message="timed out after 2s"`) {
+		if got := log.String(); strings.Count(got, "health check changed") != 2 || !strings.Contains(got, `health=down before=ok message="timed out after 2s"`) {
 			t.Errorf("log:\n%s", got)
 		}
 		closeRegistry(t, r)

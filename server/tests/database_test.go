@@ -46,6 +46,9 @@ func TestDatabaseGone(t *testing.T) {
 	server.Kill(t)
 	gone := time.Now()
 	s.wantDatabase(t, "down", http.StatusServiceUnavailable)
+	if got := s.send(t, http.StatusServiceUnavailable, http.MethodGet, "/api/health", ""); strings.Contains(string(got.body), server.Host()) {
+		t.Errorf("health tells everyone where the database is: %s", got.body)
+	}
 	p := s.wantProblem(t, http.StatusServiceUnavailable, http.MethodPatch, memory+"/config", patchBody(2))
 	if !strings.Contains(p.Detail, "not") { // made, or not known
 		t.Errorf("the client is told %q", p.Detail)
