@@ -13,27 +13,36 @@ import (
 )
 
 // RunUntilSignal waits for SIGTERM, an interrupt, or the end of ctx, runs the shutdown sequence, and returns its
-// report; the program should end with the report's ExitCode. A second signal forces the rest of the sequence. While it
+// report; the program should end with the report's ExitCode. A second signal forces the rest of the sequence; after
+// the end of ctx, which a signal may have brought about, it takes two. While it
 // waits the two signals have no other effect on the process.
 func (w *Warden) RunUntilSignal(ctx context.Context) shutdown.Report {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(signals)
 
-	reason := "the context ended"
+	reason, ignored := "the context ended", 0
 	select {
 	case s := <-signals:
 		reason = "signal " + s.String()
 	case <-ctx.Done():
+		ignored = 1 // signal.NotifyContext may have ended it: the same signal comes here too
 	case <-w.shutdown.Done():
 		reason = "shut down already"
 	}
 	over := make(chan struct{})
 	go func() {
-		select {
-		case <-signals:
-			w.shutdown.Force()
-		case <-over:
+		for {
+			select {
+			case <-signals:
+			case <-over:
+				return
+			}
+			if ignored == 0 {
+				w.shutdown.Force()
+				return
+			}
+			ignored--
 		}
 	}()
 	defer close(over)

@@ -165,6 +165,7 @@ func (h *handler) serveStream(w http.ResponseWriter, r *http.Request) {
 	defer follower.Leave()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // proxies would hold events back
+	w.WriteHeader(http.StatusOK)              // a router may have set another status before
 	if r.Method == http.MethodHead {
 		return
 	}

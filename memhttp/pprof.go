@@ -96,7 +96,7 @@ func (h *handler) record(w http.ResponseWriter, r *http.Request, file string, st
 	if r.Method == http.MethodHead {
 		return
 	}
-	stop, err := start(w)
+	stop, err := start(&okWriter{out: w})
 	if err != nil {
 		w.Header().Del("Content-Disposition")
 		NewProblem(http.StatusConflict, "another recording runs: "+err.Error()).ServeHTTP(w, r)
@@ -135,4 +135,19 @@ func numberIn(r *http.Request, name string, missing, least, most int) (int, erro
 		return 0, fmt.Errorf("query %s: %q: want a whole number from %d to %d", name, text, least, most)
 	}
 	return n, nil
+}
+
+// okWriter says with the first bytes that all is well: a router may have set another status before, as gin does for
+// what none of its routes takes.
+type okWriter struct {
+	out   http.ResponseWriter
+	begun bool
+}
+
+func (w *okWriter) Write(p []byte) (int, error) {
+	if !w.begun {
+		w.begun = true
+		w.out.WriteHeader(http.StatusOK)
+	}
+	return w.out.Write(p)
 }

@@ -28,7 +28,10 @@ import (
 	"github.com/memwarden/memwarden/shutdown"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// lingering is a connection that net/http closes half a second after its last answer, as long as goleak waits in all.
+var lingering = goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, lingering) }
 
 const (
 	secret   = "correct horse battery staple"
