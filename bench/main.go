@@ -82,7 +82,7 @@ func main() {
 	flag.DurationVar(&p.settle, "settle", 10*time.Second, "how long a program has, before its overhead is measured, for what only happens once")
 	flag.DurationVar(&p.window, "window", 45*time.Second, "how long one measurement of the overhead takes")
 	flag.IntVar(&p.rounds, "rounds", 3, "how often the overhead is measured")
-	flag.Int64Var(&p.requests, "requests", 1_000_000, "requests of the load, after a tenth of them to warm up")
+	flag.Int64Var(&p.requests, "requests", 1_000_000, "requests of the load, after a quarter of them to warm up")
 	flag.IntVar(&p.starts, "starts", 20, "starts of the service, without data and with data each")
 	flag.IntVar(&p.shutdowns, "shutdowns", 20, "shutdowns of the service under load")
 	flag.IntVar(&p.count, "count", 5, "runs of each Go benchmark")

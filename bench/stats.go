@@ -18,7 +18,7 @@ const (
 	parts = 5
 	// noGrowth is what a request may leave behind, in bytes: room for parts of the program that are used for the first
 	// time. A leak of a single pointer would be eight.
-	noGrowth = 2
+	noGrowth = 1
 )
 
 // holdings is what the service holds while nobody asks.
@@ -74,7 +74,7 @@ func measureStats(ctx context.Context, p plan, w workshop) (figures []figure.Fig
 	p99 := figure.Figure{Name: "latency, p99", Unit: figure.Seconds, Goal: figure.AtMost(0.005)}
 	longest := figure.Figure{Name: "latency, longest", Unit: figure.Seconds}
 	o := load.Options{
-		Address: s.Address, Request: load.Get(s.Address, service.StatsPath), Connections: connections, Requests: p.requests / 10,
+		Address: s.Address, Request: load.Get(s.Address, service.StatsPath), Connections: connections, Requests: p.requests / 4,
 		Check: func(a load.Answer) error {
 			if !json.Valid(a.Body) {
 				return errors.New("the body is not JSON")

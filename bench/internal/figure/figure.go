@@ -52,7 +52,6 @@ type Goal struct {
 	limit float64
 	least bool // the limit is the least, not the most
 	every bool // every value keeps it, not the median alone
-	best  bool // the best value keeps it
 	set   bool
 }
 
@@ -64,10 +63,6 @@ func AtLeast(limit float64) Goal { return Goal{limit: limit, set: true, least: t
 
 // EveryAtMost bounds each value.
 func EveryAtMost(limit float64) Goal { return Goal{limit: limit, set: true, every: true} }
-
-// BestAtMost bounds the smallest value: of the time that a piece of code takes, what is longer is the share of others
-// on the machine.
-func BestAtMost(limit float64) Goal { return Goal{limit: limit, set: true, best: true} }
 
 // Figure is something measured several times.
 type Figure struct {
@@ -96,9 +91,6 @@ func (f Figure) Met() bool {
 	}
 	if len(f.Values) == 0 {
 		return false
-	}
-	if f.Goal.best {
-		return slices.ContainsFunc(f.Values, keeps)
 	}
 	if f.Goal.every {
 		return !slices.ContainsFunc(f.Values, func(v float64) bool { return !keeps(v) })
@@ -145,11 +137,8 @@ func (f Figure) row() []string {
 		if f.Goal.least {
 			sign = "≥ "
 		}
-		switch goal = sign + f.Unit(f.Goal.limit); {
-		case f.Goal.every:
+		if goal = sign + f.Unit(f.Goal.limit); f.Goal.every {
 			goal = "always " + goal
-		case f.Goal.best:
-			goal = "at best " + goal
 		}
 		if verdict = "**missed**"; f.Met() {
 			verdict = "met"
