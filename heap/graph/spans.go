@@ -1,0 +1,60 @@
+package graph
+
+import (
+	"math/bits"
+
+	"github.com/memwarden/memwarden/heap/snapshot"
+)
+
+// spans finds the span of an object.
+type spans struct {
+	list  []snapshot.Span
+	first []snapshot.ObjectID // object of each span, and behind them the number of all objects
+	// coarse has, for each 64 objects, the span of the first.
+	coarse []uint32
+}
+
+func newSpans(list []snapshot.Span, first []snapshot.ObjectID) spans {
+	s := spans{list: list, first: first}
+	objects := uint64(0)
+	if len(first) > 0 {
+		objects = uint64(first[len(first)-1])
+	}
+	s.coarse = make([]uint32, (objects+63)/64)
+	at := 0
+	for i := range s.coarse {
+		for first[at+1] <= snapshot.ObjectID(i*64) {
+			at++
+		}
+		s.coarse[i] = uint32(at)
+	}
+	return s
+}
+
+// find returns the place of an object's span.
+func (s *spans) find(object uint32) uint32 {
+	at := s.coarse[object>>6]
+	for s.first[at+1] <= snapshot.ObjectID(object) {
+		at++
+	}
+	return at
+}
+
+// address returns where an object's slot begins.
+func (s *spans) address(object uint32) uint64 {
+	at := s.find(object)
+	span := &s.list[at]
+	rank := int(object) - int(s.first[at])
+	for i, word := range span.Live {
+		n := bits.OnesCount64(word)
+		if rank >= n {
+			rank -= n
+			continue
+		}
+		for range rank {
+			word &= word - 1
+		}
+		return span.Start + uint64(i*64+bits.TrailingZeros64(word))*span.ElemSize
+	}
+	return span.Start
+}
