@@ -21,9 +21,24 @@ var floors = map[string]int{
 	"health":   2,
 	"history":  2,
 	"cleanup":  3,
-	".":        5,
-	"memhttp":  6,
-	"auto":     6,
+
+	"heap/layout":    0,
+	"heap/snapshot":  0,
+	"heap/dominator": 0,
+	"heap/capture":   1,
+	"heap/gotype":    1,
+	"heap/functab":   1,
+	"heap/graph":     1,
+	"heap/archive":   1,
+	"heap/scan":      2,
+	"heap/retain":    2,
+	"heap/report":    3,
+
+	"internal/snaphelper": 4,
+
+	".":       5,
+	"memhttp": 6,
+	"auto":    6,
 }
 
 // sideways are the imports that do not go to a lower floor.
@@ -40,6 +55,7 @@ var sideways = []excuse{
 var testPackages = []excuse{
 	{"internal/archtest", "*", "these rules"},
 	{"internal/leakcheck", "*", "fails a test binary whose goroutines outlive it"},
+	{"heap/heaptest", "*", "builds synthetic snapshots"},
 	{"server/internal/pgtest", "*", "runs a PostgreSQL server for a test"},
 	{"server/internal/redistest", "*", "runs a Redis server for a test"},
 }
@@ -77,6 +93,9 @@ var bans = []ban{
 	{below(facadeFloor), "os/signal", "who catches signals decides for the whole process: the facade, when it is asked"},
 	{below(facadeFloor), "flag", "a library must not add flags to a program"},
 	{below(facadeFloor), "expvar", "it mounts a handler on import and brings net/http"},
+	{[]string{"heap/dominator"}, "heap/snapshot", "dominators are integers in, integers out: they know nothing of Go"},
+	{[]string{"heap/dominator"}, "heap/graph", "dominators are integers in, integers out: they know nothing of Go"},
+	{[]string{"heap/graph", "heap/retain", "heap/report"}, "heap/layout", "a snapshot is analysed from the file alone, on any machine"},
 	{[]string{"bounded"}, "memstat", "owners know their own bytes; the facade joins them to the process through Owner"},
 }
 

@@ -72,7 +72,7 @@ func load() (*repository, error) {
 		return nil, err
 	}
 	for _, file := range r.files {
-		if path.Base(file) != "go.mod" {
+		if path.Base(file) != "go.mod" || slices.Contains(strings.Split(file, "/"), "testdata") {
 			continue
 		}
 		m, err := r.readModule(path.Dir(file))

@@ -26,6 +26,9 @@ var worldReaders = []excuse{
 	{".", "time.Since", "the facade tells for how long it has run"},
 	{"auto", "*", "a blank import is configured by the environment alone"},
 	{"bounded", "time.Now", "the rate limiter's clock, unless its Options have one"},
+	{"heap/capture", "time.Now", "how long the process stood still is measured where it does"},
+	{"heap/capture", "time.Since", "how long the process stood still is measured where it does"},
+	{"internal/snaphelper", "*", "the helper is a program of its own, which reads the world for what stands below it"},
 	{"cleanup", "time.Now", "the schedule waits on the runtime's timers"},
 	{"cleanup", "time.Since", "how long a task ran"},
 	{"health", "time.Now", "checks time out, and results age, with the runtime's timers"},
@@ -119,6 +122,7 @@ func g() { _, _ = os.LookupEnv("A"); _ = clock.Since(clock.Time{}); _ = clock.Se
 // initPackages do something when they are imported.
 var initPackages = []excuse{
 	{"auto", "func init", "it exists to be imported blank"},
+	{"internal/snaphelper", "func init", "the helper process is this executable, taken over before the user's main"},
 }
 
 func TestOnlyAutoHasInit(t *testing.T) {
@@ -140,6 +144,8 @@ func TestOnlyAutoHasInit(t *testing.T) {
 // unsafeFiles may leave the language's guarantees.
 var unsafeFiles = []excuse{
 	{"memstat/*_windows.go", "unsafe", "the Windows API takes structures by address"},
+	{"heap/capture/*_linux.go", "unsafe", "ptrace takes its arguments by address"},
+	{"heap/capture/*_test.go", "unsafe", "tests look at the address of what the frozen image must hold, and call the kernel"},
 }
 
 func TestUnsafe(t *testing.T) {
