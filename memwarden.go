@@ -19,6 +19,7 @@ import (
 	"github.com/memwarden/memwarden/cleanup"
 	"github.com/memwarden/memwarden/gcpolicy"
 	"github.com/memwarden/memwarden/health"
+	"github.com/memwarden/memwarden/heap/archive"
 	"github.com/memwarden/memwarden/history"
 	"github.com/memwarden/memwarden/limit"
 	"github.com/memwarden/memwarden/memstat"
@@ -59,6 +60,10 @@ type Warden struct {
 	owners    owners
 	events    events
 	store     storeStatus
+
+	snapshots    *archive.Archive // nil: none are kept
+	snapshotting sync.Mutex       // held while a heap snapshot is taken or analysed
+	lastSnapshot time.Time        // when the last one was begun that was to be kept; only with snapshotting
 
 	state   atomic.Pointer[State]
 	beat    atomic.Int64  // Unix nanoseconds of the last tick
@@ -132,7 +137,7 @@ func (w *Warden) build() (err error) {
 		return err
 	}
 	_, err = w.owners.register(w.history)
-	return errors.Join(err, w.addShutdownSteps())
+	return errors.Join(err, w.buildSnapshots(), w.addShutdownSteps())
 }
 
 // buildGovernors constructs what governs the calling process.

@@ -24,6 +24,8 @@ type Options struct {
 	FlushInterval time.Duration
 	// LogInterval is how often a line sums up the memory in the log; 0: never. Changes are always logged.
 	LogInterval time.Duration
+	// Snapshot says how heap snapshots are taken and kept.
+	Snapshot SnapshotOptions
 	// Shutdown holds the deadlines of the shutdown sequence.
 	Shutdown shutdown.Options
 	// Logger receives what happens; every line says "memory". Nil: slog.Default().
@@ -64,6 +66,10 @@ func (o Options) withDefaults() (Options, error) {
 		if err := c.Validate(); err != nil {
 			problems = append(problems, fmt.Errorf("Config (begin with DefaultConfig): %w", err))
 		}
+	}
+	var err error
+	if o.Snapshot, err = o.Snapshot.withDefaults(); err != nil {
+		problems = append(problems, err)
 	}
 	if o.FlushInterval == 0 {
 		o.FlushInterval = defaultFlushInterval

@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,7 +44,7 @@ func Settings() []settings.Setting {
 		{Name: readsNeedToken, Section: section, Kind: settings.Bool, Default: "false", Help: "Ask for the token on every route but health."},
 		{Name: logInterval, Section: section, Kind: settings.Duration, Default: "0s", Max: 86400, Help: "How often a line sums up the memory in the log; 0s: never."},
 	}
-	return append(own, memwarden.ConfigSettings()...)
+	return slices.Concat(own, memwarden.SnapshotSettings(), memwarden.ConfigSettings())
 }
 
 // running is what the import has started.
@@ -96,9 +97,15 @@ func start(lookup func(string) (string, bool), logger *slog.Logger) *instance {
 		logMistakes(logger, err)
 		config = memwarden.DefaultConfig()
 	}
-	warden, err := memwarden.Start(context.Background(), memwarden.Options{
-		Config: &config, Logger: logger, LookupEnv: lookup, LogInterval: values.Duration(logInterval),
-	})
+	o := memwarden.Options{
+		Config: &config, Snapshot: memwarden.SnapshotOptionsFrom(values), Logger: logger, LookupEnv: lookup, LogInterval: values.Duration(logInterval),
+	}
+	warden, err := memwarden.Start(context.Background(), o)
+	if errors.Is(err, memwarden.ErrSnapshotDir) {
+		logger.Error("memory snapshots are not kept", "error", err)
+		o.Snapshot.Dir = ""
+		warden, err = memwarden.Start(context.Background(), o)
+	}
 	if err != nil {
 		logger.Error("memory is not watched", "error", err)
 		return nil

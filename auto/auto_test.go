@@ -2,6 +2,7 @@ package auto
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"math"
@@ -9,10 +10,12 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"testing"
 
+	"github.com/memwarden/memwarden"
 	"github.com/memwarden/memwarden/settings"
 )
 
@@ -166,5 +169,25 @@ func TestAListenerThatEndsIsLogged(t *testing.T) {
 	a.serving.Wait()
 	if !strings.Contains(log.String(), "no longer served") {
 		t.Errorf("log:\n%s", log)
+	}
+}
+
+// TestSnapshotDirectoryThatCannotBeUsed: memory is watched all the same.
+func TestSnapshotDirectoryThatCannotBeUsed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a, log := begin(t, "MEMWARDEN_SNAPSHOT_DIR="+file)
+	if a == nil || !strings.Contains(log.String(), "memory snapshots are not kept") {
+		t.Fatalf("%v\n%s", a, log)
+	}
+	if _, err := a.warden.Snapshots(); !errors.Is(err, memwarden.ErrNoSnapshotDir) {
+		t.Error(err)
+	}
+	dir := t.TempDir()
+	a, _ = begin(t, "MEMWARDEN_SNAPSHOT_DIR="+dir)
+	if _, err := a.warden.Snapshots(); err != nil {
+		t.Error(err)
 	}
 }

@@ -30,19 +30,20 @@ type FieldProblem struct {
 
 // problemTypes are the kinds of problems by status: a kind has one status, a status may have several kinds.
 var problemTypes = map[int]string{
-	http.StatusBadRequest:            "bad-request",
-	http.StatusUnauthorized:          "unauthorized",
-	http.StatusForbidden:             "forbidden",
-	http.StatusNotFound:              "not-found",
-	http.StatusMethodNotAllowed:      "method-not-allowed",
-	http.StatusConflict:              "conflict",
-	http.StatusPreconditionFailed:    "precondition-failed",
-	http.StatusRequestEntityTooLarge: "body-too-large",
-	http.StatusUnsupportedMediaType:  "unsupported-media-type",
-	http.StatusUnprocessableEntity:   "invalid",
-	http.StatusTooManyRequests:       "too-many-requests",
-	http.StatusInternalServerError:   "internal",
-	http.StatusServiceUnavailable:    "unavailable",
+	http.StatusBadRequest:                   "bad-request",
+	http.StatusUnauthorized:                 "unauthorized",
+	http.StatusForbidden:                    "forbidden",
+	http.StatusNotFound:                     "not-found",
+	http.StatusMethodNotAllowed:             "method-not-allowed",
+	http.StatusConflict:                     "conflict",
+	http.StatusPreconditionFailed:           "precondition-failed",
+	http.StatusRequestEntityTooLarge:        "body-too-large",
+	http.StatusUnsupportedMediaType:         "unsupported-media-type",
+	http.StatusUnprocessableEntity:          "invalid",
+	http.StatusRequestedRangeNotSatisfiable: "no-such-range",
+	http.StatusTooManyRequests:              "too-many-requests",
+	http.StatusInternalServerError:          "internal",
+	http.StatusServiceUnavailable:           "unavailable",
 }
 
 // NewProblem builds a problem of the kind that belongs to a status.

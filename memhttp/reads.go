@@ -227,12 +227,16 @@ const jsonType = "application/json"
 
 // answer encodes a document.
 func (h *handler) answer(w http.ResponseWriter, r *http.Request, document any) {
+	h.answerStatus(w, r, http.StatusOK, document)
+}
+
+func (h *handler) answerStatus(w http.ResponseWriter, r *http.Request, status int, document any) {
 	body, err := json.Marshal(document)
 	if err != nil {
 		h.internal(w, r, "encode answer", err)
 		return
 	}
-	writeBody(w, http.StatusOK, jsonType, body)
+	writeBody(w, status, jsonType, body)
 }
 
 // internal logs what went wrong and tells the client no more than that something did. What a client broke off by going

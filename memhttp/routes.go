@@ -47,8 +47,9 @@ func Routes() []Route {
 
 func (h *handler) routes() []route {
 	const (
-		get, post, patch = http.MethodGet, http.MethodPost, http.MethodPatch
-		memory           = "/api/monitoring/memory"
+		get, post, patch, remove = http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete
+		memory                   = "/api/monitoring/memory"
+		snapshots                = memory + "/snapshots"
 	)
 	names := func(names ...string) []string { return names }
 	return []route{
@@ -70,6 +71,12 @@ func (h *handler) routes() []route {
 		{Route{get, memory + "/config/audit", Admin, "The changes of the configuration, newest first"}, h.serveConfigAudit, names("limit")},
 		{Route{get, memory + "/cleanup", Admin, "The cleanup tasks and what has become of them"}, h.serveCleanup, nil},
 		{Route{post, memory + "/cleanup/{name}/run", Admin, "Run a cleanup task and wait for it"}, h.serveRunCleanup, nil},
+		{Route{post, snapshots, Admin, "Take a heap snapshot, keep it and analyse it"}, h.serveTakeSnapshot, nil},
+		{Route{get, snapshots, Admin, "The heap snapshots that are kept, newest first"}, h.serveSnapshots, nil},
+		{Route{get, snapshots + "/compare", Admin, "What has changed from one heap snapshot to another, by type and by suspect"}, h.serveCompareSnapshots, names("from", "to")},
+		{Route{get, snapshots + "/{id}", Admin, "A heap snapshot and what holds the memory in it"}, h.serveSnapshot, names("top")},
+		{Route{remove, snapshots + "/{id}", Admin, "Delete a heap snapshot"}, h.serveDeleteSnapshot, nil},
+		{Route{get, snapshots + "/{id}/download", Admin, "The file of a heap snapshot, for memwarden analyze"}, h.serveSnapshotFile, nil},
 		{Route{get, "/debug/pprof/", Admin, "List the profiles with their counts"}, h.serveProfiles, nil},
 		{Route{get, "/debug/pprof/profile", Admin, "Record a CPU profile"}, h.serveCPUProfile, names("seconds")},
 		{Route{get, "/debug/pprof/trace", Admin, "Record an execution trace"}, h.serveTrace, names("seconds")},

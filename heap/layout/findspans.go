@@ -11,6 +11,9 @@ const (
 	maxSpans = 1 << 28
 	// samples are how many elements of a candidate are looked at before all are.
 	samples = 16
+	// early are how many of the first spans are looked at for one in use: they hold what the runtime allocates when the
+	// program starts, and keeps.
+	early = 256
 
 	spanDead, spanInUse, spanManual = 0, 1, 2 // runtime.mSpanState
 )
@@ -118,15 +121,33 @@ func (r *Runtime) sliceAt(addr uint64) (Slice, error) {
 func (r *Runtime) sampleSpans(s Slice) bool {
 	step := max(s.Len/samples, 1)
 	for i := uint64(0); i < s.Len; i += step {
-		p, err := r.Uint64(s.Data + i*wordSize)
-		if err != nil || p == 0 || p%wordSize != 0 {
-			return false
-		}
-		if _, err := r.readSpan(p); err != nil {
+		if _, err := r.spanAt(s, i); err != nil {
 			return false
 		}
 	}
-	return true
+	// Zeroed memory looks like spans that were never used.
+	for i := range min(s.Len, early) {
+		span, err := r.spanAt(s, i)
+		if err != nil {
+			return false
+		}
+		if span.state == spanInUse {
+			return true
+		}
+	}
+	return false
+}
+
+// spanAt decodes the span that an element of a slice points to.
+func (r *Runtime) spanAt(s Slice, i uint64) (rawSpan, error) {
+	p, err := r.Uint64(s.Data + i*wordSize)
+	if err == nil && (p == 0 || p%wordSize != 0) {
+		err = errors.New("no pointer")
+	}
+	if err != nil {
+		return rawSpan{}, err
+	}
+	return r.readSpan(p)
 }
 
 // rawSpan is a runtime.mspan as far as it was read.

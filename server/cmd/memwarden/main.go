@@ -29,7 +29,7 @@ func main() {
 		notify: notify, now: time.Now,
 		cpus: runtime.NumCPU(), maxProcs: runtime.GOMAXPROCS(0),
 		goroutineLeaks: pprof.Lookup("goroutineleak") != nil,
-		firstProcess:   os.Getpid() == 1,
+		firstProcess:   os.Getpid() == 1, terminal: isTerminal(os.Stderr),
 	}))
 }
 
@@ -45,6 +45,7 @@ type world struct {
 	cpus, maxProcs int
 	goroutineLeaks bool
 	firstProcess   bool   // of its container: orphans are its to wait for
+	terminal       bool   // standard error is one
 	root           string // where /proc and /sys are found; empty: "/"
 	dir            string // where .env is looked for; empty: the working directory
 }
@@ -124,7 +125,8 @@ failure; run has the code of the program that it started.`,
 		RunE:              func(*cobra.Command, []string) error { return errors.New("no command was named") },
 	}
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages |", ".FlagUsagesWrapped 100 |"))
-	root.AddCommand(newServeCommand(w), newRunCommand(w), newDoctorCommand(w), newConfigCommand(w), newMigrateCommand(w), newVersionCommand(w))
+	root.AddCommand(newServeCommand(w), newRunCommand(w), newDoctorCommand(w), newConfigCommand(w), newMigrateCommand(w),
+		newSnapshotCommand(w), newAnalyzeCommand(w), newVersionCommand(w))
 	return root
 }
 

@@ -44,7 +44,8 @@ type Config struct {
 	LogFormat         string        // json or text
 	LogMemoryInterval time.Duration // 0: never
 
-	Warden memwarden.Config
+	Warden   memwarden.Config
+	Snapshot memwarden.SnapshotOptions // its Dir is set
 
 	// Values are the settings with their sources, in the order of Settings.
 	Values settings.Values
@@ -171,6 +172,9 @@ func (c *Config) fill() {
 	c.LogLevel = level(v.String(logLevel))
 	c.LogFormat = strings.ToLower(v.String(logFormat))
 	c.LogMemoryInterval = v.Duration(logMemory)
+	if c.Snapshot = memwarden.SnapshotOptionsFrom(v); c.Snapshot.Dir == "" {
+		c.Snapshot.Dir = filepath.Join(c.DataDir, "snapshots")
+	}
 }
 
 // mistakes are those that no setting shows alone.

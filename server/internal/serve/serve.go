@@ -114,7 +114,7 @@ func (s *service) start(ctx context.Context) (err error) {
 	}
 	// The end of ctx begins a shutdown, through which the warden goes on to watch.
 	if s.warden, err = memwarden.Start(context.WithoutCancel(ctx), memwarden.Options{
-		PID: s.o.PID, Config: &c.Warden, Store: s.store, Logger: s.o.Logger, LogInterval: c.LogMemoryInterval,
+		PID: s.o.PID, Config: &c.Warden, Snapshot: c.Snapshot, Store: s.store, Logger: s.o.Logger, LogInterval: c.LogMemoryInterval,
 		Shutdown: shutdown.Options{Deadlines: deadlines(c.ShutdownTimeout, c.DrainDelay), DrainDelay: c.DrainDelay, Logger: s.o.Logger},
 	}); err != nil {
 		if s.o.PID != 0 && errors.Is(err, fs.ErrNotExist) {

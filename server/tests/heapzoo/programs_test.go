@@ -157,6 +157,10 @@ func freeAddress(t *testing.T) string {
 func connect(t *testing.T, address string) (net.Conn, *bufio.Reader) {
 	t.Helper()
 	c, err := net.DialTimeout("tcp", address, 10*time.Second)
+	for end := time.Now().Add(time.Minute); err != nil && time.Now().Before(end); { // it may not listen yet
+		time.Sleep(20 * time.Millisecond)
+		c, err = net.DialTimeout("tcp", address, 10*time.Second)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +218,7 @@ func runCaddy(t *testing.T, s *stranger) {
 	address, admin := freeAddress(t), freeAddress(t)
 	s.debug = "http://" + admin
 	config := fmt.Sprintf(`{"admin":{"listen":%q},"apps":{"http":{"servers":{"test":{"listen":[%q],
-		"automatic_https":{"disable":true},"routes":[{"handle":[{"handler":"static_response","body":"hello"}]}]}}}}}`, admin, address)
+		"automatic_https":{"disable":true},"routes":[{"handle":[{"handler":"static_response","body":"hello\n"}]}]}}}}}`, admin, address)
 	file := filepath.Join(s.dir, "config.json")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)

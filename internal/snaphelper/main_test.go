@@ -1,0 +1,12 @@
+package snaphelper
+
+import (
+	"testing"
+
+	"github.com/memwarden/memwarden/internal/leakcheck"
+)
+
+func TestMain(m *testing.M) {
+	roles()
+	leakcheck.Main(m)
+}

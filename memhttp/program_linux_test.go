@@ -1,0 +1,155 @@
+package memhttp
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// leaky is a program of somebody who imports the library for its effect, and leaks sessions.
+const leaky = `package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+
+	_ "github.com/memwarden/memwarden/auto"
+)
+
+type Session struct {
+	User string
+	Data [100]int64
+}
+
+type cache struct{ sessions map[int]*Session }
+
+var globalCache = &cache{map[int]*Session{}}
+
+//go:noinline
+func newSession(i int) *Session { return &Session{User: fmt.Sprint("user ", i)} }
+
+func main() {
+	fmt.Fprintln(os.Stderr, "main was entered")
+	for i := range 20000 {
+		globalCache.sessions[i] = newSession(i)
+	}
+	runtime.GC()
+	runtime.GC()
+	fmt.Fprintln(os.Stderr, "ready")
+	io.Copy(io.Discard, os.Stdin)
+	runtime.KeepAlive(globalCache)
+}
+`
+
+// buildLeaky builds the program in a module of its own.
+func buildLeaky(t *testing.T) string {
+	t.Helper()
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"go.mod":  fmt.Sprintf("module example.com/leaky\n\ngo 1.26\n\nrequire github.com/memwarden/memwarden v0.0.0\n\nreplace github.com/memwarden/memwarden => %q\n", root),
+		"main.go": leaky,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", "leaky", ".")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod", "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return filepath.Join(dir, "leaky")
+}
+
+var served = regexp.MustCompile(`url=(http://[^ "]+)`)
+
+// TestAProgramThatLeaks takes a snapshot of a real program over HTTP: the analysis names the leak, and nobody has entered
+// the program's main a second time.
+func TestAProgramThatLeaks(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), buildLeaky(t))
+	cmd.Env = append(os.Environ(), "MEMWARDEN_ADDR=127.0.0.1:0", "MEMWARDEN_ADMIN_TOKEN="+secret, "MEMWARDEN_SNAPSHOT_DIR="+t.TempDir(), "MEMWARDEN_SNAPSHOT_DEADLINE=10m")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	url := ""
+	lines := bufio.NewScanner(said)
+	for lines.Scan() && lines.Text() != "ready" {
+		fmt.Fprintln(&text, lines.Text())
+		if found := served.FindStringSubmatch(lines.Text()); found != nil {
+			url = found[1]
+		}
+	}
+	if url == "" {
+		t.Fatalf("it is not served:\n%s", &text)
+	}
+	call := func(method, path string, into any) {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), method, url+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+secret)
+		request.Close = true
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response.StatusCode >= 300 {
+			t.Fatalf("%s %s: %d %s", method, path, response.StatusCode, body)
+		}
+		if err := json.Unmarshal(body, into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var taken, one snapshotDocument
+	call("POST", snapshotsPath, &taken)
+	call("GET", snapshotsPath+"/"+taken.ID, &one)
+	if one.Analysis == nil || len(one.Analysis.Suspects) == 0 {
+		t.Fatalf("no suspects: %+v", one)
+	}
+	suspect := one.Analysis.Suspects[0]
+	if suspect.Count != 20_000 || suspect.Type != "main.Session" || !strings.HasPrefix(strings.Join(suspect.Path, ""), "main.globalCache.sessions[") ||
+		!strings.Contains(strings.Join(suspect.AllocStack, " "), "main.newSession (main.go:22)") {
+		t.Errorf("the first suspect is %+v", suspect)
+	}
+	in.Close()
+	rest, err := io.ReadAll(said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	if entered := strings.Count(text.String(), "main was entered") + bytes.Count(rest, []byte("main was entered")); entered != 1 {
+		t.Errorf("main was entered %d times:\n%s%s", entered, &text, rest)
+	}
+}

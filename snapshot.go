@@ -1,0 +1,190 @@
+package memwarden
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/memwarden/memwarden/bytesize"
+	"github.com/memwarden/memwarden/heap/capture"
+	"github.com/memwarden/memwarden/heap/layout"
+	"github.com/memwarden/memwarden/heap/snapshot"
+	"github.com/memwarden/memwarden/internal/snaphelper"
+	"github.com/memwarden/memwarden/memstat"
+)
+
+// Errors of snapshots, besides ErrRemote, ErrSnapshotRoom and those that wrap errors.ErrUnsupported where the operating
+// system, the processor or the version of Go is not known.
+var (
+	// ErrSnapshotBusy means that a snapshot is being taken, or one analysed: one at a time.
+	ErrSnapshotBusy = errors.New("a heap snapshot is being taken or analysed")
+	// ErrSnapshotDisabled means that SnapshotOptions.Disabled is set.
+	ErrSnapshotDisabled = errors.New("heap snapshots are disabled (MEMWARDEN_SNAPSHOT_ENABLED)")
+	// ErrSnapshotDeadline means that the frozen copy of the process had to live longer than it may.
+	ErrSnapshotDeadline = errors.New("the heap snapshot took too long (MEMWARDEN_SNAPSHOT_DEADLINE)")
+)
+
+// SnapshotInfo is what a snapshot says of itself.
+type SnapshotInfo struct {
+	Header  snapshot.Header // when and how it was taken; GoVersion and what follows from the executable are the file's
+	Summary snapshot.Summary
+	Bytes   int64 // of the file
+}
+
+// Snapshot writes a snapshot of the calling process's heap to out, in the format of package snapshot: objects, pointers,
+// types, roots, goroutines, and where sampled objects were allocated, but nothing of the contents of strings or byte
+// slices. Command memwarden analyze, or packages graph and retain, say what holds the memory.
+//
+// The process stands still for milliseconds, while it makes a frozen copy of itself (package capture). A helper process
+// (SnapshotOptions.Helper) reads the copy, which costs the memory of the pages that the process writes meanwhile. All of
+// it is in bounds: there must be room for it before, else ErrSnapshotRoom; while it lasts the room is watched and the
+// copy killed before the reserve is touched; the copy lives for SnapshotOptions.Deadline at most. When ctx or the warden
+// ends it is broken off. Nothing of it is left behind in any case, but for what was written to out.
+//
+// One snapshot is taken at a time, else ErrSnapshotBusy. If out is an *os.File the helper writes to it directly; else the
+// call lasts until out has taken, or refused, what it was given last.
+func (w *Warden) Snapshot(ctx context.Context, out io.Writer) (SnapshotInfo, error) {
+	release, err := w.beginSnapshot()
+	if err != nil {
+		return SnapshotInfo{}, err
+	}
+	defer release()
+	return w.takeSnapshot(ctx, out, 0)
+}
+
+// takeSnapshot bounds the file to so many bytes; 0: not at all. The caller has begun a snapshot.
+func (w *Warden) takeSnapshot(ctx context.Context, out io.Writer, maxBytes int64) (SnapshotInfo, error) {
+	began := w.o.Now()
+	info, err := w.capture(ctx, out, maxBytes)
+	if err != nil {
+		err = fmt.Errorf("memwarden: heap snapshot: %w", err)
+		w.o.Logger.Warn("memory heap snapshot failed", "error", err)
+		return SnapshotInfo{}, err
+	}
+	w.o.Logger.Info("memory heap snapshot taken", "objects", info.Summary.Objects, "pause", seconds(info.Header.PauseSeconds),
+		"took", w.o.Now().Sub(began), "file", sizeOf(memstat.Known(info.Bytes)))
+	return info, nil
+}
+
+// beginSnapshot takes the one place that there is for a snapshot or an analysis.
+func (w *Warden) beginSnapshot() (release func(), err error) {
+	switch {
+	case w.Remote():
+		return nil, ErrRemote
+	case w.o.Snapshot.Disabled:
+		return nil, ErrSnapshotDisabled
+	case !w.snapshotting.TryLock():
+		return nil, ErrSnapshotBusy
+	}
+	return w.snapshotting.Unlock, nil
+}
+
+// untilClosed ends the context when the warden stops.
+func (w *Warden) untilClosed(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	over := make(chan struct{})
+	go func() {
+		select {
+		case <-w.done:
+			cancel(errors.New("the warden was closed"))
+		case <-over:
+		}
+	}()
+	return ctx, func() {
+		close(over)
+		cancel(nil)
+	}
+}
+
+// writtenShare is the part of the resident memory that a process is taken to write while its copy lives: each page costs
+// a copy. What it really writes is watched.
+const writtenShare = 16
+
+// capture freezes the process and has the helper read the copy.
+func (w *Warden) capture(ctx context.Context, out io.Writer, maxBytes int64) (info SnapshotInfo, err error) {
+	o := &w.o.Snapshot
+	ctx, cancel := w.untilClosed(ctx)
+	defer cancel()
+	ctx, expire := context.WithTimeoutCause(ctx, o.Deadline, fmt.Errorf("%w: longer than %v", ErrSnapshotDeadline, o.Deadline))
+	defer expire()
+	meter, err := newRoomMeter(w.o.Root)
+	if err != nil {
+		return SnapshotInfo{}, err
+	}
+	defer func() { _ = meter.close() }() // only read
+	r := meter.read(w.o.Now())
+	task := snaphelper.Scan{NeedBytes: snaphelper.ScanBytes(executableBytes(), meter.sample.Go.UsedBytes.Or(0)), MaxFileBytes: maxBytes}
+	written := meter.sample.Process.RSSBytes.Or(0) / writtenShare
+	budget, err := w.afford(r, "a snapshot", task.NeedBytes, written)
+	if err != nil {
+		return SnapshotInfo{}, err
+	}
+	task.Header = snapshot.Header{
+		Executable: executableName(), PID: int64(os.Getpid()), Method: snapshot.Fork, RSSBytes: meter.sample.Process.RSSBytes.Or(-1),
+	}
+	ctx, stop := meter.guard(ctx, "the snapshot", o.ReserveBytes, w.o.Now)
+	defer stop()
+	child, err := capture.Self(ctx, capture.Options{FixedProcs: w.fixedProcs(), Deadline: o.Deadline})
+	if errors.Is(err, capture.ErrBusy) {
+		err = fmt.Errorf("%w: %w", ErrSnapshotBusy, err)
+	}
+	if err != nil {
+		return SnapshotInfo{}, err
+	}
+	defer func() { err = errors.Join(err, child.Close()) }()
+	return w.readChild(ctx, child, task, budget, out)
+}
+
+// readChild has the helper read the frozen copy, and lets go of that as soon as it can.
+func (w *Warden) readChild(ctx context.Context, child *capture.Child, task snaphelper.Scan, budget int64, out io.Writer) (SnapshotInfo, error) {
+	task.Memory, task.Maps, task.Binary, task.Threads = child.Memory, child.Maps, child.Binary, []layout.Thread{child.Thread}
+	task.Header.TakenAt, task.Header.PauseSeconds = w.o.Now().UnixNano(), child.Pause.Seconds()
+	task.Released = func() { _ = child.Close() } // the caller's Close tells
+	result, err := task.Run(ctx, snaphelper.Options{Executable: w.o.Snapshot.Helper, BudgetBytes: budget}, out)
+	return SnapshotInfo{Header: task.Header, Summary: result.Summary, Bytes: result.Bytes}, err
+}
+
+// afford says how much memory a helper may use that needs so much, where so many bytes go elsewhere; or that there is not
+// enough.
+func (w *Warden) afford(r room, what string, need, elsewhere int64) (budget int64, err error) {
+	o := &w.o.Snapshot
+	switch budget = r.bytes - elsewhere - o.ReserveBytes; {
+	case budget < need:
+		return 0, r.refusal(what, need+elsewhere, o.ReserveBytes)
+	case o.BudgetBytes > 0 && o.BudgetBytes < need:
+		return 0, fmt.Errorf("%w: the helper of %s needs about %s, and may use %s (MEMWARDEN_SNAPSHOT_BUDGET)",
+			ErrSnapshotRoom, what, bytesize.Format(need), bytesize.Format(o.BudgetBytes))
+	case o.BudgetBytes > 0:
+		budget = min(budget, o.BudgetBytes)
+	}
+	return budget, nil
+}
+
+// fixedProcs reports whether the environment sets GOMAXPROCS. The runtime takes no notice of what is no positive number.
+func (w *Warden) fixedProcs() bool {
+	value, _ := w.o.LookupEnv("GOMAXPROCS")
+	n, err := strconv.Atoi(value)
+	return err == nil && n > 0
+}
+
+// executableName is the base name of the program.
+func executableName() string {
+	path, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	return filepath.Base(path)
+}
+
+// executableBytes is the size of the program's file; 0 if that cannot be told.
+func executableBytes() int64 {
+	info, err := os.Stat("/proc/self/exe")
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
