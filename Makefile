@@ -10,6 +10,8 @@ GO ?= go
 NEWEST_GO := go1.27.2
 # ./... covers one module, so the others of the workspace are named.
 PACKAGES := ./... $(patsubst %/go.mod,./%/...,$(wildcard server/go.mod contrib/*/go.mod))
+# Packages whose tests know -long: more toolchains and build modes, larger heaps, more captures.
+LONG := $(addprefix ./,$(sort $(dir $(shell git grep -l --untracked 'flag.Bool."long"' -- '*_test.go'))))
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 5s
 # For the tests of one package; the slowest take a minute with the race detector on two busy cores.
@@ -62,7 +64,9 @@ cross: ## build and vet for other operating systems and processors
 	  $(GO) build $(PACKAGES); $(GO) vet $(PACKAGES); \
 	done
 
-test-long: ## look for flakes: shuffled repetitions with the race detector, a minute for each fuzz target
+test-long: ## every toolchain and build mode, shuffled repetitions with the race detector, a minute for each fuzz target
+	$(GO) test -timeout=120m $(LONG) -long
+	$(GO) test -race -run Captures -timeout=60m ./heap/capture -long
 	$(GO) test -race -shuffle=on -count=5 -timeout=60m $(PACKAGES)
 	@scripts/dev/fuzz.sh 1m
 
@@ -79,6 +83,9 @@ bench: ## measure what the documents promise, beside its goals: about six minute
 
 bench-memstat: ## a sample beside runtime.ReadMemStats, which stops the world
 	$(GO) test -run '^$$' -bench '^Benchmark(Sample|ReadMemStats)$$' -benchmem ./memstat
+
+bench-heap: ## heap snapshots beside WriteHeapDump and goref: about ten minutes
+	$(GO) -C bench run . -only heap-capture,heap-pid,heap-analysis,heap-typing
 
 bench-packages: ## the benchmarks of every package
 	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)
