@@ -27,6 +27,8 @@ type candidates struct {
 	shaped []bool
 	// maps are the map types by their group.
 	maps map[snapshot.TypeID][]snapshot.TypeID
+	// chans are a channel type for each type of elements.
+	chans map[snapshot.TypeID]snapshot.TypeID
 }
 
 // typeShape is types of the same size and mask.
@@ -38,7 +40,7 @@ type typeShape struct {
 func newCandidates(types *objectTypes, forms []form) *candidates {
 	c := &candidates{
 		types: types, forms: forms, byForm: make(map[uint16][]uint32), maps: make(map[snapshot.TypeID][]snapshot.TypeID),
-		shaped: make([]bool, len(types.table.types)),
+		shaped: make([]bool, len(types.table.types)), chans: make(map[snapshot.TypeID]snapshot.TypeID),
 	}
 	type key struct {
 		size, mask uint64
@@ -58,6 +60,9 @@ func newCandidates(types *objectTypes, forms []form) *candidates {
 		}
 		if typ.Kind == snapshot.Map && typ.Group != 0 {
 			c.maps[typ.Group] = append(c.maps[typ.Group], id)
+		}
+		if typ.Kind == snapshot.Chan && (c.chans[typ.Elem] == 0 || strings.HasPrefix(typ.Name, "chan ")) {
+			c.chans[typ.Elem] = id
 		}
 		// An unsafe.Pointer by itself would fit wherever a pointer does.
 		if typ.PtrBytes == 0 || typ.Size > smallBytes || typ.Kind == snapshot.UnsafePointer || typ.Name == "atomic.UnsafePointer" ||

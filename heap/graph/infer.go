@@ -29,6 +29,10 @@ type inference struct {
 	owners     *owners
 	holders    holders
 	failures   []uint16 // by form, in this round, in a row
+	grounded   []uint16 // the same, of objects that point to one whose type is known
+	narrowed   map[narrowKey][]uint32
+	groupForms map[uint16]bool // forms that groups of maps may have
+	open       []uint32        // objects whose type is new: what points to them may be told now
 	scratch    []uint32
 	checks     int
 }
@@ -62,38 +66,57 @@ func newInference(t *typer) *inference {
 		candidates: newCandidates(t.types, t.g.forms),
 		owners:     newOwners(t.types.table),
 		failures:   make([]uint16, len(t.g.forms)),
+		grounded:   make([]uint16, len(t.g.forms)),
+		narrowed:   make(map[narrowKey][]uint32),
+		groupForms: make(map[uint16]bool),
 	}
 }
 
 // round goes over all objects without a type and returns how many got one.
 func (x *inference) round(ctx context.Context) (found uint64, err error) {
 	clear(x.failures)
+	clear(x.grounded)
 	x.ambiguous = 0
 	if found, err = x.closures(ctx); err != nil {
 		return found, err
 	}
+	parts, err := x.runtimeParts(ctx)
+	if err != nil {
+		return found, err
+	}
+	found += parts
 	steps := 0
 	for i, w := range x.holders.unknown {
 		for ; w != 0; w &= w - 1 {
 			object := uint32(i*64 + bits.TrailingZeros64(w))
-			form := x.g.formOf[object]
-			if x.g.typing[object] != 0 || x.failures[form] >= x.patience(form) || x.checks > maxChecks {
+			if x.g.typing[object] != 0 || x.checks > maxChecks {
 				continue
+			}
+			form := x.g.formOf[object]
+			failures, patience := &x.failures[form], x.patience(form)
+			if *failures >= patience {
+				// Of those that nothing is known about, enough have been tried.
+				if failures, patience = &x.grounded[form], maxGrounded; *failures >= patience || !x.pointsToKnown(object) {
+					continue
+				}
 			}
 			if steps++; steps%1024 == 0 && ctx.Err() != nil {
 				return found, ctx.Err()
 			}
 			id, several := x.decide(object, x.holders.of(object))
 			if id == 0 {
-				x.failures[form]++
+				*failures++
 				if several {
 					x.ambiguous++
 				}
 				continue
 			}
-			x.failures[form] = 0
+			*failures = 0
 			found++
 			x.assign(object, newTyping(id, Inferred, rankInside))
+			if !x.g.forms[form].noscan {
+				found += x.backwards(object)
+			}
 		}
 	}
 	return found, nil
@@ -103,14 +126,21 @@ func (x *inference) round(ctx context.Context) (found uint64, err error) {
 // other does; and whether there were several.
 func (x *inference) decide(object uint32, holders []holder) (id uint32, several bool) {
 	form := x.g.formOf[object]
-	list := x.candidates.of(form)
+	if id := x.certainPart(object, holders); id != 0 {
+		return id, false
+	}
+	if x.mayBePart(object) {
+		return 0, true
+	}
+	made := x.runtimeTypes(object)
+	list, known := x.narrow(object, x.candidates.of(form))
 	if list == nil {
 		list = x.byHolders(form, holders)
 	}
-	list = append(list[:len(list):len(list)], x.runtimeTypes(object)...)
+	list = append(list[:len(list):len(list)], made...)
 	x.checks += len(list)
 	// Generic code's own types are looked at only if nothing else fits: what it allocates is of the instance's.
-	var c choice
+	c := choice{known: known}
 	for _, generic := range []bool{false, true} {
 		for _, candidate := range list {
 			if x.candidates.generic(candidate) != generic {
@@ -120,7 +150,7 @@ func (x *inference) decide(object uint32, holders []holder) (id uint32, several 
 			if level != against {
 				level = min(level, x.fitsHolders(candidate, form, holders))
 			}
-			if c.add(candidate, level); c.strong > 1 {
+			if c.add(candidate, level); c.open() {
 				return 0, true
 			}
 		}
@@ -133,9 +163,12 @@ func (x *inference) decide(object uint32, holders []holder) (id uint32, several 
 
 // choice is a choice among candidates.
 type choice struct {
-	weak, strong int // how many may fit, and how many of them without doubt
-	one          uint32
-	best         uint32 // one of the strong that agrees
+	// known tells that a pointer of the object leads to a known type, to its beginning. Then what has a pointer of just
+	// that type is preferred to what may point to anything: pointers of the latter kind are rare.
+	known                bool
+	weak, strong, agreed int // how many may fit, how many of them without doubt, and how many agree
+	one                  uint32
+	best                 uint32 // one of those that agree
 }
 
 func (c *choice) add(candidate uint32, level agreement) {
@@ -148,8 +181,17 @@ func (c *choice) add(candidate uint32, level agreement) {
 		c.strong++
 	}
 	if level == agrees {
+		c.agreed++
 		c.best = candidate
 	}
+}
+
+// open reports whether nothing more can decide the choice.
+func (c *choice) open() bool {
+	if c.known {
+		return c.agreed > 1
+	}
+	return c.strong > 1
 }
 
 // result returns the candidate that was chosen, 0 if none was, and whether there were several.
@@ -157,7 +199,7 @@ func (c *choice) result() (id uint32, several bool) {
 	switch {
 	case c.weak == 1:
 		return c.one, false
-	case c.strong == 1:
+	case c.strong == 1, c.known && c.agreed == 1:
 		return c.best, false
 	}
 	return 0, c.weak > 1
@@ -188,36 +230,6 @@ func (x *inference) byHolders(form uint16, holders []holder) []uint32 {
 		return list
 	}
 	return nil
-}
-
-// runtimeTypes returns what the runtime may have made an object for, by what its first pointer leads to.
-func (x *inference) runtimeTypes(object uint32) []uint32 {
-	g := x.g
-	f := &g.forms[g.formOf[object]]
-	from, to := g.Starts[object], g.Starts[object+1]
-	tables := x.types.table.isTablePointer(f.typ)
-	if !f.small() && !tables || from == to {
-		return nil
-	}
-	of := &x.types.list[g.typing[g.Targets[from]].id()]
-	groups := snapshot.TypeID(of.arg)
-	if of.kind <= array {
-		groups = of.base
-	}
-	x.scratch = x.scratch[:0]
-	switch maps := x.candidates.maps[groups]; {
-	case len(maps) == 0:
-	case of.kind == mapTable && (tables || f.mask&1 != 0):
-		x.scratch = append(x.scratch, x.types.id(directory, uint32(groups)))
-	case of.kind > array && of.kind != directory:
-	case f.size == swissHeaderBytes && f.mask == swissHeaderMask:
-		for _, m := range maps {
-			x.scratch = append(x.scratch, x.types.id(mapHeader, uint32(m)))
-		}
-	case f.size == swissTableBytes && f.mask == swissTableMask && of.kind == array:
-		x.scratch = append(x.scratch, x.types.id(mapTable, uint32(groups)))
-	}
-	return x.scratch
 }
 
 // fitsHolders tells how well a type agrees with what points to an object of a form.

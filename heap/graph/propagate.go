@@ -32,7 +32,7 @@ func (g *Graph) typeAll(ctx context.Context, types []snapshot.Type, progress fun
 	t := newTyper(g, newObjectTypes(newTypeTable(types)), progress)
 	g.kinds = t.types
 	for _, step := range []func(context.Context) error{
-		t.recorded, t.fromRoots, t.drain, t.fromInterfaces, t.drain, t.infer,
+		t.recorded, t.sampled, t.fromRoots, t.drain, t.fromInterfaces, t.drain, t.infer, t.unspecific,
 	} {
 		if err := step(ctx); err != nil {
 			return err

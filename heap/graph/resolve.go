@@ -10,7 +10,8 @@ const (
 	swissTableBytes  = 32 // internal/runtime/maps.table
 	swissTableMask   = 1 << 2
 	oldExtraBytes    = 24 // runtime.mapextra
-	chanBufferMask   = 1 << 2
+	chanBufferSlot   = 2
+	chanBufferMask   = 1 << chanBufferSlot
 	minChanBytes     = 96 // runtime.hchan, from 96 to 112 bytes
 	maxChanBytes     = 112
 )

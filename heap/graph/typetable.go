@@ -309,3 +309,12 @@ func (t *typeTable) isTablePointer(id snapshot.TypeID) bool {
 	typ := t.get(id)
 	return typ.Kind == snapshot.Pointer && typ.Elem != 0 && typ.Elem == t.named["maps.table"]
 }
+
+// isHeader reports whether a type is what the runtime makes for a map or a channel of any elements.
+func (t *typeTable) isHeader(id snapshot.TypeID) bool {
+	if !t.valid(id) {
+		return false
+	}
+	named := t.named
+	return id == named["maps.Map"] || id == named["maps.table"] || id == named["runtime.hchan"] || t.isTablePointer(id)
+}

@@ -15,14 +15,14 @@ type shapeCache struct {
 	}
 }
 
-func (c *shapeCache) get(all *shapes, mask uint64) snapshot.ShapeID {
+func (c *shapeCache) get(all *shapes, mask uint64, turn func()) snapshot.ShapeID {
 	if mask == 0 {
 		return 0
 	}
 	// The multiplier is 2^64 divided by the golden ratio; the upper bits of the product are well mixed.
 	entry := &c.entries[mask*0x9e3779b97f4a7c15>>56]
 	if entry.mask != mask {
-		entry.mask, entry.shape = mask, all.mask(mask)
+		entry.mask, entry.shape = mask, all.mask(mask, turn)
 	}
 	return entry.shape
 }
@@ -36,11 +36,18 @@ type pointerMaps struct {
 	byWord map[uint64]*pointerMap // nil: no type
 }
 
-func (p *pointerMaps) get(typeWord uint64) *pointerMap {
+// get returns nil if there is no such type. It waits for its turn to number a shape.
+func (p *pointerMaps) get(typeWord uint64, turn func()) *pointerMap {
+	p.mu.Lock()
+	m, known := p.byWord[typeWord]
+	p.mu.Unlock()
+	if known {
+		return m
+	}
+	turn()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	m, known := p.byWord[typeWord]
-	if known {
+	if m, known = p.byWord[typeWord]; known {
 		return m
 	}
 	if id, err := p.types.ByAddress(typeWord); err == nil && id != 0 {
@@ -58,7 +65,7 @@ type typedCache struct {
 	of     *pointerMap // of last
 }
 
-func (c *typedCache) get(all *pointerMaps, typeWord uint64) *pointerMap {
+func (c *typedCache) get(all *pointerMaps, typeWord uint64, turn func()) *pointerMap {
 	if typeWord == c.last && c.of != nil {
 		return c.of
 	}
@@ -67,7 +74,7 @@ func (c *typedCache) get(all *pointerMaps, typeWord uint64) *pointerMap {
 		if c.byWord == nil {
 			c.byWord = make(map[uint64]*pointerMap)
 		}
-		m = all.get(typeWord)
+		m = all.get(typeWord, turn)
 		c.byWord[typeWord] = m
 	}
 	c.last, c.of = typeWord, m

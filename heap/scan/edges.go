@@ -30,7 +30,7 @@ func (e *edges) at(data []byte, word int, beside neighbours) (snapshot.Edge, boo
 	if !e.x.inHeap(value) {
 		return snapshot.Edge{}, false
 	}
-	target, offset, what := e.x.find(value)
+	target, offset, size, what := e.x.locate(value)
 	if what != object {
 		if what == free {
 			e.dangling++
@@ -39,34 +39,30 @@ func (e *edges) at(data []byte, word int, beside neighbours) (snapshot.Edge, boo
 	}
 	edge := snapshot.Edge{Slot: uint64(word), Target: target, Offset: offset}
 	if beside.before {
-		if before := binary.LittleEndian.Uint64(data[(word-1)*wordSize:]); e.types.IsTypeWord(before) {
-			if id, ok := e.types.Dynamic(before); ok {
-				edge.Evidence, edge.Type = snapshot.DynamicType, id
-				return edge, true
-			}
+		before := binary.LittleEndian.Uint64(data[(word-1)*wordSize:])
+		if id, ok := e.types.Dynamic(before); ok {
+			edge.Evidence, edge.Type = snapshot.DynamicType, id
+			return edge, true
 		}
 	}
-	if beside.after > 0 {
-		e.length(&edge, data[(word+1)*wordSize:], int(beside.after), e.x.sizeOf(value))
+	if beside.after > 0 && size >= snapshot.PinBytes {
+		edge.Evidence, edge.Len, edge.Cap = lengths(data[(word+1)*wordSize:], int(beside.after), size)
 	}
 	return edge, true
 }
 
-// length notes the length and the capacity behind a pointer into an object of a size, if they could be such.
-func (e *edges) length(edge *snapshot.Edge, behind []byte, words int, size uint64) {
-	if size < snapshot.PinBytes {
-		return
-	}
-	length := binary.LittleEndian.Uint64(behind)
+// lengths returns the length and the capacity behind a pointer into an object of a size, if they could be such.
+func lengths(behind []byte, words int, size uint64) (_ snapshot.Evidence, length, capacity uint64) {
+	length = binary.LittleEndian.Uint64(behind)
 	if length > size {
-		return
+		return snapshot.NoEvidence, 0, 0
 	}
-	edge.Evidence, edge.Len = snapshot.Length, length
 	if words > 1 {
-		if capacity := binary.LittleEndian.Uint64(behind[wordSize:]); capacity >= length && capacity <= size {
-			edge.Cap = capacity
+		if c := binary.LittleEndian.Uint64(behind[wordSize:]); c >= length && c <= size {
+			capacity = c
 		}
 	}
+	return snapshot.Length, length, capacity
 }
 
 // pointerMap tells which words of a type's values hold pointers.

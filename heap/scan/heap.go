@@ -15,8 +15,10 @@ import (
 )
 
 const (
-	// unitBytes is how much of the heap a worker reads at a time.
+	// unitBytes is how much of the heap a worker takes at a time.
 	unitBytes = 1 << 20
+	// readBytes is how much of it is read at once: what was read is still in the second cache when it is looked at.
+	readBytes = 256 << 10
 	// headerBytes is the type word before an object of more than 512 bytes.
 	headerBytes = 8
 )
@@ -66,11 +68,12 @@ func (p *pass) run(ctx context.Context, workers int) error {
 	var running sync.WaitGroup
 	for range workers {
 		running.Go(func() {
-			w := &worker{pass: p, edges: edges{x: p.index, types: p.types}}
+			w := &worker{pass: p}
+			w.await = func() { p.await(w.number) }
 			for w.unit() {
 			}
 			p.mu.Lock()
-			p.dangling += w.edges.dangling
+			p.dangling += w.dangling
 			p.untyped += w.untyped
 			p.mu.Unlock()
 		})
@@ -137,13 +140,25 @@ func (p *pass) fail(err error) {
 	p.turn.Broadcast()
 }
 
+// await waits until the units before a number are written, or the pass has failed. Who numbers something new does so
+// first: so the numbers do not depend on which worker was faster.
+func (p *pass) await(number int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.awaitLocked(number)
+}
+
+func (p *pass) awaitLocked(number int) {
+	for p.written != number && p.err == nil {
+		p.turn.Wait()
+	}
+}
+
 // write waits until it is the unit's turn and writes its block. It reports false if the pass has failed.
 func (p *pass) write(number int, block *snapshot.Block) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.written != number && p.err == nil {
-		p.turn.Wait()
-	}
+	p.awaitLocked(number)
 	if p.err != nil {
 		return false
 	}
@@ -163,22 +178,26 @@ func (p *pass) write(number int, block *snapshot.Block) bool {
 // worker reads units.
 type worker struct {
 	*pass
-	edges   edges
-	block   snapshot.Block
-	memory  []byte // of the unit's spans
-	heap    []byte // heap bits of a span, padded
-	shape   shapeCache
-	typed   typedCache
-	untyped uint64 // objects whose type word could not be read
+	number int    // of the unit
+	await  func() // waits until all units before it are written
+	block  snapshot.Block
+	memory []byte // of the spans that are looked at
+	batch  batch
+	heap   []byte // heap bits of a span, padded
+	shape  shapeCache
+	typed  typedCache
+	// dangling counts words that the collector follows and that point to a slot which is not allocated.
+	dangling uint64
+	untyped  uint64 // objects whose type word could not be read
 }
 
 // unit takes the next unit, reads it and writes its block. It reports false when there is none or the pass failed.
 func (w *worker) unit() bool {
-	number := int(w.next.Add(1) - 1)
-	if number >= len(w.units) {
+	w.number = int(w.next.Add(1) - 1)
+	if w.number >= len(w.units) {
 		return false
 	}
-	u := &w.units[number]
+	u := &w.units[w.number]
 	w.block.Reset(u.first)
 	var err error
 	if span := &w.spans[u.spans[0]]; span.ElemSize > unitBytes && span.Slots == 1 {
@@ -190,71 +209,76 @@ func (w *worker) unit() bool {
 		w.fail(err)
 		return false
 	}
-	return w.pass.write(number, &w.block)
+	return w.write(w.number, &w.block)
 }
 
-// run reads spans, those that adjoin at once.
+// run reads spans, some of those that adjoin at once.
 func (w *worker) run(numbers []int) error {
 	for len(numbers) > 0 {
 		first := &w.spans[numbers[0]]
 		n, size := 1, first.Pages*pageSize
-		for n < len(numbers) && w.spans[numbers[n]].Start == first.Start+size {
+		for n < len(numbers) && w.spans[numbers[n]].Start == first.Start+size && size < readBytes {
 			size += w.spans[numbers[n]].Pages * pageSize
 			n++
 		}
-		data, err := w.read(first.Start, size)
-		if err != nil {
+		if err := w.read(first.Start, size); err != nil {
 			return err
 		}
 		for _, i := range numbers[:n] {
 			span := &w.spans[i]
-			w.span(span, data[span.Start-first.Start:][:span.Pages*pageSize])
+			w.span(span, span.Start-first.Start)
 		}
+		w.flush()
 		numbers = numbers[n:]
+	}
+	w.end()
+	return nil
+}
+
+// read reads memory into the worker's own, in place of what it had read before.
+func (w *worker) read(address, size uint64) error {
+	if uint64(cap(w.memory)) < size {
+		w.memory = make([]byte, max(size, readBytes))
+	}
+	w.memory = w.memory[:size]
+	if _, err := w.pass.memory.ReadAt(w.memory, int64(address)); err != nil {
+		return fmt.Errorf("scan: read %d bytes of the heap at %#x: %w", size, address, err)
 	}
 	return nil
 }
 
-func (w *worker) read(address, size uint64) ([]byte, error) {
-	if uint64(cap(w.memory)) < size {
-		w.memory = make([]byte, max(size, unitBytes))
-	}
-	data := w.memory[:size]
-	if _, err := w.pass.memory.ReadAt(data, int64(address)); err != nil {
-		return nil, fmt.Errorf("scan: read %d bytes of the heap at %#x: %w", size, address, err)
-	}
-	return data, nil
-}
-
-// span writes the records of a span's objects.
-func (w *worker) span(span *layout.Span, data []byte) {
+// span collects the records of a span's objects. The span begins at a place in memory.
+func (w *worker) span(span *layout.Span, at uint64) {
 	if span.HeapBits != 0 {
-		w.loadHeapBits(span, data)
+		w.loadHeapBits(span, at)
 	}
 	for i, live := range span.Live {
 		for live != 0 {
 			slot := uint64(i*64 + bits.TrailingZeros64(live))
 			live &= live - 1
-			contents := data[slot*span.ElemSize:][:span.ElemSize]
+			offset := slot * span.ElemSize
 			switch {
 			case span.HeapBits != 0:
-				w.small(contents, w.mask(slot*span.ElemSize/wordSize, span.ElemSize/wordSize))
+				w.small(at+offset, w.mask(offset/wordSize, span.ElemSize/wordSize), span.ElemSize/wordSize)
 			case span.Header:
-				w.withType(contents, binary.LittleEndian.Uint64(contents), headerBytes)
+				w.withType(part{at + offset, 0, span.ElemSize}, w.word(at+offset), headerBytes)
 			default:
-				w.withType(contents, span.Type, 0)
+				w.withType(part{at + offset, 0, span.ElemSize}, span.Type, 0)
 			}
 		}
 	}
 }
 
+// word returns the word at a place in memory.
+func (w *worker) word(at uint64) uint64 { return binary.LittleEndian.Uint64(w.memory[at:]) }
+
 // loadHeapBits copies a span's pointer bitmap, with room to load eight bytes and one more anywhere.
-func (w *worker) loadHeapBits(span *layout.Span, data []byte) {
+func (w *worker) loadHeapBits(span *layout.Span, at uint64) {
 	size := int(span.Pages * pageSize / wordSize / 8)
 	if len(w.heap) < size+16 {
 		w.heap = make([]byte, size+16)
 	}
-	copied := copy(w.heap[:size], data[span.HeapBits-span.Start:])
+	copied := copy(w.heap[:size], w.memory[at+span.HeapBits-span.Start:at+span.Pages*pageSize])
 	clear(w.heap[copied:])
 }
 
@@ -271,36 +295,34 @@ func (w *worker) mask(word, words uint64) uint64 {
 	return mask
 }
 
-// small writes the record of an object of at most 512 bytes, whose pointer words the heap tells.
-func (w *worker) small(contents []byte, mask uint64) {
+// small collects the record of an object of up to 64 words, whose pointers the heap tells. It is at a place in memory.
+func (w *worker) small(at, mask, words uint64) {
 	closure := snapshot.FuncID(0)
 	if mask&1 == 0 {
-		closure = w.functions.entry(binary.LittleEndian.Uint64(contents))
+		closure = w.functions.entry(w.word(at), w.await)
 	}
-	w.block.Object(w.shape.get(w.shapes, mask), closure)
-	words := len(contents) / wordSize
+	w.record(w.shape.get(w.shapes, mask, w.await), closure)
+	plain := ^mask & (^uint64(0) >> (64 - words)) // words without pointers
 	for rest := mask; rest != 0; rest &= rest - 1 {
-		word := bits.TrailingZeros64(rest)
-		beside := neighbours{before: word > 0 && mask>>(word-1)&1 == 0}
-		for beside.after < 2 && word+1+int(beside.after) < words && mask>>(word+1+int(beside.after))&1 == 0 {
-			beside.after++
+		slot := uint64(bits.TrailingZeros64(rest))
+		value := w.word(at + slot*wordSize)
+		if !w.index.inHeap(value) {
+			continue
 		}
-		if edge, ok := w.edges.at(contents, word, beside); ok {
-			w.block.Edge(edge)
-		}
+		after := plain >> 1 >> slot & 1
+		after += after & (plain >> 2 >> slot)
+		w.pointer(value, at+slot*wordSize, slot, neighbours{before: plain<<1>>slot&1 != 0, after: uint8(after)})
 	}
-	w.block.End()
 }
 
-// withType writes the record of an object whose element type the runtime recorded; the type repeats behind a header of
-// some bytes. An object that is being made has no type yet, and no pointers.
-func (w *worker) withType(contents []byte, typeWord, header uint64) {
+// withType collects the record of an object whose element type the runtime recorded; the type repeats behind a header
+// of some bytes. An object that is being made has no type yet, and no pointers.
+func (w *worker) withType(p part, typeWord, header uint64) {
 	m := w.pointers(typeWord)
-	w.block.Object(m.shapeID(), 0)
+	w.record(m.shapeID(), 0)
 	if m != nil {
-		w.typedWords(m, part{contents, 0}, header, 0, uint64(len(contents)))
+		w.typedWords(m, p, header, 0, p.size)
 	}
-	w.block.End()
 }
 
 // pointers returns the pointer map of a type word, nil if there is none.
@@ -308,43 +330,41 @@ func (w *worker) pointers(typeWord uint64) *pointerMap {
 	if typeWord == 0 {
 		return nil
 	}
-	m := w.typed.get(&w.maps, typeWord)
+	m := w.typed.get(&w.maps, typeWord, w.await)
 	if m == nil {
 		w.untyped++
 	}
 	return m
 }
 
-// part is some of the bytes of an object: data begins at the object's offset start.
-type part struct {
-	data  []byte
-	start uint64
-}
+// part is some of the bytes of an object, in memory: size bytes from the object's offset start on are at a place.
+type part struct{ at, start, size uint64 }
 
-// typedWords writes the edges of an object's words from one offset to another, which the part contains; the part may
-// have more on both sides. Elements of a type with the map repeat behind a header.
+// typedWords collects the pointers in an object's words from one offset to another, which the part contains; the part
+// may have more on both sides. Elements of a type with the map repeat behind a header.
 func (w *worker) typedWords(m *pointerMap, p part, header, from, to uint64) {
 	if len(m.words) == 0 {
 		return
 	}
-	end := p.start + uint64(len(p.data))
+	end := p.start + p.size
 	base := header
 	if from > header {
 		base += (from - header) / m.size * m.size
 	}
 	for ; base < to; base += m.size {
 		for i := m.from(from, base); i < len(m.words); i++ {
-			at := base + uint64(m.words[i])*wordSize
-			if at+wordSize > to {
+			offset := base + uint64(m.words[i])*wordSize
+			if offset+wordSize > to {
 				return
 			}
-			beside := m.beside[i]
-			beside.before = beside.before && at >= p.start+wordSize
-			beside.after = min(beside.after, uint8(min((end-at)/wordSize-1, 2)))
-			if edge, ok := w.edges.at(p.data, int((at-p.start)/wordSize), beside); ok {
-				edge.Slot = at / wordSize
-				w.block.Edge(edge)
+			value := w.word(p.at + offset - p.start)
+			if !w.index.inHeap(value) {
+				continue
 			}
+			beside := m.beside[i]
+			beside.before = beside.before && offset >= p.start+wordSize
+			beside.after = min(beside.after, uint8(min((end-offset)/wordSize-1, 2)))
+			w.pointer(value, p.at+offset-p.start, offset/wordSize, beside)
 		}
 	}
 }
@@ -361,11 +381,11 @@ func (w *worker) large(span *layout.Span, u *unit) error {
 		// One word before and two behind tell what the pointers at the ends of the part point to.
 		from, to := u.offset, u.offset+u.bytes
 		start, end := from-min(from, wordSize), min(to+2*wordSize, span.ElemSize)
-		data, err := w.read(span.Start+start, end-start)
-		if err != nil {
+		if err := w.read(span.Start+start, end-start); err != nil {
 			return err
 		}
-		w.typedWords(m, part{data, start}, 0, from, to)
+		w.typedWords(m, part{0, start, end - start}, 0, from, to)
+		w.flush()
 	}
 	if u.offset+u.bytes == span.ElemSize {
 		w.block.End()

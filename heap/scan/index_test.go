@@ -21,7 +21,9 @@ func randomSpans(random *rand.Rand, n int) []layout.Span {
 		size := sizes[random.IntN(len(sizes))]
 		span := layout.Span{Start: at, Pages: max(1, size/pageSize), ElemSize: size, NoScan: random.IntN(2) == 0}
 		span.Slots = span.Pages * pageSize / size
-		span.DivMul = ^uint32(0)/uint32(size) + 1
+		if span.Slots > 1 {
+			span.DivMul = ^uint32(0)/uint32(size) + 1
+		}
 		span.Live = make([]uint64, (span.Slots+63)/64)
 		for slot := range span.Slots {
 			if random.IntN(3) > 0 {
@@ -49,14 +51,14 @@ func TestIndexAgainstTwin(t *testing.T) {
 			word = random.Uint64()
 		}
 		id, offset, what := x.find(word)
-		wantID, wantOffset, want := twin(spans, word)
+		wantID, wantOffset, want := searched(spans, word)
 		if what != want || what == object && (id != wantID || offset != wantOffset) {
 			t.Fatalf("seed %d: %#x: found %d+%d (%d), want %d+%d (%d)", seed, word, id, offset, what, wantID, wantOffset, want)
 		}
 	}
 }
 
-func twin(spans []layout.Span, word uint64) (snapshot.ObjectID, uint64, outcome) {
+func searched(spans []layout.Span, word uint64) (snapshot.ObjectID, uint64, outcome) {
 	id := snapshot.ObjectID(0)
 	for _, span := range spans {
 		for slot := range span.Slots {

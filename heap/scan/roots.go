@@ -29,6 +29,7 @@ type roots struct {
 	weak       []snapshot.Weak
 	sampled    []snapshot.Sampled
 	stacks     *stacks
+	allocated  *allocations
 	warnings   []string
 }
 
@@ -209,7 +210,11 @@ func (r *roots) collectSpecials(spans []layout.Span) error {
 			if err != nil {
 				return fmt.Errorf("scan: allocation stack of the object at %#x: %w", s.Object, err)
 			}
-			r.sampled = append(r.sampled, snapshot.Sampled{Object: id, Stack: r.stacks.id(pcs)})
+			sampled := snapshot.Sampled{Object: id, Stack: r.stacks.id(pcs)}
+			if typ := r.allocated.typeOf(pcs); r.allocated.fits(typ, &spans[s.Span]) {
+				sampled.Type = typ
+			}
+			r.sampled = append(r.sampled, sampled)
 		}
 		return nil
 	})

@@ -7,9 +7,11 @@ package scan
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/memwarden/memwarden/heap/functab"
@@ -45,6 +47,8 @@ func Write(ctx context.Context, p layout.Process, w io.Writer, o Options) (snaps
 	if o.Workers <= 0 {
 		o.Workers = 2
 	}
+	memory := &frozen{ReaderAt: p.Memory}
+	p.Memory = memory
 	s, err := open(ctx, p)
 	if err != nil {
 		return snapshot.Summary{}, err
@@ -58,10 +62,26 @@ func Write(ctx context.Context, p layout.Process, w io.Writer, o Options) (snaps
 	if err := s.read(ctx, o); err != nil {
 		return snapshot.Summary{}, err
 	}
+	memory.released.Store(true)
 	if o.Released != nil {
 		o.Released()
 	}
 	return s.finish(ctx, o)
+}
+
+// frozen is memory until it is released. From then on it may change, or be gone.
+type frozen struct {
+	io.ReaderAt
+	released atomic.Bool
+}
+
+var errReleased = errors.New("scan: the memory was released")
+
+func (f *frozen) ReadAt(p []byte, offset int64) (int, error) {
+	if f.released.Load() {
+		return 0, errReleased
+	}
+	return f.ReaderAt.ReadAt(p, offset)
 }
 
 // scanner is one scan.
@@ -100,6 +120,7 @@ func open(ctx context.Context, p layout.Process) (*scanner, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.spans = spans[:0]
 	for _, span := range spans {
 		if span.Stack {
 			s.stacks += span.Pages * pageSize
@@ -113,7 +134,7 @@ func open(ctx context.Context, p layout.Process) (*scanner, error) {
 	}
 	s.roots = &roots{
 		rt: rt, types: s.types, functions: s.funcs, index: s.index, stacks: newStacks(s.funcs),
-		edges: edges{x: s.index, types: s.types},
+		edges: edges{x: s.index, types: s.types}, allocated: newAllocations(rt, s.types, table),
 	}
 	return s, nil
 }
@@ -123,14 +144,14 @@ func (s *scanner) read(ctx context.Context, o Options) error {
 	if err := s.writeSpans(); err != nil {
 		return err
 	}
+	// All types are numbered before several workers meet them in any order.
+	if err := s.types.LoadAll(ctx); err != nil {
+		s.warn("not all types could be read: %v", err)
+	}
 	if err := s.roots.collect(ctx, s.spans); err != nil {
 		return err
 	}
-	pass := &pass{
-		memory: s.rt.Memory, spans: s.spans, index: s.index, types: s.types, functions: s.funcs, shapes: s.shapes,
-		maps: pointerMaps{types: s.types, shapes: s.shapes, byWord: make(map[uint64]*pointerMap)},
-		out:  s.out, progress: o.Progress,
-	}
+	pass := s.pass(o.Progress)
 	if err := pass.run(ctx, o.Workers); err != nil {
 		return err
 	}
@@ -141,10 +162,16 @@ func (s *scanner) read(ctx context.Context, o Options) error {
 	if n := pass.dangling + s.roots.edges.dangling; n > 0 {
 		s.warn("%d pointers point to freed objects: garbage that waits to be swept, or stale words of a stack", n)
 	}
-	if err := s.types.LoadAll(ctx); err != nil {
-		s.warn("not all types could be read: %v", err)
-	}
 	return ctx.Err()
+}
+
+// pass prepares the pass over the heap.
+func (s *scanner) pass(progress func(done, total uint64)) *pass {
+	return &pass{
+		memory: s.rt.Memory, spans: s.spans, index: s.index, types: s.types, functions: s.funcs, shapes: s.shapes,
+		maps: pointerMaps{types: s.types, shapes: s.shapes, byWord: make(map[uint64]*pointerMap)},
+		out:  s.out, progress: progress,
+	}
 }
 
 func (s *scanner) warn(format string, args ...any) {

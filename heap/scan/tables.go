@@ -29,8 +29,8 @@ func newFunctions(table *functab.Table) *functions {
 	}
 }
 
-// entry returns the function that begins at an address, 0 if none does.
-func (f *functions) entry(pc uint64) snapshot.FuncID {
+// entry returns the function that begins at an address, 0 if none does. It waits for its turn to number one.
+func (f *functions) entry(pc uint64, turn func()) snapshot.FuncID {
 	if !f.table.IsEntry(pc) {
 		return 0
 	}
@@ -40,6 +40,7 @@ func (f *functions) entry(pc uint64) snapshot.FuncID {
 	if known {
 		return id
 	}
+	turn()
 	id = f.containing(pc)
 	f.mu.Lock()
 	f.byEntry[pc] = id
@@ -163,15 +164,18 @@ func newShapes() *shapes {
 	}
 }
 
-// mask returns the shape of small objects with these pointer words. No pointer at all is the shape 0.
-func (s *shapes) mask(mask uint64) snapshot.ShapeID {
-	if mask == 0 {
-		return 0
+// mask returns the shape of small objects with these pointer words, which are some. It waits for its turn to number one.
+func (s *shapes) mask(mask uint64, turn func()) snapshot.ShapeID {
+	s.mu.Lock()
+	id, known := s.byMask[mask]
+	s.mu.Unlock()
+	if known {
+		return id
 	}
+	turn()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	id, known := s.byMask[mask]
-	if !known {
+	if id, known = s.byMask[mask]; !known {
 		id = snapshot.ShapeID(len(s.all))
 		s.all = append(s.all, snapshot.Shape{Mask: []uint64{mask}})
 		s.byMask[mask] = id

@@ -335,6 +335,6 @@ func (g *generator) roots() {
 	}
 	for range g.IntN(5) {
 		c.Weak = append(c.Weak, Weak{ObjectID(g.Uint64N(g.objects))})
-		c.Sampled = append(c.Sampled, Sampled{ObjectID(g.Uint64N(g.objects)), StackID(g.below(len(c.Stacks)))})
+		c.Sampled = append(c.Sampled, Sampled{ObjectID(g.Uint64N(g.objects)), StackID(g.below(len(c.Stacks))), TypeID(g.below(len(c.Types)))})
 	}
 }

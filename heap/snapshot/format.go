@@ -65,7 +65,7 @@ var kindInfos = [kinds]kindInfo{
 	kindRoots:      {name: "roots", least: 5},
 	kindGoroutines: {name: "goroutines", least: 4, deflate: true},
 	kindWeak:       {name: "weak pointers", least: 1},
-	kindSampled:    {name: "sampled objects", least: 2},
+	kindSampled:    {name: "sampled objects", least: 3},
 	kindStacks:     {name: "stacks", least: 1},
 	kindEnd:        {name: "end"},
 }

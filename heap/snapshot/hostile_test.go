@@ -265,7 +265,8 @@ func hostile() map[string][]byte {
 		"offset 77, length":                      table(kindRoots, 1, 0, 0, 0, 1, 1, 0, 0, 77),
 		"offset 0, length 99":                    table(kindRoots, 1, 0, 0, 0, 1, 2, 0, 0, 99<<1|1, 0),
 		"object 3 of 1":                          table(kindWeak, 6),
-		"stack 2 of 1":                           table(kindSampled, 0, 2),
+		"stack 2 of 1":                           table(kindSampled, 0, 2, 0),
+		"type 5 of 1":                            table(kindSampled, 0, 0, 5),
 		"seconds":                                newRaw().chunk(kindEnd, 0, 1, 0, append(make([]byte, 6), bytes.Repeat([]byte{0xff}, 9)...)).signed(),
 		"it counts 7 chunks":                     newRaw().chunk(kindEnd, 0, 7, 0, make([]byte, 20)).signed(),
 		"longer than 64 bits":                    newRaw().chunk(kindShapes, 0, 1, 0, long).end(0, 0),
@@ -294,7 +295,7 @@ func TestLargeTables(t *testing.T) {
 	const n = 60_000
 	least := map[kind][]byte{
 		kindSpans: {0, 1, 1, 0}, kindTypes: {0, 0, 0, 0, 0, 0}, kindFunctions: {0, 0, 0, 0}, kindShapes: {1, 0},
-		kindGoroutines: {0, 0, 0, 0}, kindStacks: {0}, kindRoots: {0, 0, 0, 0, 0}, kindWeak: {0}, kindSampled: {0, 0},
+		kindGoroutines: {0, 0, 0, 0}, kindStacks: {0}, kindRoots: {0, 0, 0, 0, 0}, kindWeak: {0}, kindSampled: {0, 0, 0},
 	}
 	for k, entry := range least {
 		if uint64(len(entry)) < kindInfos[k].least {
@@ -447,7 +448,7 @@ func checkReferences(t *testing.T, c *contents) {
 		}
 	}
 	for _, s := range c.Sampled {
-		text += len(c.Stacks[s.Stack].Frames) + int(sizes[s.Object])
+		text += len(c.Stacks[s.Stack].Frames) + len(c.Types[s.Type].Name) + int(sizes[s.Object])
 	}
 	for _, w := range c.Weak {
 		text += int(sizes[w.Object])

@@ -232,6 +232,9 @@ type Weak struct {
 type Sampled struct {
 	Object ObjectID
 	Stack  StackID
+	// Type is what the code asked the allocator for: the type of the object, or of the elements where it is an array, or
+	// of the channel or map that the object is a part of. 0: unknown.
+	Type TypeID
 }
 
 // Stack is where objects were allocated, innermost frame first.

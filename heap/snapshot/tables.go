@@ -87,6 +87,7 @@ func (r *Reader) Sampled() ([]Sampled, error) {
 	return all(r, kindSampled, 0, r.totals.Sampled, func(d *decoder, s *Sampled) {
 		s.Object = d.object()
 		s.Stack = StackID(d.below(r.totals.Stacks, "stack"))
+		s.Type = d.typeID()
 	})
 }
 

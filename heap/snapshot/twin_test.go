@@ -134,7 +134,7 @@ func (t *twin) chunk(kind, flags uint32, count int) {
 		case 9:
 			c.Weak = append(c.Weak, Weak{object()})
 		case 10:
-			c.Sampled = append(c.Sampled, Sampled{object(), StackID(t.id())})
+			c.Sampled = append(c.Sampled, Sampled{object(), StackID(t.id()), TypeID(t.id())})
 		case 11:
 			c.Stacks = append(c.Stacks, Stack{t.frames()})
 		}

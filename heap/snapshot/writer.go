@@ -159,7 +159,11 @@ func (w *Writer) Weak(weak []Weak) error {
 
 // Sampled adds objects of which it is known where they were allocated.
 func (w *Writer) Sampled(sampled []Sampled) error {
-	return addAll(w, kindSampled, sampled, func(e *encoder, s *Sampled) { e.object(s.Object); e.uint(uint64(s.Stack)) })
+	return addAll(w, kindSampled, sampled, func(e *encoder, s *Sampled) {
+		e.object(s.Object)
+		e.uint(uint64(s.Stack))
+		e.uint(uint64(s.Type))
+	})
 }
 
 // addAll adds entries to a table.

@@ -33,7 +33,7 @@ type program struct {
 var programs = []program{
 	{name: "nats-server", pkg: "github.com/nats-io/nats-server/v2@v2.15.2", run: runNATS, typed: 0.99, holds: "server."},
 	{name: "caddy", pkg: "github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9", run: runCaddy, typed: 0.95, holds: "http.", onlyLong: true},
-	{name: "prometheus", pkg: "github.com/prometheus/prometheus/cmd/prometheus@v0.313.3", run: runPrometheus, typed: 0.95, holds: "tsdb.", onlyLong: true},
+	{name: "prometheus", pkg: "github.com/prometheus/prometheus/cmd/prometheus@v0.316.0", run: runPrometheus, typed: 0.95, holds: "tsdb.", onlyLong: true},
 }
 
 // stranger is such a program while it runs.
