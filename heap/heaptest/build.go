@@ -144,7 +144,7 @@ func (b *Builder) write(w *snapshot.Writer, spans []*span) error {
 	}
 	samples := make([]snapshot.Sampled, len(b.sampled))
 	for i, s := range b.sampled {
-		samples[i] = snapshot.Sampled{Object: b.objects[s.object.n].id, Stack: s.stack}
+		samples[i] = snapshot.Sampled{Object: b.objects[s.object.n].id, Stack: s.stack, Type: s.typ}
 	}
 	for _, write := range []func() error{
 		func() error { return w.Types(b.types[1:]) },

@@ -112,10 +112,17 @@ func (b *Builder) Weak(o Object) { b.weak = append(b.weak, o) }
 // Sampled tells where an object was allocated, innermost frame first.
 func (b *Builder) Sampled(o Object, frames ...snapshot.Frame) {
 	b.stacks = append(b.stacks, snapshot.Stack{Frames: frames})
-	b.sampled = append(b.sampled, sampled{o, snapshot.StackID(len(b.stacks))})
+	b.sampled = append(b.sampled, sampled{object: o, stack: snapshot.StackID(len(b.stacks))})
+}
+
+// Allocated tells where an object was allocated, and which type the code there asked for.
+func (b *Builder) Allocated(o Object, t snapshot.TypeID, frames ...snapshot.Frame) {
+	b.Sampled(o, frames...)
+	b.sampled[len(b.sampled)-1].typ = t
 }
 
 type sampled struct {
 	object Object
 	stack  snapshot.StackID
+	typ    snapshot.TypeID
 }

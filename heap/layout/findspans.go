@@ -62,8 +62,9 @@ type candidate struct {
 	Slice
 }
 
-// maxCandidates bounds what is looked at closely in a search; the runtime's variables have one or two look-alikes.
-const maxCandidates = 256
+// maxCandidates bounds what is looked at closely in a search. There are a dozen look-alikes as a rule, but once in a while
+// some hundreds in a program with large tables; most of them are told at their first element.
+const maxCandidates = 1 << 14
 
 // searchSlices returns the slice headers among the executable's variables that could be.
 func (r *Runtime) searchSlices(maxLen uint64, could func(Slice) bool) ([]candidate, error) {

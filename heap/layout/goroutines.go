@@ -85,11 +85,40 @@ func (r *Runtime) findGoroutines() error {
 			found[c.Data] = c.Len
 		}
 	}
-	if len(found) != 1 {
-		return &LayoutError{what, fmt.Errorf("%d places look like it", len(found))}
+	for data, n := range found {
+		if n > r.allgs.Len {
+			r.allgs = Slice{data, n}
+		}
+	}
+	if err := r.allAmong(found); err != nil {
+		return &LayoutError{what, err}
+	}
+	return nil
+}
+
+// allAmong reports an error if a goroutine of the lists that were found is not in the longest, which is kept. What
+// begins with a pointer to a goroutine, such as one that waits, looks like a list of one.
+func (r *Runtime) allAmong(found map[uint64]uint64) error {
+	if len(found) == 0 {
+		return errors.New("0 places look like it")
+	}
+	if len(found) == 1 {
+		return nil
+	}
+	all := make(map[uint64]bool, r.allgs.Len)
+	if err := r.eachWord(r.allgs, func(addr uint64) error { all[addr] = true; return nil }); err != nil {
+		return err
 	}
 	for data, n := range found {
-		r.allgs = Slice{data, n}
+		err := r.eachWord(Slice{data, n}, func(addr uint64) error {
+			if !all[addr] {
+				return fmt.Errorf("%d places look like it", len(found))
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
