@@ -129,6 +129,9 @@ func TestZoo(t *testing.T) {
 			program := m.zoo(t)
 			for _, w := range wants {
 				t.Run(w.name, func(t *testing.T) {
+					if w.name == "sync-pool" && slices.Contains(m.flags, "-race") {
+						t.Skip("SKIPPED: with the race detector a pool drops some of what it gets, at random")
+					}
 					size := n
 					if w.name == "pins" || w.name == "sync-pool" { // large ones: a collection meanwhile would empty the pool
 						size = 500
@@ -139,7 +142,7 @@ func TestZoo(t *testing.T) {
 					if w.name == "finalizer-cycle" {
 						return // the runtime counts an object twice that it marks and whose finalizer it follows
 					}
-					if difference := math.Abs(float64(live)/float64(a.RuntimeLiveBytes) - 1); difference > 0.01 {
+					if difference := math.Abs(float64(live) - float64(a.RuntimeLiveBytes)); difference > max(0.01*float64(live), threads) {
 						t.Errorf("runtime_live_bytes %d, the runtime itself says %d", a.RuntimeLiveBytes, live)
 					}
 				})
