@@ -143,7 +143,7 @@ func (r *roots) collectGoroutines(ctx context.Context) error {
 func (r *roots) frame(f functab.Frame) {
 	g := &r.goroutines[len(r.goroutines)-1]
 	found := foundFrame{
-		goroutine: uint32(len(r.goroutines)), frame: uint32(len(g.Frames)), kind: snapshot.StackRoot, what: f.Kind,
+		goroutine: uint32(len(r.goroutines)), kind: snapshot.StackRoot, what: f.Kind,
 		entry: f.Func.Entry, pc: f.PC, base: f.SP, cfa: f.CFA, conservative: f.Conservative, name: f.Func.Name,
 	}
 	switch f.Kind {
@@ -154,8 +154,6 @@ func (r *roots) frame(f functab.Frame) {
 	}
 	if f.PC != 0 {
 		g.Frames = r.functions.frames(g.Frames, f.PC)
-		// Of calls that were inlined into the function, it is the outermost frame that holds the variables.
-		found.frame = uint32(max(len(g.Frames), 1) - 1)
 	}
 	for _, word := range f.Words {
 		if edge, ok := r.stackWord(word); ok {
@@ -168,6 +166,9 @@ func (r *roots) frame(f functab.Frame) {
 	if len(g.Frames) == 0 {
 		g.Frames = append(g.Frames, snapshot.Frame{}) // the stack could not be unwound
 	}
+	// Of calls that were inlined into the function, it is the outermost frame that holds the variables. What lies in no
+	// frame goes with the last one.
+	found.frame = uint32(len(g.Frames) - 1)
 	r.frames = append(r.frames, found)
 }
 
