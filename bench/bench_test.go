@@ -6,22 +6,27 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/memwarden/memwarden/bench/internal/figure"
+	"github.com/memwarden/memwarden/heap/capture"
 )
 
 // small is a plan that shows that everything can be measured. Its figures say nothing.
-var small = plan{settle: 10 * time.Millisecond, window: 100 * time.Millisecond, rounds: 1, requests: 5000, starts: 1, shutdowns: 1, count: 1}
+var small = plan{
+	settle: 10 * time.Millisecond, window: 100 * time.Millisecond, rounds: 1, requests: 5000, starts: 1, shutdowns: 1, count: 1,
+	heap: heapPlan{rounds: 1, captured: 1000, attached: 1000, typed: 1000, sample: 100, timeout: 5 * time.Minute},
+}
 
 func onLinux(t *testing.T) workshop {
 	t.Helper()
 	if runtime.GOOS != "linux" {
 		t.Skip("SKIPPED: what a process takes is read from Linux's /proc")
 	}
-	return workshop{t.TempDir(), io.Discard}
+	return workshop{t.TempDir(), io.Discard, new([]string)}
 }
 
 // TestShutdownLosesNothing is a promise: every request that the service has accepted is answered, also while it ends.
@@ -74,7 +79,11 @@ func TestEverySectionMeasures(t *testing.T) {
 		}
 		t.Run(s.name, func(t *testing.T) {
 			var out strings.Builder
-			if _, err := run(t.Context(), []section{s}, small, &out, io.Discard); err != nil {
+			_, err := run(t.Context(), []section{s}, small, &out, io.Discard)
+			if s.onRequest && err != nil && strings.Contains(err.Error(), capture.ErrPermission.Error()) {
+				t.Skip("SKIPPED: processes must not be traced here: ", err)
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
 			if strings.Contains(out.String(), "not measured") || !strings.Contains(out.String(), "## "+s.title) || strings.Count(out.String(), "\n| ") < 3 {
@@ -85,21 +94,26 @@ func TestEverySectionMeasures(t *testing.T) {
 }
 
 func TestRunTellsWhatCannotBeMeasured(t *testing.T) {
-	late := []section{{"late", "Too late", func(ctx context.Context, _ plan, _ workshop) ([]figure.Figure, error) {
+	late := []section{{name: "late", title: "Too late", measure: func(ctx context.Context, _ plan, w workshop) ([]figure.Figure, error) {
+		w.note("too\n late.")
 		return []figure.Figure{{Name: "never", Unit: figure.Count, Goal: figure.AtMost(1)}}, ctx.Err()
 	}}}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out strings.Builder
 	met, err := run(ctx, late, small, &out, io.Discard)
-	if met || err == nil || !strings.Contains(err.Error(), "late: ") || !strings.Contains(out.String(), "0 of 1 goals met") {
+	if met || err == nil || !strings.Contains(err.Error(), "late: ") || !strings.Contains(out.String(), "0 of 1 goals met") || !strings.Contains(out.String(), "Note: too late.\n") {
 		t.Errorf("met %v, %v, report:\n%s", met, err, out.String())
 	}
 }
 
 func TestChoose(t *testing.T) {
-	if all, err := choose(""); err != nil || len(all) != len(sections) {
-		t.Errorf("%d sections, %v", len(all), err)
+	all, err := choose("")
+	if err != nil || len(all) == 0 || slices.ContainsFunc(all, func(s section) bool { return s.onRequest }) {
+		t.Errorf("%d sections, %v: want those that are not on request", len(all), err)
+	}
+	if one, err := choose("heap-pid"); err != nil || len(one) != 1 || !one[0].onRequest {
+		t.Errorf("%v, %v", one, err)
 	}
 	if two, err := choose("sample,stats"); err != nil || len(two) != 2 || two[0].name != "sample" || two[1].name != "stats" {
 		t.Errorf("%v, %v", two, err)

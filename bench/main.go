@@ -4,7 +4,11 @@
 //
 // It builds the service and two small programs, one with a warden and one without, and runs them on the loopback
 // interface of a Linux machine. All loads are bounded in time and number. It exits with 1 when a goal is missed or
-// something could not be measured. The flags say what is measured and how often; all of it takes about six minutes.
+// something could not be measured. The flags say what is measured and how often; without any it takes about six minutes.
+// Heap snapshots are measured on request, for they take ten more, a few GB of memory and disk, the right to trace
+// processes, and programs from the module proxy:
+//
+//	go -C bench run . -only heap-capture,heap-pid,heap-analysis,heap-typing
 package main
 
 import (
@@ -39,6 +43,7 @@ type plan struct {
 	starts    int           // with and without data
 	shutdowns int
 	count     int // of each benchmark
+	heap      heapPlan
 }
 
 // section is a group of figures that are measured together.
@@ -46,21 +51,31 @@ type section struct {
 	name    string
 	title   string
 	measure func(context.Context, plan, workshop) ([]figure.Figure, error)
+	// onRequest says that it is measured only if it is named.
+	onRequest bool
 }
 
 var sections = []section{
-	{"overhead", "What a warden costs the program that it watches", measureOverhead},
-	{"stats", "Statistics under load: 8 connections, on the same processors as the service", measureStats},
-	{"startup", "Start-up: from the start of the process to its first healthy answer", measureStartUp},
-	{"shutdown", "Shutdown under load: 8 connections that go on asking", measureShutdown},
-	{"sample", "A sample beside runtime.ReadMemStats, which stops the world", measureSample},
-	{"packages", "What a tick of the warden is made of", measurePackages},
+	{name: "overhead", title: "What a warden costs the program that it watches", measure: measureOverhead},
+	{name: "stats", title: "Statistics under load: 8 connections, on the same processors as the service", measure: measureStats},
+	{name: "startup", title: "Start-up: from the start of the process to its first healthy answer", measure: measureStartUp},
+	{name: "shutdown", title: "Shutdown under load: 8 connections that go on asking", measure: measureShutdown},
+	{name: "sample", title: "A sample beside runtime.ReadMemStats, which stops the world", measure: measureSample},
+	{name: "packages", title: "What a tick of the warden is made of", measure: measurePackages},
+	{
+		name: "heap-capture", title: "A heap snapshot in the service itself, beside WriteHeapDump",
+		measure: measureCapture, onRequest: true,
+	},
+	{name: "heap-pid", title: "A heap snapshot of another process, beside goref", measure: measurePID, onRequest: true},
+	{name: "heap-analysis", title: "From the frozen child to the analysis", measure: measureAnalysis, onRequest: true},
+	{name: "heap-typing", title: "How much of a heap is understood", measure: measureTyping, onRequest: true},
 }
 
 // workshop is where things are built and run.
 type workshop struct {
 	dir      string
 	progress io.Writer
+	notes    *[]string // remarks for below the table, see note
 }
 
 // service builds the service.
@@ -86,6 +101,10 @@ func main() {
 	flag.IntVar(&p.starts, "starts", 20, "starts of the service, without data and with data each")
 	flag.IntVar(&p.shutdowns, "shutdowns", 20, "shutdowns of the service under load")
 	flag.IntVar(&p.count, "count", 5, "runs of each Go benchmark")
+	p.heap = heapDefaults
+	flag.IntVar(&p.heap.rounds, "heap-rounds", p.heap.rounds, "how often heap snapshots are taken and analysed")
+	flag.IntVar(&p.heap.captured, "heap-captured", p.heap.captured, "sessions, of 10 objects, of the program that takes snapshots of itself")
+	flag.IntVar(&p.heap.attached, "heap-attached", p.heap.attached, "sessions of the program of which snapshots are taken and analysed")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	chosen, err := choose(only)
@@ -115,7 +134,8 @@ func run(ctx context.Context, chosen []section, p plan, out, progress io.Writer)
 	var failed []error
 	for _, s := range chosen {
 		fmt.Fprintf(progress, "bench: %s …\n", s.name)
-		figures, err := s.measure(ctx, p, workshop{dir, progress})
+		var notes []string
+		figures, err := s.measure(ctx, p, workshop{dir, progress, &notes})
 		if err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", s.name, err))
 		}
@@ -131,15 +151,18 @@ func run(ctx context.Context, chosen []section, p plan, out, progress io.Writer)
 		if err := figure.Table(out, figures); err != nil {
 			return false, err
 		}
+		for _, note := range notes {
+			fmt.Fprintf(out, "\nNote: %s.\n", strings.TrimSuffix(note, "."))
+		}
 	}
 	fmt.Fprintf(out, "\n%d of %d goals met. Load of the machine at the end: %s.\n", goals-missed, goals, loadAverage("/"))
 	return missed == 0, errors.Join(failed...)
 }
 
-// choose returns the sections of a list of names; all for none.
+// choose returns the sections of a list of names; for none all but those on request.
 func choose(names string) ([]section, error) {
 	if names == "" {
-		return sections, nil
+		return slices.DeleteFunc(slices.Clone(sections), func(s section) bool { return s.onRequest }), nil
 	}
 	var chosen []section
 	for name := range strings.SplitSeq(names, ",") {
@@ -152,9 +175,14 @@ func choose(names string) ([]section, error) {
 	return chosen, nil
 }
 
+// note keeps a remark for below the section's table, on one line.
+func (w workshop) note(text string) {
+	*w.notes = append(*w.notes, strings.Join(strings.Fields(text), " "))
+}
+
 func (p plan) check() error {
 	if p.settle < 0 || p.window <= 0 || p.rounds < 1 || p.requests < 1000 || p.starts < 1 || p.shutdowns < 1 || p.count < 1 {
 		return errors.New("want a window above 0, at least 1000 requests, and 1 of everything else")
 	}
-	return nil
+	return p.heap.check()
 }

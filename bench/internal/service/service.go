@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -35,8 +36,14 @@ const (
 
 // Build compiles a main package of the module in dir, as `make build` does, and returns the program's file, in into.
 func Build(ctx context.Context, dir, mainPackage, into string) (file string, err error) {
+	return BuildWith(ctx, dir, mainPackage, into, "-trimpath", "-ldflags", "-s -w")
+}
+
+// BuildWith compiles a main package of the module in dir with flags of `go build`, and returns the program's file, in
+// into.
+func BuildWith(ctx context.Context, dir, mainPackage, into string, flags ...string) (file string, err error) {
 	file = filepath.Join(into, filepath.Base(mainPackage))
-	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", file, mainPackage)
+	command := exec.CommandContext(ctx, "go", slices.Concat([]string{"build"}, flags, []string{"-o", file, mainPackage})...)
 	command.Dir = dir
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := command.CombinedOutput(); err != nil {
