@@ -226,7 +226,7 @@ func TestTwin(t *testing.T) {
 
 // TestChurn captures a program again and again that changes what it has and collects garbage all the time.
 func TestChurn(t *testing.T) {
-	captures := 30
+	captures := 10
 	if *long {
 		captures = 200
 	}
