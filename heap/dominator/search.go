@@ -5,7 +5,7 @@ type search struct {
 	starts, targets []uint32
 	from, to        []uint64 // sets of nodes: edges from the one to the other are ignored
 
-	seen    []uint64 // a bit for each node: few enough to stay in the processor's cache
+	marks   []uint64 // four bits for each node, of which few enough to stay in the processor's cache
 	number  []uint32 // node -> place, of seen nodes
 	order   []uint32 // place -> node
 	parent  []uint32 // place -> place from which it was reached
@@ -21,13 +21,38 @@ type search struct {
 func newSearch(starts, targets []uint32, root uint32, o Options) *search {
 	arrays := o.Arrays
 	s := &search{
-		starts: starts, targets: targets, from: o.IgnoreFrom, to: o.IgnoreTo, seen: make([]uint64, (len(starts)+63)/64),
+		starts: starts, targets: targets, from: o.IgnoreFrom, to: o.IgnoreTo, marks: newMarks(starts, targets),
 		number: arrays.Get(), order: arrays.Get(), parent: arrays.Get(), cursor: arrays.Get(), semi: arrays.Get(), head: arrays.Get(),
 		reached: 1, next: starts[root], end: starts[root+1],
 	}
-	s.seen[root>>6] |= 1 << (root & 63)
+	s.marks[root>>4] |= seen << (root & 15 * 4)
 	s.number[root], s.order[0], s.parent[0], s.semi[0], s.head[0] = 0, root, 0, 0, 0
 	return s
+}
+
+// What is marked of a node: that it was seen, that it has edges, that edges lead to it, and that more than one does. A
+// heap's nodes are mostly leaves, or have one edge that leads to them: of these the search need not look at the rows
+// and numbers, which lie all over the memory.
+const (
+	seen = 1 << iota
+	inner
+	met
+	shared
+)
+
+func newMarks(starts, targets []uint32) []uint64 {
+	marks := make([]uint64, (len(starts)+15)/16)
+	for node := range len(starts) - 1 {
+		if starts[node] != starts[node+1] {
+			marks[node>>4] |= inner << (node & 15 * 4)
+		}
+	}
+	for _, target := range targets {
+		word := &marks[target>>4]
+		at := target & 15 * 4
+		*word |= met<<at | *word&(met<<at)<<1
+	}
+	return marks
 }
 
 func (s *search) run(p *pace) error {
@@ -41,7 +66,7 @@ func (s *search) run(p *pace) error {
 
 // advance takes as many steps and reports whether the search has come to its end.
 func (s *search) advance(steps int) bool {
-	starts, targets, seen := s.starts, s.targets, s.seen
+	starts, targets, marks := s.starts, s.targets, s.marks
 	number, order, parent, cursor, semi, head := s.number, s.order, s.parent, s.cursor, s.semi, s.head
 	at, next, end, reached := s.at, s.next, s.end, s.reached
 	ignoring := s.from != nil && has(s.from, order[at])
@@ -61,15 +86,19 @@ func (s *search) advance(steps int) bool {
 		if ignoring && has(s.to, node) {
 			continue
 		}
-		if bit := uint64(1) << (node & 63); seen[node>>6]&bit == 0 {
-			seen[node>>6] |= bit
+		at4 := node & 15 * 4
+		word := marks[node>>4]
+		if mark := word >> at4; mark&seen == 0 {
+			marks[node>>4] = word | seen<<at4
 			place := reached
 			reached++
-			number[node] = place
+			if mark&shared != 0 {
+				number[node] = place
+			}
 			order[place], parent[place], semi[place], head[place] = node, at, at, 0
-			if from, to := starts[node], starts[node+1]; from != to {
+			if mark&inner != 0 {
 				cursor[at] = next
-				at, next, end = place, from, to
+				at, next, end = place, starts[node], starts[node+1]
 				ignoring = s.from != nil && has(s.from, node)
 			}
 			continue

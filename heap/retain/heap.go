@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/memwarden/memwarden/heap/dominator"
 	"github.com/memwarden/memwarden/heap/graph"
@@ -24,6 +26,7 @@ type heap struct {
 	keeping, firm []uint64
 	// places has the place of each node, or nowhere.
 	places  []place
+	kinds   []typeNumber // by place
 	samples []sample
 	types   *typeNames
 	reached uint64
@@ -54,11 +57,39 @@ func newHeap(ctx context.Context, g *graph.Graph, o Options) (*heap, error) {
 	for node := range h.places {
 		h.places[node] = nowhere
 	}
-	for p, node := range h.node {
-		h.places[node] = place(p)
+	h.kinds = arrays.Get()[:h.len()]
+	var filling sync.WaitGroup
+	const part = 1 << 18
+	var nextPart atomic.Int64
+	for range 2 {
+		filling.Go(func() {
+			for {
+				from := int(nextPart.Add(part) - part)
+				if from >= h.len() {
+					return
+				}
+				h.fill(from, min(from+part, h.len()))
+			}
+		})
 	}
+	filling.Wait()
 	h.samples = newSamples(h)
 	return h, nil
+}
+
+// fill notes what is looked up by place, or by node, later.
+func (h *heap) fill(from, to int) {
+	g := h.g
+	for p := from; p < to; p++ {
+		node := h.node[p]
+		h.places[node] = place(p)
+		kind := typeNumber(noType)
+		if node < g.Objects() {
+			id, _ := g.Type(node)
+			kind = h.types.of[id]
+		}
+		h.kinds[p] = kind
+	}
 }
 
 // keepers is the set of nodes that hold others for the runtime's sake: its own objects, such as what it knows of
@@ -104,6 +135,7 @@ type pathSearch struct {
 	g              *graph.Graph
 	queue, parents []uint32
 	keepers        []uint64
+	inner          []uint64 // has edges
 	seen           []uint64 // small enough to stay in the processor's cache
 	firm           []uint64 // what was seen before keepers were followed
 	head, tail     int
@@ -112,7 +144,12 @@ type pathSearch struct {
 // run searches from one class of roots after the other, so that an object which a better class reaches has its path
 // from there however long that is. Keepers are followed last.
 func (s *pathSearch) run(ctx context.Context, classes [][]uint32) error {
-	s.seen = make([]uint64, len(s.keepers))
+	s.seen, s.inner = make([]uint64, len(s.keepers)), make([]uint64, len(s.keepers))
+	for node := range s.g.Nodes() {
+		if s.g.Starts[node] != s.g.Starts[node+1] {
+			s.inner[node>>6] |= 1 << (node & 63)
+		}
+	}
 	for i := range s.parents {
 		s.parents[i] = nowhere
 	}
@@ -160,15 +197,17 @@ func (s *pathSearch) follow(ctx context.Context, keepers bool) error {
 		}
 		node := queue[head]
 		from, to := starts[node], starts[node+1]
-		if from == to || !keepers && has(s.keepers, node) {
+		if !keepers && has(s.keepers, node) {
 			continue
 		}
 		for _, target := range targets[from:to] {
 			if bit := uint64(1) << (target & 63); seen[target>>6]&bit == 0 {
 				seen[target>>6] |= bit
 				parents[target] = node
-				queue[tail] = target
-				tail++
+				if s.inner[target>>6]&bit != 0 {
+					queue[tail] = target
+					tail++
+				}
 			}
 		}
 	}

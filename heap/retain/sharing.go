@@ -78,12 +78,29 @@ func (s *sharing) of(node uint32) uint32 {
 	return s.rank[node>>6] + uint32(bits.OnesCount64(s.member[node>>6]&(1<<(node&63)-1)))
 }
 
+// holdingNodes are the nodes with an edge to a member. To find them node by node, in the order of the rows, is much cheaper
+// than owner by owner.
+func (s *sharing) holdingNodes() []uint64 {
+	g := s.h.g
+	set := make([]uint64, len(s.member))
+	for node := range g.Nodes() {
+		for _, target := range g.Targets[g.Starts[node]:g.Starts[node+1]] {
+			if has(s.member, target) {
+				set[node>>6] |= 1 << (node & 63)
+				break
+			}
+		}
+	}
+	return set
+}
+
 // count goes through the edges, owner after owner: what an owner retains are the places up to its end.
 func (s *sharing) count() {
 	h := s.h
 	if len(s.group) == 0 {
 		return
 	}
+	holders := s.holdingNodes()
 	last := make([]place, len(s.group)) // the owner that was seen last to hold each
 	pointers := make(map[uint32]uint64) // of the owner, by group
 	for top := range h.children(0) {
@@ -91,6 +108,9 @@ func (s *sharing) count() {
 		clear(pointers)
 		for p := top; p < h.end[top]; p++ {
 			node := h.node[p]
+			if !has(holders, node) {
+				continue
+			}
 			for _, target := range h.g.Targets[h.g.Starts[node]:h.g.Starts[node+1]] {
 				if !has(s.member, target) || target == h.node[top] || h.ignored(node, target) {
 					continue

@@ -98,13 +98,7 @@ func container(name string) bool {
 }
 
 // typ is the number of the type of what is at a place.
-func (h *heap) typ(p place) typeNumber {
-	if node := h.node[p]; node < h.g.Objects() {
-		id, _ := h.g.Type(node)
-		return h.types.of[id]
-	}
-	return noType
-}
+func (h *heap) typ(p place) typeNumber { return h.kinds[p] }
 
 // census counts objects by type.
 type census struct {
