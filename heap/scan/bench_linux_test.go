@@ -20,7 +20,7 @@ func BenchmarkPass(b *testing.B) {
 		arguments []string
 	}{{"list", []string{"list", "10000000"}}, {"sessions", []string{"sessions", "2500000"}}} {
 		b.Run(test.name, func(b *testing.B) {
-			process := freeze(b, start(b, build(b), test.arguments...), capture.AttachOptions{Deadline: time.Hour})
+			process := freeze(b, start(b, build(b), test.arguments...), capture.AttachOptions{})
 			ctx := context.Background()
 			for b.Loop() {
 				watch := stopwatch{b: b, at: processor()}

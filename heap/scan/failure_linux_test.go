@@ -86,7 +86,7 @@ func TestReported(t *testing.T) {
 
 // TestFailures lets everything fail at many places: each time there is an error that wraps the cause.
 func TestFailures(t *testing.T) {
-	frozen := freeze(t, start(t, build(t), "sessions", "50000"), capture.AttachOptions{})
+	frozen := freeze(t, start(t, build(t), "sessions", "20000"), capture.AttachOptions{})
 	process, memory := limited(frozen, unlimited)
 	var file bytes.Buffer
 	if _, err := Write(t.Context(), process, &file, Options{}); err != nil {
@@ -127,7 +127,7 @@ func TestFailures(t *testing.T) {
 
 // TestKilled ends the frozen process while it is read.
 func TestKilled(t *testing.T) {
-	image, err := capture.Attach(t.Context(), start(t, build(t), "sessions", "50000").Pid, capture.AttachOptions{})
+	image, err := capture.Attach(t.Context(), start(t, build(t), "sessions", "20000").Pid, capture.AttachOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/memwarden/memwarden/heap/capture"
 	"github.com/memwarden/memwarden/heap/layout"
@@ -92,6 +93,9 @@ func start(t testing.TB, path string, arguments ...string) *target {
 // freeze captures a process until the test ends.
 func freeze(t testing.TB, p *target, o capture.AttachOptions) layout.Process {
 	t.Helper()
+	if o.Deadline == 0 {
+		o.Deadline = time.Hour // the target waits for the test, and the test may be slow
+	}
 	image, err := capture.Attach(t.Context(), p.Pid, o)
 	if err != nil {
 		t.Fatal(err)

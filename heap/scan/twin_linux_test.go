@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/memwarden/memwarden/heap/capture"
 	"github.com/memwarden/memwarden/heap/gotype"
@@ -232,7 +233,7 @@ func TestChurn(t *testing.T) {
 	}
 	running := start(t, build(t), "churn")
 	for i := range captures {
-		captureOnce(t, running, capture.AttachOptions{NoFork: i%5 == 4})
+		captureOnce(t, running, capture.AttachOptions{NoFork: i%5 == 4, Deadline: time.Hour})
 		if t.Failed() {
 			t.Fatalf("in capture %d", i)
 		}

@@ -279,7 +279,7 @@ func grow(depth int, seed uint32) *tree {
 
 // churn replaces parts of a tree for ever, and makes large objects.
 func churn(started chan struct{}) {
-	root := grow(13, uint32(time.Now().UnixNano()))
+	root := grow(12, uint32(time.Now().UnixNano()))
 	started <- struct{}{}
 	for i := uint32(0); ; i++ {
 		at := &root
