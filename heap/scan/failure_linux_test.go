@@ -93,23 +93,27 @@ func TestFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	reads, size := memory.reads.Load(), file.Len()
-	for i := range int64(24) {
-		process, _ := limited(frozen, i*(reads-1)/23)
+	places := int64(6)
+	if *long {
+		places = 24
+	}
+	for i := range places {
+		process, _ := limited(frozen, i*(reads-1)/(places-1))
 		_, err := Write(t.Context(), process, new(countingWriter), Options{Workers: 4})
 		if !errors.Is(err, errBroken) {
-			t.Errorf("memory that fails after %d of %d reads: %v", i*(reads-1)/23, reads, err)
+			t.Errorf("memory that fails after %d of %d reads: %v", i*(reads-1)/(places-1), reads, err)
 		}
 	}
-	for i := range 24 {
-		limit := i * (size - 1) / 23
+	for i := range int(places) {
+		limit := i * (size - 1) / int(places-1)
 		if _, err := Write(t.Context(), frozen, &limitedWriter{limit}, Options{Workers: 4}); !errors.Is(err, errBroken) {
 			t.Errorf("a file that fails after %d of %d bytes: %v", limit, size, err)
 		}
 	}
-	for i := range int64(12) {
+	for i := range places {
 		process, memory := limited(frozen, unlimited)
 		ctx, cancel := context.WithCancel(t.Context())
-		limit := i * (reads - 1) / 11
+		limit := i * (reads - 1) / (places - 1)
 		memory.at = func(n int64) {
 			if n > limit {
 				cancel()

@@ -227,7 +227,7 @@ func TestTwin(t *testing.T) {
 
 // TestChurn captures a program again and again that changes what it has and collects garbage all the time.
 func TestChurn(t *testing.T) {
-	captures := 10
+	captures := 5
 	if *long {
 		captures = 200
 	}
