@@ -315,7 +315,7 @@ func TestDeepStack(t *testing.T) {
 
 func TestCallbacks(t *testing.T) {
 	if _, err := exec.LookPath("gcc"); err != nil {
-		t.Skip("no gcc")
+		t.Skip("SKIPPED: there is no gcc")
 	}
 	tg := freeze(t, false, build(t, "callback", "", "CGO_ENABLED=1"))
 	for _, h := range tg.holds {
