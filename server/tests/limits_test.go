@@ -70,9 +70,11 @@ func TestLimits(t *testing.T) {
 	s := setup{env: map[string]string{"REDIS_URL": server.URL(), "RATE_LIMIT": "1000", "SAMPLE_INTERVAL": "100ms", "MAX_LIVE_CLIENTS": "7"}}.start(t)
 	s.health(t) // which asks Redis
 	s.patch(t, 1)
+	s.snapshot(t)
 	next(t, s.followed(t, livePath))
 	entries := map[string]int64{ // with their bounds
 		"database_connections": 5, "redis_connections": 10, "live_clients": 7, "http_read_clients": 10_000, "http_admin_clients": 10_000, "history": 0,
+		"heap_snapshots": 5,
 	}
 	within(t, soon, "showed what is used", func() bool {
 		l := s.limits(t)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,7 +21,7 @@ import (
 // TestLife starts the service in an empty directory, uses it, ends it and starts it again.
 func TestLife(t *testing.T) {
 	t.Parallel()
-	how := setup{env: map[string]string{"DATA_DIR": openDir(t) + "/made/data"}}
+	how := setup{env: map[string]string{"DATA_DIR": openDir(t) + "/made/data", "SNAPSHOT_COOLDOWN": "0s"}}
 	s := how.start(t)
 	askEverything(t, s)
 	checkBanner(t, s)
@@ -78,6 +79,7 @@ func askEverything(t *testing.T, s *service) {
 	if index.Name != "memwarden" || index.Version != version || len(index.Routes) < 15 {
 		t.Errorf("the index is %+v", index)
 	}
+	first, second := s.snapshot(t), s.snapshot(t)
 	for _, r := range index.Routes {
 		if r.Method != http.MethodGet || r.Path == livePath {
 			continue
@@ -85,9 +87,12 @@ func askEverything(t *testing.T, s *service) {
 		if r.Access == "admin" {
 			s.wantProblem(t, http.StatusUnauthorized, r.Method, r.Path, "", "Authorization", "Bearer wrong")
 		}
-		path := strings.ReplaceAll(r.Path, "{profile}", "heap")
-		if strings.HasSuffix(path, "/profile") || strings.HasSuffix(path, "/trace") {
+		path := strings.NewReplacer("{profile}", "heap", "{id}", first).Replace(r.Path)
+		switch {
+		case strings.HasSuffix(path, "/profile"), strings.HasSuffix(path, "/trace"):
 			path += "?seconds=1"
+		case strings.HasSuffix(path, "/compare"):
+			path += "?from=" + first + "&to=" + second
 		}
 		got := s.get(t, path)
 		if len(got.body) == 0 {
@@ -98,6 +103,22 @@ func askEverything(t *testing.T, s *service) {
 	if event := firstEvent(t, s); event != "sample" {
 		t.Errorf("the live stream begins with %q", event)
 	}
+}
+
+// snapshot has a heap snapshot taken and analysed.
+func (s *service) snapshot(t *testing.T) (id string) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("NOT TESTED: heap snapshots of the own process are taken on Linux alone")
+	}
+	taken := decode[struct {
+		ID       string
+		Analyzed bool
+	}](t, s.send(t, http.StatusCreated, http.MethodPost, memory+"/snapshots", ""))
+	if taken.ID == "" || !taken.Analyzed {
+		t.Errorf("the snapshot is %+v", taken)
+	}
+	return taken.ID
 }
 
 // firstEvent reads the name of the first server-sent event.

@@ -111,6 +111,9 @@ func perform(t *testing.T, scripts ...script) (address string) {
 			if err != nil {
 				return
 			}
+			if i == len(scripts)-1 {
+				listener.Close() // before an answer can send the client to connect again
+			}
 			requests := bufio.NewReader(connection)
 			for _, act := range s {
 				request, err := http.ReadRequest(requests)
@@ -121,9 +124,6 @@ func perform(t *testing.T, scripts ...script) (address string) {
 					break
 				}
 				act(connection)
-			}
-			if i == len(scripts)-1 {
-				listener.Close() // before the client can connect again
 			}
 			connection.Close()
 		}
