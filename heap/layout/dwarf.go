@@ -1,28 +1,27 @@
 package layout
 
 import (
+	"bytes"
 	"debug/dwarf"
+	"debug/elf"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 )
 
-// openDWARF reads the debug information where there is some, and takes the offsets from it.
+// openDWARF takes the offsets from the debug information where there is some.
 func (r *Runtime) openDWARF() error {
-	if r.ELF.Section(".debug_info") == nil && r.ELF.Section(".zdebug_info") == nil {
+	if r.ELF.Section(".debug_info") == nil {
 		return nil
 	}
-	data, err := r.ELF.DWARF()
+	found, err := readOffsets(r.ELF)
 	if err != nil {
 		r.warn("debug information cannot be read, names of variables are missing: %v", err)
 		return nil
 	}
-	found, err := dwarfOffsets(data)
-	if err != nil {
-		r.warn("debug information cannot be read, names of variables are missing: %v", err)
-		return nil
-	}
-	r.DWARF = data
+	r.ContainsDWARF = true
 	for _, f := range r.at.fields() {
 		if at, ok := found[firstName(f.name)]; ok {
 			*f.at = uint64(at)
@@ -32,6 +31,99 @@ func (r *Runtime) openDWARF() error {
 		return &LayoutError{"debug information", err}
 	}
 	return nil
+}
+
+// firstInfo is how much of the debug information is read at first. The runtime's unit lies somewhere in it, behind those
+// of some packages, and to decompress all of it takes a large program's frozen copy a second.
+const firstInfo = 1 << 20
+
+// readOffsets reads as much of the debug information as has the runtime's unit.
+func readOffsets(file *elf.File) (map[string]uint32, error) {
+	var sections dwarfSections
+	if err := sections.read(file); err != nil {
+		return nil, err
+	}
+	section := file.Section(".debug_info")
+	in := section.Open()
+	var info bytes.Buffer
+	for size := int64(firstInfo); ; size *= 2 {
+		n, err := io.CopyN(&info, in, size-int64(info.Len()))
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("section %s: %w", section.Name, err)
+		}
+		whole := err != nil || n == 0
+		units := info.Bytes()
+		if !whole {
+			units = units[:wholeUnits(units)]
+		}
+		data, err := sections.with(units)
+		if err != nil {
+			return nil, err
+		}
+		found, err := dwarfOffsets(data)
+		if err != nil || len(found) > 0 || whole {
+			return found, err
+		}
+	}
+}
+
+// wholeUnits is the length of the units that are complete in the beginning of a .debug_info section. Each begins with the
+// length of what follows, in four bytes, or in eight behind four that are all ones (DWARF 5, section 7.4).
+func wholeUnits(info []byte) (end int) {
+	const wide = 1<<32 - 1
+	for rest := info; len(rest) >= 12; rest = info[end:] {
+		length := uint64(binary.LittleEndian.Uint32(rest)) + 4
+		if length == wide+4 {
+			length = binary.LittleEndian.Uint64(rest[4:]) + 12
+		}
+		if length < 12 || length > uint64(len(rest)) {
+			break
+		}
+		end += int(length)
+	}
+	return end
+}
+
+// dwarfSections are those that entries of .debug_info refer to for what is asked here.
+type dwarfSections struct {
+	abbrev, str []byte
+	more        map[string][]byte
+}
+
+func (d *dwarfSections) read(file *elf.File) error {
+	d.more = make(map[string][]byte)
+	for _, name := range []string{".debug_abbrev", ".debug_str", ".debug_line_str", ".debug_str_offsets", ".debug_addr"} {
+		section := file.Section(name)
+		if section == nil {
+			continue
+		}
+		data, err := section.Data()
+		if err != nil {
+			return fmt.Errorf("section %s: %w", name, err)
+		}
+		switch name {
+		case ".debug_abbrev":
+			d.abbrev = data
+		case ".debug_str":
+			d.str = data
+		default:
+			d.more[name] = data
+		}
+	}
+	return nil
+}
+
+func (d *dwarfSections) with(info []byte) (*dwarf.Data, error) {
+	data, err := dwarf.New(d.abbrev, nil, nil, info, nil, nil, nil, d.str)
+	if err != nil {
+		return nil, err
+	}
+	for name, contents := range d.more {
+		if err := data.AddSection(name, contents); err != nil {
+			return nil, fmt.Errorf("section %s: %w", name, err)
+		}
+	}
+	return data, nil
 }
 
 // dwarfOffsets returns the offsets of the fields that the debug information knows, by their first names. A structure

@@ -82,10 +82,10 @@ func TestProcesses(t *testing.T) {
 // checkOffsets holds the debug information of the process's binary against the table of its version.
 func checkOffsets(t *testing.T, r *Runtime) {
 	t.Helper()
-	if r.DWARF == nil {
+	if !r.ContainsDWARF {
 		return
 	}
-	found, err := dwarfOffsets(r.DWARF)
+	found, err := readOffsets(r.ELF)
 	if err != nil || len(found) == 0 {
 		t.Fatalf("%d offsets: %v", len(found), err)
 	}

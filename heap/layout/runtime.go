@@ -17,7 +17,6 @@
 package layout
 
 import (
-	"debug/dwarf"
 	"debug/elf"
 	"errors"
 	"fmt"
@@ -42,8 +41,8 @@ type Runtime struct {
 	// Bias is the address of a byte in the process less its address in the ELF file: 0 but for position-independent
 	// executables.
 	Bias uint64
-	// DWARF is nil where the binary has none.
-	DWARF *dwarf.Data
+	// ContainsDWARF tells that the binary has debug information that can be read.
+	ContainsDWARF bool
 	// Modules are the executable's own module and those of plugins, in the runtime's order.
 	Modules []Module
 	// Cycles is the number of completed garbage collections.

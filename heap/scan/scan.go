@@ -55,7 +55,7 @@ func Write(ctx context.Context, p layout.Process, w io.Writer, o Options) (snaps
 	}
 	o.Header.GoVersion, o.Header.BuildID = s.rt.Version, s.rt.BuildID
 	o.Header.OS, o.Header.Arch = "linux", s.rt.Arch
-	o.Header.ContainsDWARF = s.rt.DWARF != nil
+	o.Header.ContainsDWARF = s.rt.ContainsDWARF
 	if s.out, err = snapshot.NewWriter(w, o.Header); err != nil {
 		return snapshot.Summary{}, err
 	}
