@@ -174,7 +174,7 @@ func (w *Warden) analyze(ctx context.Context, kept *archive.Archive, record arch
 		return nil, err
 	}
 	defer func() { _ = meter.close() }() // only read
-	budget, err := w.afford(meter.read(w.o.Now()), "an analysis", snaphelper.AnalysisBytes(record.Summary.Objects), 0)
+	budget, err := w.afford(meter.read(w.o.Now()), "an analysis", retain.MemoryBytes(record.Summary.Objects), 0)
 	if err != nil {
 		return nil, fmt.Errorf("%w: download the file and analyse it elsewhere (memwarden analyze)", err)
 	}

@@ -66,7 +66,7 @@ func addStages(s *series, r *stages.Report) {
 	one := func(name string, goal figure.Goal, value float64) { s.add(name, figure.Seconds, goal, value) }
 	one("from the frozen child to the analysis", figure.AtMost(6), r.Whole)
 	one("spans to rows of pointers (CSR): pass and load", figure.AtMost(1), r.Pass+r.Load)
-	one("CSR to retained sizes: paths, dominators, sums", figure.AtMost(2), r.Paths+r.Dominators+r.Retained)
+	one("CSR to retained sizes: paths, dominators, sums", figure.AtMost(2), r.Dominators+r.Retained)
 	one("life of the frozen child", figure.AtMost(2), r.Life)
 	one("1. the runtime's structures, spans, roots", none, r.Start)
 	one("2. pass over the spans, written to the file", none, r.Pass)
@@ -76,10 +76,9 @@ func addStages(s *series, r *stages.Report) {
 	one("6. what is reached", none, r.Reach)
 	one("7. exact types", none, r.Type)
 	one("8. inferred types, pins", none, r.Infer)
-	one("9. shortest paths", none, r.Paths)
-	one("10. dominators", none, r.Dominators)
-	one("11. retained sizes by type and owner", none, r.Retained)
-	one("12. suspects", none, r.Suspects)
+	one("9. shortest paths and dominators", none, r.Dominators)
+	one("10. retained sizes by type and owner", none, r.Retained)
+	one("11. suspects", none, r.Suspects)
 	s.add("objects", figure.Count, none, float64(r.Objects))
 	s.add("pointers between objects", figure.Count, none, float64(r.Pointers))
 }

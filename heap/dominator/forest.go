@@ -1,38 +1,56 @@
 package dominator
 
-// forest finds semidominators. Places above the one that is being looked at are linked to their parents in the
-// search's tree, and make up its trees.
+// forest finds semidominators, of shared nodes: that of any other is its parent in the search's tree. Places above the
+// one that is being looked at are linked to their parents, and make up its trees.
 type forest struct {
-	semi     []uint32 // place -> candidates known from the search, then the semidominator
-	head     []uint32
-	back     *edges
+	*search
+
 	ancestor []uint32 // place -> a place above it in the search's tree, at first its parent
 	// label is, of a linked place, the lowest semidominator of the places from it up to, and without, its ancestor. In
 	// Lengauer and Tarjan it is the place that has this semidominator; Semi-NCA never asks which that was.
 	label []uint32
 }
 
+// semidominators turns the candidates known from the search into semidominators.
 func (f *forest) semidominators(p *pace) error {
-	for high := uint32(len(f.semi)); high > 1; {
-		low := uint32(1)
-		if high > stride {
-			low = high - stride
+	for i := len(f.found) - 1; i > 0; i-- {
+		if i%lookahead == 0 {
+			f.look(f.found[max(0, i-2*lookahead):max(0, i-lookahead)])
 		}
-		for place := high - 1; place >= low; place-- {
-			semi := f.semi[place]
-			for link := f.head[place]; link != 0; {
-				edge := f.back.get(link)
-				semi = min(semi, f.eval(edge.from, place))
-				link = edge.next
+		node := &f.nodes[f.found[i]]
+		semi := node.semi
+		for link := node.head; link != 0; {
+			edge := f.back.get(link)
+			semi = min(semi, f.eval(edge.from, node.place))
+			link = edge.next
+		}
+		node.semi, f.label[node.place] = semi, semi
+		if i%stride == 0 {
+			if err := p.step(stride); err != nil {
+				return err
 			}
-			f.semi[place], f.label[place] = semi, semi
 		}
-		if err := p.step(uint64(high - low)); err != nil {
-			return err
-		}
-		high = low
 	}
 	return nil
+}
+
+// look reads what is needed of nodes soon, so that misses of the processor's caches overlap.
+func (f *forest) look(found []uint32) {
+	var links [lookahead]uint32
+	for i, number := range found {
+		links[i] = f.nodes[number].head
+	}
+	var froms [lookahead]uint32
+	for i, link := range links[:len(found)] {
+		if link != 0 {
+			froms[i] = f.back.get(link).from
+		}
+	}
+	read := uint32(0)
+	for _, from := range froms {
+		read += f.label[from] + f.ancestor[from]
+	}
+	f.read += read
 }
 
 // eval returns the lowest semidominator of the places from the one given upwards, without the root of its tree, which is
@@ -62,14 +80,15 @@ func (f *forest) eval(place, unlinked uint32) uint32 {
 
 // nearestCommonAncestors turns parents in the search's tree into immediate dominators: of each place in preorder, the
 // first dominator of its parent that is not behind its semidominator.
-func nearestCommonAncestors(parent, semi []uint32, p *pace) error {
+func (s *search) nearestCommonAncestors(p *pace) error {
 	steps := uint64(0)
-	for place := 1; place < len(parent); place++ {
-		dominator, limit := parent[place], semi[place]
-		for steps++; dominator > limit; steps++ {
-			dominator = parent[dominator]
+	for _, number := range s.found[1:] {
+		node := &s.nodes[number]
+		dominator := s.parent[node.place]
+		for steps++; dominator > node.semi; steps++ {
+			dominator = s.parent[dominator]
 		}
-		parent[place] = dominator
+		s.parent[node.place] = dominator
 		if steps >= stride {
 			if err := p.step(steps); err != nil {
 				return err

@@ -2,57 +2,25 @@ package dominator
 
 // search is a depth-first search. Places are numbers in its preorder.
 type search struct {
-	starts, targets []uint32
-	from, to        []uint64 // sets of nodes: edges from the one to the other are ignored
+	*rows
 
-	marks   []uint64 // four bits for each node, of which few enough to stay in the processor's cache
-	number  []uint32 // node -> place, of seen nodes
-	order   []uint32 // place -> node
+	by      []uint32 // place -> edge by which it was reached; the root's is of no meaning
 	parent  []uint32 // place -> place from which it was reached
-	cursor  []uint32 // place -> next edge to follow, of places on the way to where the search is
-	semi    []uint32 // place -> lowest place known to have an edge to it
-	head    []uint32 // place -> first of the edges in back that lead to it, or 0
+	found   []uint32 // the places in nodes of shared ones, in the order in which they were found; first that of the root
 	back    edges
 	reached uint32
 
-	at, next, end uint32 // the place where the search is, and the edges it has yet to follow
+	at, next uint32 // the place where the search is, and the edge it follows next
+	open     stack  // the same of places that it will return to
+	read     uint32 // keeps the reads of look from being optimized away
 }
 
-func newSearch(starts, targets []uint32, root uint32, o Options) *search {
-	arrays := o.Arrays
+func newSearch(r *rows, first uint32, arrays *Arrays) *search {
 	s := &search{
-		starts: starts, targets: targets, from: o.IgnoreFrom, to: o.IgnoreTo, marks: newMarks(starts, targets),
-		number: arrays.Get(), order: arrays.Get(), parent: arrays.Get(), cursor: arrays.Get(), semi: arrays.Get(), head: arrays.Get(),
-		reached: 1, next: starts[root], end: starts[root+1],
+		rows: r, by: arrays.Get(), parent: arrays.Get(), found: make([]uint32, 1, len(r.nodes)), reached: 1, next: first,
 	}
-	s.marks[root>>4] |= seen << (root & 15 * 4)
-	s.number[root], s.order[0], s.parent[0], s.semi[0], s.head[0] = 0, root, 0, 0, 0
+	s.by[0], s.parent[0], s.found[0] = 0, 0, r.root
 	return s
-}
-
-// What is marked of a node: that it was seen, that it has edges, that edges lead to it, and that more than one does. A
-// heap's nodes are mostly leaves, or have one edge that leads to them: of these the search need not look at the rows
-// and numbers, which lie all over the memory.
-const (
-	seen = 1 << iota
-	inner
-	met
-	shared
-)
-
-func newMarks(starts, targets []uint32) []uint64 {
-	marks := make([]uint64, (len(starts)+15)/16)
-	for node := range len(starts) - 1 {
-		if starts[node] != starts[node+1] {
-			marks[node>>4] |= inner << (node & 15 * 4)
-		}
-	}
-	for _, target := range targets {
-		word := &marks[target>>4]
-		at := target & 15 * 4
-		*word |= met<<at | *word&(met<<at)<<1
-	}
-	return marks
 }
 
 func (s *search) run(p *pace) error {
@@ -66,55 +34,77 @@ func (s *search) run(p *pace) error {
 
 // advance takes as many steps and reports whether the search has come to its end.
 func (s *search) advance(steps int) bool {
-	starts, targets, marks := s.starts, s.targets, s.marks
-	number, order, parent, cursor, semi, head := s.number, s.order, s.parent, s.cursor, s.semi, s.head
-	at, next, end, reached := s.at, s.next, s.end, s.reached
-	ignoring := s.from != nil && has(s.from, order[at])
+	to, by, parent := s.to, s.by, s.parent
+	at, edge, reached := s.at, s.next, s.reached
 	for ; steps > 0; steps-- {
-		if next == end {
-			if at == 0 {
+		if edge%lookahead == 0 {
+			s.look(edge)
+		}
+		kind := s.kind(edge)
+		row := uint32(none)
+		fresh := kind&kindMask <= single
+		switch kind & kindMask {
+		case single:
+			row = to[edge]
+		case shared:
+			switch node := &s.nodes[to[edge]]; {
+			case node.place == none:
+				node.place, node.semi, row, fresh = reached, at, node.first, true
+				s.found = append(s.found, to[edge])
+			case node.place > at: // forward, to what was reached through another child: at itself is a candidate
+				node.semi = min(node.semi, at)
+			case node.place < at && node.place > 0: // back or across: its candidate is known only later; nothing dominates the root
+				node.head = s.back.add(at, node.head)
+			}
+		}
+		if fresh {
+			by[reached], parent[reached] = edge, at
+			reached++
+		}
+		if row != none {
+			if kind&last == 0 { // else nothing is left to return for: a list needs no stack
+				s.open.push(at, edge+1)
+			}
+			at, edge = reached-1, row
+			if edge%lookahead != 0 {
+				s.look(edge)
+			}
+			continue
+		}
+		edge++
+		if kind&last != 0 {
+			if s.open.used == 0 {
 				s.reached = reached
 				return true
 			}
-			at = parent[at]
-			next, end = cursor[at], starts[order[at]+1]
-			ignoring = s.from != nil && has(s.from, order[at])
-			continue
-		}
-		node := targets[next]
-		next++
-		if ignoring && has(s.to, node) {
-			continue
-		}
-		at4 := node & 15 * 4
-		word := marks[node>>4]
-		if mark := word >> at4; mark&seen == 0 {
-			marks[node>>4] = word | seen<<at4
-			place := reached
-			reached++
-			if mark&shared != 0 {
-				number[node] = place
-			}
-			order[place], parent[place], semi[place], head[place] = node, at, at, 0
-			if mark&inner != 0 {
-				cursor[at] = next
-				at, next, end = place, starts[node], starts[node+1]
-				ignoring = s.from != nil && has(s.from, node)
-			}
-			continue
-		}
-		switch place := number[node]; {
-		case place > at: // forward, to what was reached through another child: at itself is a candidate
-			semi[place] = min(semi[place], at)
-		case place < at && place > 0: // back or across: its candidate is known only later; nothing dominates the root
-			head[place] = s.back.add(at, head[place])
+			at, edge = s.open.pop()
 		}
 	}
-	s.at, s.next, s.end, s.reached = at, next, end, reached
+	s.at, s.next, s.reached = at, edge, reached
 	return false
 }
 
-func has(set []uint64, node uint32) bool { return set[node>>6]>>(node&63)&1 != 0 }
+// lookahead is how many edges are looked along before they are followed.
+const lookahead = 8
+
+// look reads what the next edges of a node lead to. Following them would read one after the other, each a miss
+// of the processor's caches; here the misses overlap.
+func (s *search) look(edge uint32) {
+	read := uint32(0)
+	for end := edge/lookahead*lookahead + lookahead; edge < end; edge++ {
+		kind := s.kind(edge)
+		switch kind & kindMask {
+		case single:
+			read += s.to[s.to[edge]]
+		case shared:
+			read += s.nodes[s.to[edge]].place
+		}
+		if kind&last != 0 {
+			break
+		}
+	}
+	s.read += read
+}
 
 // edges are linked lists of the places from which edges lead to one place. Link 0 ends a list.
 type edges struct {
@@ -140,3 +130,25 @@ func (e *edges) add(from, next uint32) uint32 {
 }
 
 func (e *edges) get(link uint32) edge { return e.blocks[link>>blockBits][link&blockMask] }
+
+// stack grows by blocks: one that moves as it grows would need more than twice its size.
+type stack struct {
+	blocks [][]frame
+	used   int
+}
+
+type frame struct{ at, next uint32 }
+
+func (s *stack) push(at, next uint32) {
+	if s.used>>blockBits == len(s.blocks) {
+		s.blocks = append(s.blocks, make([]frame, 1<<blockBits))
+	}
+	s.blocks[s.used>>blockBits][s.used&blockMask] = frame{at, next}
+	s.used++
+}
+
+func (s *stack) pop() (at, next uint32) {
+	s.used--
+	f := s.blocks[s.used>>blockBits][s.used&blockMask]
+	return f.at, f.next
+}

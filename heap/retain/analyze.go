@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/memwarden/memwarden/heap/graph"
 )
@@ -21,8 +22,8 @@ type Options struct {
 	MaxShared     int // 20
 	MaxGoroutines int // 50
 	MaxPins       int // 20
-	// Progress, if it is set, is called now and then with a stage ("paths", "dominators", "retained", "suspects") and how much of
-	// it is done, from one goroutine at a time.
+	// Progress, if it is set, is called now and then with a stage ("dominators", "retained", "suspects") and how much of it
+	// is done, from one goroutine at a time.
 	Progress func(stage string, done, total uint64)
 }
 
@@ -77,14 +78,18 @@ func Analyze(ctx context.Context, g *graph.Graph, o Options) (*Analysis, error) 
 	a := h.header()
 	o.Progress("retained", 0, 1)
 	census := newCensus(len(h.types.names))
-	census.add(h, 0)
-	types := census.take(h)
-	a.Types, a.TypeCount = cut(types, o.MaxTypes), len(types)
+	var counting sync.WaitGroup
+	counting.Go(func() {
+		census.add(h, 0)
+		types := census.take(h)
+		a.Types, a.TypeCount = cut(types, o.MaxTypes), len(types)
+	})
+	least := uint64(o.SuspectShare * float64(h.reached))
+	sharing, shared := newSharing(h, max(least, 1), 50)
+	counting.Wait()
 	if err := cancelled(ctx); err != nil {
 		return nil, err
 	}
-	least := uint64(o.SuspectShare * float64(h.reached))
-	sharing, shared := newSharing(h, max(least, 1), 50)
 	a.Shared = cut(shared, o.MaxShared)
 	a.Roots, a.Goroutines = h.owners(sharing)
 	a.RootCount, a.GoroutineCount = len(a.Roots), len(g.Goroutines)

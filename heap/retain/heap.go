@@ -1,12 +1,12 @@
 package retain
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/memwarden/memwarden/heap/dominator"
 	"github.com/memwarden/memwarden/heap/graph"
@@ -32,49 +32,49 @@ type heap struct {
 	reached uint64
 }
 
-// newHeap builds it, which is the costly part of an analysis.
+// newHeap builds it, which is the costly part of an analysis. The tree and the shortest paths, which wait for memory more
+// than they compute, are found at the same time.
 func newHeap(ctx context.Context, g *graph.Graph, o Options) (*heap, error) {
 	h := &heap{g: g, labels: newLabels(g), types: newTypeNames(g), reached: g.ReachedBytes()}
+	h.keeping = h.keepers()
+	o.Progress("dominators", 0, 1)
 	arrays := dominator.NewArrays(int(g.Nodes()))
-	o.Progress("paths", 0, 1)
-	search := pathSearch{g: g, queue: arrays.Get(), parents: arrays.Get(), keepers: h.keepers()}
-	if err := search.run(ctx, h.labels.seeds()); err != nil {
+	seeds := h.labels.seeds()
+	search := newPathSearch(g, h.keeping, arrays.Get())
+	var searching sync.WaitGroup
+	var searched error
+	searching.Go(func() { searched = search.run(ctx, seeds) })
+	err := h.dominate(ctx, seeds, arrays, o)
+	searching.Wait()
+	if err = cmp.Or(err, searched); err != nil {
 		return nil, fmt.Errorf("retain: %w", err)
 	}
 	h.parents = search.parents
-	arrays.Put(search.queue)
-	tree, err := dominator.Compute(ctx, g.Starts, g.Targets, g.Super(), dominator.Options{
-		Arrays: arrays, IgnoreFrom: search.keepers, IgnoreTo: search.firm,
-		Progress: func(done, total uint64) { o.Progress("dominators", done, total) },
-	})
-	if err != nil {
-		return nil, fmt.Errorf("retain: %w", err)
-	}
-	h.keeping, h.firm = search.keepers, search.firm
-	h.tree = newTree(tree, arrays)
-	h.sum(h.reached, g.Size, arrays)
 	h.places = arrays.Get()
 	for node := range h.places {
 		h.places[node] = nowhere
 	}
 	h.kinds = arrays.Get()[:h.len()]
-	var filling sync.WaitGroup
-	const part = 1 << 18
-	var nextPart atomic.Int64
-	for range 2 {
-		filling.Go(func() {
-			for {
-				from := int(nextPart.Add(part) - part)
-				if from >= h.len() {
-					return
-				}
-				h.fill(from, min(from+part, h.len()))
-			}
-		})
-	}
-	filling.Wait()
+	inParts(h.len(), h.fill)
 	h.samples = newSamples(h)
 	return h, nil
+}
+
+// dominate computes the dominator tree and what it retains.
+func (h *heap) dominate(ctx context.Context, seeds [][]uint32, arrays *dominator.Arrays, o Options) (err error) {
+	if h.firm, err = h.g.Reachable(ctx, slices.Concat(seeds[lasting], seeds[passing]), h.keeping); err != nil {
+		return context.Cause(ctx)
+	}
+	tree, err := dominator.Compute(ctx, h.g.Starts, h.g.Targets, h.g.Super(), dominator.Options{
+		Arrays: arrays, IgnoreFrom: h.keeping, IgnoreTo: h.firm,
+		Progress: func(done, total uint64) { o.Progress("dominators", done, total) },
+	})
+	if err != nil {
+		return err
+	}
+	h.tree = newTree(tree, arrays)
+	h.sum(h.reached, h.g.Size, arrays)
+	return nil
 }
 
 // fill notes what is looked up by place, or by node, later.
@@ -128,89 +128,4 @@ func ratio(part, whole uint64) float64 {
 		return 0
 	}
 	return float64(part) / float64(whole)
-}
-
-// pathSearch is a breadth-first search: the first path found to a node is a shortest one.
-type pathSearch struct {
-	g              *graph.Graph
-	queue, parents []uint32
-	keepers        []uint64
-	inner          []uint64 // has edges
-	seen           []uint64 // small enough to stay in the processor's cache
-	firm           []uint64 // what was seen before keepers were followed
-	head, tail     int
-}
-
-// run searches from one class of roots after the other, so that an object which a better class reaches has its path
-// from there however long that is. Keepers are followed last.
-func (s *pathSearch) run(ctx context.Context, classes [][]uint32) error {
-	s.seen, s.inner = make([]uint64, len(s.keepers)), make([]uint64, len(s.keepers))
-	for node := range s.g.Nodes() {
-		if s.g.Starts[node] != s.g.Starts[node+1] {
-			s.inner[node>>6] |= 1 << (node & 63)
-		}
-	}
-	for i := range s.parents {
-		s.parents[i] = nowhere
-	}
-	super := s.g.Super()
-	for class, roots := range classes {
-		if class == keeping {
-			s.firm = slices.Clone(s.seen)
-			// Those that were met begin anew.
-			met := s.head
-			s.head = 0
-			for _, node := range s.queue[:met] {
-				if has(s.keepers, node) {
-					s.queue[s.head] = node
-					s.head++
-				}
-			}
-			s.tail, s.head = s.head, 0
-		}
-		for _, root := range roots {
-			if !has(s.seen, root) {
-				s.add(root, super)
-			}
-		}
-		if err := s.follow(ctx, class == keeping); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *pathSearch) add(node, parent uint32) {
-	s.seen[node>>6] |= 1 << (node & 63)
-	s.parents[node] = parent
-	s.queue[s.tail] = node
-	s.tail++
-}
-
-// follow goes on until nothing is left in the queue.
-func (s *pathSearch) follow(ctx context.Context, keepers bool) error {
-	starts, targets, queue, parents, seen := s.g.Starts, s.g.Targets, s.queue, s.parents, s.seen
-	head, tail := s.head, s.tail
-	for ; head < tail; head++ {
-		if head%(1<<16) == 0 && ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		node := queue[head]
-		from, to := starts[node], starts[node+1]
-		if !keepers && has(s.keepers, node) {
-			continue
-		}
-		for _, target := range targets[from:to] {
-			if bit := uint64(1) << (target & 63); seen[target>>6]&bit == 0 {
-				seen[target>>6] |= bit
-				parents[target] = node
-				if s.inner[target>>6]&bit != 0 {
-					queue[tail] = target
-					tail++
-				}
-			}
-		}
-	}
-	s.head, s.tail = head, tail
-	return nil
 }

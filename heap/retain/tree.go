@@ -2,6 +2,8 @@ package retain
 
 import (
 	"iter"
+	"sync"
+	"sync/atomic"
 
 	"github.com/memwarden/memwarden/heap/dominator"
 )
@@ -37,18 +39,36 @@ func newTree(d *dominator.Tree, arrays *dominator.Arrays) tree {
 		subtree[above] = number + size
 		at[i], end[number], subtree[i] = number, number+size, number+1
 	}
-	node := arrays.Get()[:count]
-	for i, number := range at {
-		node[number] = d.Order[i]
-	}
-	parent := subtree
+	node, parent := arrays.Get()[:count], subtree
+	inParts(count, func(from, to int) {
+		for i := from; i < to; i++ {
+			node[at[i]] = d.Order[i]
+		}
+	})
+	inParts(count, func(from, to int) {
+		for i := from; i < to; i++ {
+			parent[at[i]] = at[d.Parent[i]]
+		}
+	})
 	arrays.Put(d.Order)
-	for i, above := range d.Parent {
-		parent[at[i]] = at[above]
-	}
 	arrays.Put(d.Parent)
 	arrays.Put(at)
 	return tree{node: node, parent: parent, end: end}
+}
+
+// inParts has two goroutines work on so many places, a part at a time.
+func inParts(count int, work func(from, to int)) {
+	const part = 1 << 18
+	var workers sync.WaitGroup
+	var next atomic.Int64
+	for range 2 {
+		workers.Go(func() {
+			for from := int(next.Add(part) - part); from < count; from = int(next.Add(part) - part) {
+				work(from, min(from+part, count))
+			}
+		})
+	}
+	workers.Wait()
 }
 
 func (t *tree) len() int { return len(t.node) }
@@ -72,16 +92,24 @@ func (s *sizes) at(p place) uint64 {
 	return uint64(s.words[p]) * wordBytes
 }
 
-// sum fills in retained sizes: each place's own size and those of its subtree. own returns the size of a node.
+// sum fills in retained sizes: each place's own size and those of its subtree. own returns the size of a
+// node; it is called from several goroutines.
 func (t *tree) sum(total uint64, own func(node uint32) uint64, arrays *dominator.Arrays) {
 	if total/wordBytes < maxWordsTotal {
-		words, odd := arrays.Get()[:t.len()], uint64(0)
-		for p, node := range t.node {
-			size := own(node)
-			odd |= size
-			words[p] = uint32(size / wordBytes)
-		}
-		if odd%wordBytes == 0 {
+		words := arrays.Get()[:t.len()]
+		var odd atomic.Bool
+		inParts(t.len(), func(from, to int) {
+			rest := uint64(0)
+			for p := from; p < to; p++ {
+				size := own(t.node[p])
+				rest |= size
+				words[p] = uint32(size / wordBytes)
+			}
+			if rest%wordBytes != 0 {
+				odd.Store(true)
+			}
+		})
+		if !odd.Load() {
 			sweep(words, t.parent)
 			t.retained.words = words
 			return
@@ -89,9 +117,11 @@ func (t *tree) sum(total uint64, own func(node uint32) uint64, arrays *dominator
 		arrays.Put(words)
 	}
 	t.retained.bytes = make([]uint64, t.len())
-	for p, node := range t.node {
-		t.retained.bytes[p] = own(node)
-	}
+	inParts(t.len(), func(from, to int) {
+		for p := from; p < to; p++ {
+			t.retained.bytes[p] = own(t.node[p])
+		}
+	})
 	sweep(t.retained.bytes, t.parent)
 }
 

@@ -186,7 +186,7 @@ func TestAnalyzeInAnotherProcess(t *testing.T) {
 func TestABudgetThatIsTooSmall(t *testing.T) {
 	file := sessions(t, 1000)
 	objects := analyzed(t, file).Objects
-	_, err := Analyze(t.Context(), Options{BudgetBytes: AnalysisBytes(objects) - 1}, file)
+	_, err := Analyze(t.Context(), Options{BudgetBytes: retain.MemoryBytes(objects) - 1}, file)
 	if !errors.Is(err, ErrBudget) || !strings.Contains(err.Error(), "analyse it elsewhere") || !strings.Contains(err.Error(), "MiB") {
 		t.Errorf("a byte too little: %v", err)
 	}

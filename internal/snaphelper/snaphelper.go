@@ -68,9 +68,6 @@ type Result struct {
 	Bytes   int64 // of the file
 }
 
-// AnalysisBytes is what the analysis of so many objects needs.
-func AnalysisBytes(objects uint64) int64 { return 60*int64(objects) + 32<<20 }
-
 // refuse is the error of a task that needs more than it may use.
 func refuse(what string, need, budget int64) error {
 	return fmt.Errorf("%w: %s needs about %s and may use %s", ErrBudget, what, bytesize.Format(need), bytesize.Format(budget))

@@ -74,9 +74,11 @@ func analyze(ctx context.Context, file *os.File, budget int64) (*retain.Analysis
 	if err != nil {
 		return nil, err
 	}
-	if need := AnalysisBytes(reader.Summary().Objects); need > budget {
-		return nil, fmt.Errorf("%w: analyse it elsewhere", refuse(fmt.Sprintf("the analysis of %d objects", reader.Summary().Objects), need, budget))
+	objects := reader.Summary().Objects
+	if need := retain.MemoryBytes(objects); need > budget {
+		return nil, fmt.Errorf("%w: analyse it elsewhere", refuse(fmt.Sprintf("the analysis of %d objects", objects), need, budget))
 	}
+	defer retain.Prepare(objects)()
 	g, err := graph.Load(ctx, reader, graph.Options{})
 	if err != nil {
 		return nil, err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -80,7 +79,7 @@ func analyzeFile(ctx context.Context, w *world, path string, f *analyzeFlags) (*
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	defer keepToMemory(r.Totals().Objects)()
+	defer retain.Prepare(r.Totals().Objects)()
 	bar := w.newProgress()
 	defer bar.end()
 	g, err := graph.Load(ctx, r, graph.Options{Progress: bar.show})
@@ -100,14 +99,6 @@ func analyzeFile(ctx context.Context, w *world, path string, f *analyzeFlags) (*
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return a, nil
-}
-
-// keepToMemory makes the collector run before garbage adds to the large arrays of an analysis: 60 bytes an object and 32
-// MiB. A lower limit that somebody has set stays. The function that it returns takes it back.
-func keepToMemory(objects uint64) (undo func()) {
-	before := debug.SetMemoryLimit(-1)
-	debug.SetMemoryLimit(min(before, 60*int64(objects)+32<<20))
-	return func() { debug.SetMemoryLimit(before) }
 }
 
 // print writes what was asked for.
