@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sort"
 )
@@ -16,6 +17,9 @@ import (
 
 // maxSection bounds a section of debug information, decompressed.
 const maxSection = 4 << 30
+
+// maxDeflate is how many bytes one byte can become.
+const maxDeflate = 1032
 
 var (
 	errDWARF  = errors.New("debug information is damaged")
@@ -111,11 +115,11 @@ func (d *dwarfData) read(name string, to *[]byte) error {
 	if s == nil {
 		return nil
 	}
-	if s.Size > maxSection {
-		return fmt.Errorf("%w: section %s has %d bytes", errDWARF, name, s.Size)
+	if s.Size > maxSection || s.Size/maxDeflate > s.FileSize {
+		return fmt.Errorf("%w: section %s has %d bytes, of %d in the file", errDWARF, name, s.Size, s.FileSize)
 	}
-	b, err := s.Data()
-	if err != nil {
+	b := make([]byte, s.Size) // s.Data would let it grow, which takes twice the time
+	if _, err := io.ReadFull(s.Open(), b); err != nil {
 		return fmt.Errorf("%w: section %s: %w", errDWARF, name, err)
 	}
 	*to = b

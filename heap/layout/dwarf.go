@@ -1,13 +1,13 @@
 package layout
 
 import (
-	"bytes"
 	"debug/dwarf"
 	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -34,8 +34,8 @@ func (r *Runtime) openDWARF() error {
 }
 
 // firstInfo is how much of the debug information is read at first. The runtime's unit lies somewhere in it, behind those
-// of some packages, and to decompress all of it takes a large program's frozen copy a second.
-const firstInfo = 1 << 20
+// of some packages, and to decompress all of it keeps a large program's frozen copy for a second.
+const firstInfo = 4 << 20
 
 // readOffsets reads as much of the debug information as has the runtime's unit.
 func readOffsets(file *elf.File) (map[string]uint32, error) {
@@ -45,43 +45,52 @@ func readOffsets(file *elf.File) (map[string]uint32, error) {
 	}
 	section := file.Section(".debug_info")
 	in := section.Open()
-	var info bytes.Buffer
-	for size := int64(firstInfo); ; size *= 2 {
-		n, err := io.CopyN(&info, in, size-int64(info.Len()))
-		if err != nil && !errors.Is(err, io.EOF) {
+	var info []byte
+	for {
+		have := len(info)
+		info = slices.Grow(info, max(firstInfo, have))
+		n, err := io.ReadFull(in, info[have:cap(info)])
+		info = info[:have+n]
+		whole := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		if err != nil && !whole {
 			return nil, fmt.Errorf("section %s: %w", section.Name, err)
 		}
-		whole := err != nil || n == 0
-		units := info.Bytes()
-		if !whole {
-			units = units[:wholeUnits(units)]
-		}
-		data, err := sections.with(units)
+		entries, end := completeUnits(info)
+		data, err := sections.with(info[:end])
 		if err != nil {
 			return nil, err
 		}
-		found, err := dwarfOffsets(data)
+		found, err := dwarfOffsets(data, entries)
 		if err != nil || len(found) > 0 || whole {
 			return found, err
 		}
 	}
 }
 
-// wholeUnits is the length of the units that are complete in the beginning of a .debug_info section. Each begins with the
-// length of what follows, in four bytes, or in eight behind four that are all ones (DWARF 5, section 7.4).
-func wholeUnits(info []byte) (end int) {
-	const wide = 1<<32 - 1
-	for rest := info; len(rest) >= 12; rest = info[end:] {
-		length := uint64(binary.LittleEndian.Uint32(rest)) + 4
-		if length == wide+4 {
-			length = binary.LittleEndian.Uint64(rest[4:]) + 12
+// completeUnits returns the offsets of the first entries of the compile units that are complete in the beginning of a
+// .debug_info section, and where the last one ends. A unit begins with its length in four bytes, or in eight behind four
+// that are all ones; how much more there is before its first entry depends on its version (DWARF 5, section 7.5.1).
+func completeUnits(info []byte) (entries []dwarf.Offset, end int) {
+	const (
+		longestHeader = 24
+		wide          = 1<<32 - 1
+	)
+	for rest := info; len(rest) >= longestHeader; rest = info[end:] {
+		length, header, offsetSize := uint64(binary.LittleEndian.Uint32(rest)), 4, 4
+		if length == wide {
+			length, header, offsetSize = binary.LittleEndian.Uint64(rest[4:]), 12, 8
 		}
-		if length < 12 || length > uint64(len(rest)) {
+		if length > uint64(len(rest)-header) || length < longestHeader-12 {
 			break
 		}
-		end += int(length)
+		first := header + 2 + offsetSize + 1
+		if version := binary.LittleEndian.Uint16(rest[header:]); version >= 5 {
+			first++ // the kind of unit
+		}
+		entries = append(entries, dwarf.Offset(end+first))
+		end += header + int(length)
 	}
-	return end
+	return entries, end
 }
 
 // dwarfSections are those that entries of .debug_info refer to for what is asked here.
@@ -126,10 +135,10 @@ func (d *dwarfSections) with(info []byte) (*dwarf.Data, error) {
 	return data, nil
 }
 
-// dwarfOffsets returns the offsets of the fields that the debug information knows, by their first names. A structure
-// that the linker left out is missing.
-func dwarfOffsets(data *dwarf.Data) (map[string]uint32, error) {
-	structs, err := runtimeStructs(data)
+// dwarfOffsets returns the offsets of the fields that some units know, by their first names. A structure that the linker
+// left out is missing.
+func dwarfOffsets(data *dwarf.Data, units []dwarf.Offset) (map[string]uint32, error) {
+	structs, err := runtimeStructs(data, units)
 	if err != nil {
 		return nil, err
 	}
@@ -155,9 +164,9 @@ func dwarfOffsets(data *dwarf.Data) (map[string]uint32, error) {
 	return found, nil
 }
 
-// runtimeStructs returns where the structures are described that fields names. One unit, the runtime's own, has
-// them all.
-func runtimeStructs(data *dwarf.Data) (map[string]dwarf.Offset, error) {
+// runtimeStructs returns where the structures are described that fields names. The runtime has a unit for each of its
+// files in assembly, one for all in Go, and then one for their types, which has them all.
+func runtimeStructs(data *dwarf.Data, units []dwarf.Offset) (map[string]dwarf.Offset, error) {
 	wanted := make(map[string]bool)
 	for _, f := range new(offsets).fields() {
 		for name := range strings.SplitSeq(f.name, "|") {
@@ -166,29 +175,34 @@ func runtimeStructs(data *dwarf.Data) (map[string]dwarf.Offset, error) {
 		}
 	}
 	found := make(map[string]dwarf.Offset)
-	for reader := data.Reader(); ; {
-		entry, err := reader.Next()
+	reader := data.Reader()
+	for _, at := range slices.Backward(units) {
+		if len(found) > 0 {
+			break
+		}
+		reader.Seek(at)
+		unit, err := reader.Next()
 		if err != nil {
 			return nil, err
 		}
-		if entry == nil {
-			return found, nil
+		if unit == nil || unit.Tag != dwarf.TagCompileUnit || unit.Val(dwarf.AttrName) != "runtime" || !unit.Children {
+			continue
 		}
-		switch entry.Tag {
-		case dwarf.TagCompileUnit:
-			if len(found) > 0 {
-				return found, nil
+		for {
+			entry, err := reader.Next()
+			if err != nil {
+				return nil, err
 			}
-			continue // into it
-		case dwarf.TagStructType:
-			if name, _ := entry.Val(dwarf.AttrName).(string); wanted[name] {
+			if entry == nil || entry.Tag == 0 { // the end of the unit
+				break
+			}
+			if name, _ := entry.Val(dwarf.AttrName).(string); entry.Tag == dwarf.TagStructType && wanted[name] {
 				found[name] = entry.Offset
 			}
-		}
-		if entry.Children {
 			reader.SkipChildren()
 		}
 	}
+	return found, nil
 }
 
 // fieldOffset returns the offset of the field at a path such as "sched.sp" in the structure described at an offset, the

@@ -87,7 +87,7 @@ func readTable(t *testing.T, path string) *table {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, err := dwarfOffsets(data)
+	found, err := readOffsets(file)
 	if err != nil {
 		t.Fatal(err)
 	}
