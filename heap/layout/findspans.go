@@ -140,8 +140,8 @@ func (r *Runtime) sampleSpans(s Slice) bool {
 	return false
 }
 
-// recorded is a slice of spans without its last element if that is nil: the runtime makes the slice longer first, and then
-// stores the span, in which nothing is allocated yet.
+// recorded is a slice of spans, or of goroutines, without its last element if that is nil: the runtime makes the slice
+// longer first, and then stores the element, of which nothing is in use yet.
 func (r *Runtime) recorded(s Slice) Slice {
 	if s.Len > 0 {
 		if last, err := r.Uint64(s.Data + (s.Len-1)*wordSize); err == nil && last == 0 {
