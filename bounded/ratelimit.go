@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math"
-	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -129,7 +128,7 @@ func (o RateLimiterOptions) check() error {
 	mistake := func(format string, args ...any) {
 		mistakes = append(mistakes, fmt.Errorf("bounded: rate limiter: "+format, args...))
 	}
-	if o.Name == "" || strings.Trim(o.Name, "abcdefghijklmnopqrstuvwxyz0123456789_.-") != "" {
+	if !validName(o.Name) {
 		mistake("name %q: want lower-case letters, digits, '_', '.' and '-'", o.Name)
 	}
 	if o.MaxKeys < 0 {
@@ -282,7 +281,7 @@ func (l *RateLimiter) Usage() Usage {
 		MaxEntries:  l.maxKeys,
 		PeakEntries: l.keys.peak.Load(),
 		Bytes:       l.bytes.now.Load(),
-		MaxBytes:    limiterBytes + rateShards*minSlots*slotBytes + keyBytes*l.maxKeys,
+		MaxBytes:    limiterBytes + rateShards*rateMinSlots*rateSlotBytes + keyBytes*l.maxKeys,
 		PeakBytes:   l.bytes.peak.Load(),
 	}
 }

@@ -10,10 +10,10 @@ const (
 	rateShardBits = 6
 	rateShards    = 1 << rateShardBits
 
-	slotBytes = 16
-	minSlots  = 8
-	// keyBytes is what a key costs at most where a shard has more than minSlots: 2.5 slots.
-	keyBytes = slotBytes * 5 / 2
+	rateSlotBytes = 16
+	rateMinSlots  = 8
+	// keyBytes is what a key costs at most where a shard has more than rateMinSlots: 2.5 slots.
+	keyBytes = rateSlotBytes * 5 / 2
 )
 
 // keyTag stands for a key: its hash, but for the two lowest bits.
@@ -44,7 +44,7 @@ type rateSlot struct {
 // algorithm L), which takes less memory than a map and gives it back. There is always an empty slot: searches end.
 type rateShard struct {
 	mu    sync.Mutex
-	slots []rateSlot // at most 4/5 in use; after a change at least 2/5, or there are no more than minSlots
+	slots []rateSlot // at most 4/5 in use; after a change at least 2/5, or there are no more than rateMinSlots
 	keys  int
 	due   time.Duration // when keys that are not recent are dropped next
 	_     [2]uint64     // a cache line for each shard
@@ -72,7 +72,7 @@ func (s *rateShard) makeRoom() (taken int64) {
 	if (s.keys+1)*5 <= len(s.slots)*4 {
 		return 0
 	}
-	return s.resize(max(minSlots, len(s.slots)*3/2))
+	return s.resize(max(rateMinSlots, len(s.slots)*3/2))
 }
 
 // retain puts what keep returns in the place of every slot in use, where it may drop the key by an empty slot, and takes
@@ -101,7 +101,7 @@ func (s *rateShard) retain(keep func(rateSlot) rateSlot) (dropped int, freed int
 		}
 	}
 	s.keys -= dropped
-	if len(s.slots) > minSlots && len(s.slots)*2 > s.keys*5 || s.keys == 0 {
+	if len(s.slots) > rateMinSlots && len(s.slots)*2 > s.keys*5 || s.keys == 0 {
 		freed = -s.resize(s.keys * 8 / 5)
 	}
 	return dropped, freed
@@ -113,7 +113,7 @@ func (s *rateShard) resize(slots int) (taken int64) {
 	before := s.slots
 	s.slots = nil
 	if slots > 0 {
-		s.slots = slices.Grow(s.slots, max(minSlots, slots))
+		s.slots = slices.Grow(s.slots, max(rateMinSlots, slots))
 		s.slots = s.slots[:cap(s.slots)]
 	}
 	for _, slot := range before {
@@ -121,5 +121,5 @@ func (s *rateShard) resize(slots int) (taken int64) {
 			*s.find(slot.tag &^ tagRecent) = slot
 		}
 	}
-	return slotBytes * int64(len(s.slots)-len(before))
+	return rateSlotBytes * int64(len(s.slots)-len(before))
 }

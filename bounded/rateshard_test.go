@@ -1,7 +1,6 @@
 package bounded
 
 import (
-	"flag"
 	"math/rand/v2"
 	"reflect"
 	"runtime"
@@ -11,8 +10,6 @@ import (
 	"testing"
 	"time"
 )
-
-var long = flag.Bool("long", false, "with a million keys instead of a tenth of that")
 
 // TestRateShardAgainstAMap compares the table with a Go map, with hashes that often meet.
 func TestRateShardAgainstAMap(t *testing.T) {
@@ -76,15 +73,15 @@ func checkShard(t *testing.T, s *rateShard, bytes int64) {
 			used++
 		}
 	}
-	if used != s.keys || bytes != slotBytes*int64(cap(s.slots)) || s.keys*5 > len(s.slots)*4 ||
-		len(s.slots) > max(minSlots, s.keys*5/2) || s.keys == 0 && len(s.slots) > minSlots {
+	if used != s.keys || bytes != rateSlotBytes*int64(cap(s.slots)) || s.keys*5 > len(s.slots)*4 ||
+		len(s.slots) > max(rateMinSlots, s.keys*5/2) || s.keys == 0 && len(s.slots) > rateMinSlots {
 		t.Fatalf("%d slots of %d keys, %d in use, %d bytes", len(s.slots), s.keys, used, bytes)
 	}
 }
 
 func TestSizesOfShardsAndSlots(t *testing.T) {
-	if size := reflect.TypeFor[rateSlot]().Size(); size != slotBytes {
-		t.Errorf("a slot takes %d bytes, want %d", size, slotBytes)
+	if size := reflect.TypeFor[rateSlot]().Size(); size != rateSlotBytes {
+		t.Errorf("a slot takes %d bytes, want %d", size, rateSlotBytes)
 	}
 	if size := reflect.TypeFor[rateShard]().Size(); size != 64 {
 		t.Errorf("a shard takes %d bytes, want a cache line", size)
