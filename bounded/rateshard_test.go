@@ -16,7 +16,7 @@ func TestRateShardAgainstAMap(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	for round := range 12 {
+	for round := range 6 {
 		var shard rateShard
 		twin := map[keyTag]time.Duration{}
 		var bytes int64

@@ -445,7 +445,7 @@ func BenchmarkRetention(b *testing.B) {
 	b.Run("list of 50", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			store.List(newest/2, 50)
+			store.List(newest-100, 50)
 		}
 	})
 }
