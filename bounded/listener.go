@@ -2,6 +2,7 @@ package bounded
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 )
@@ -9,15 +10,18 @@ import (
 // listenerBytes is a listener without its queue: its channels, its context and its places in two lists.
 const listenerBytes = 1024
 
+// errRemoved is the cause that a listener's context is done for.
+var errRemoved = errors.New("the listener was removed")
+
 // listener is a queue, and a goroutine while there is something in it.
 type listener[T any] struct {
 	topic    *Topic[T]
 	handle   func(context.Context, T)
 	overflow OverflowPolicy
-	site     uintptr            // who subscribed
-	ctx      context.Context    // with the listener itself as a key, so that it knows its own calls
-	stop     context.CancelFunc // of ctx
-	start    func()             // run, as a value: a go statement with a method would allocate
+	site     uintptr                 // who subscribed
+	ctx      context.Context         // with the listener itself as a key, so that it knows its own calls
+	stop     context.CancelCauseFunc // of ctx
+	start    func()                  // run, as a value: a go statement with a method would allocate
 
 	room chan struct{} // holds one token when a publisher that waits should look again
 	shed chan struct{} // closed with closed: publishers need not wait any longer
@@ -38,8 +42,8 @@ func newListener[T any](t *Topic[T], options ListenerOptions, handle func(contex
 		room: make(chan struct{}, 1), shed: make(chan struct{}), done: make(chan struct{}),
 	}
 	l.start = l.run
-	ctx, stop := context.WithCancel(context.Background())
-	l.ctx, l.stop = context.WithValue(ctx, l, true), stop
+	l.ctx, l.stop = context.WithCancelCause(context.Background())
+	l.ctx = context.WithValue(l.ctx, l, true)
 	return l
 }
 
@@ -203,7 +207,7 @@ func (l *listener[T]) shut(drop bool) {
 	end := first && !l.running
 	l.mu.Unlock()
 	if drop {
-		l.stop()
+		l.stop(errRemoved)
 	}
 	if end {
 		l.end()
@@ -212,7 +216,7 @@ func (l *listener[T]) shut(drop bool) {
 
 // end is called once: by shut if there is no goroutine, by the goroutine otherwise.
 func (l *listener[T]) end() {
-	l.stop()
+	l.stop(errRemoved)
 	l.topic.remove(l)
 	l.handle = nil // whoever keeps cancel keeps the listener, but no more of it than that
 	l.mu.Lock()

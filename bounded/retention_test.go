@@ -330,7 +330,6 @@ func TestRetentionKeepsNothingAlive(t *testing.T) {
 		old := new([100]int)
 		gone := weak.Make(old)
 		id := keep(t, store, old)
-		old = nil
 		clock.advance(30 * time.Minute)
 		for range 4 {
 			keep(t, store, new([100]int))

@@ -231,7 +231,7 @@ func TestTopicCancelWaitsForARunningCall(t *testing.T) {
 		var told error
 		cancel := subscribe(t, topic, ListenerOptions{}, func(ctx context.Context, event int) {
 			g.handle(ctx, event)
-			told = ctx.Err()
+			told = context.Cause(ctx)
 		})
 		publish(t, topic, 1, 2, 3)
 		synctest.Wait()
@@ -253,7 +253,7 @@ func TestTopicCancelWaitsForARunningCall(t *testing.T) {
 		}
 		g.open <- struct{}{}
 		synctest.Wait()
-		if !returned.Load() || !slices.Equal(g.heard, []int{1}) || !errors.Is(told, context.Canceled) {
+		if !returned.Load() || !slices.Equal(g.heard, []int{1}) || !errors.Is(told, errRemoved) {
 			t.Errorf("returned %t, heard %v, the listener was told %v", returned.Load(), g.heard, told)
 		}
 		publish(t, topic, 4)

@@ -100,7 +100,6 @@ func TestTopicMemory(t *testing.T) {
 		t.Errorf("%d bytes left after Close", left)
 	}
 	runtime.KeepAlive(cancels)
-	cancels = nil
 	if left := heapBytes() - before; left > 16<<10 {
 		t.Errorf("%d bytes left after the last cancel is gone", left)
 	}
@@ -113,7 +112,6 @@ func TestTopicKeepsNoEvent(t *testing.T) {
 	event := new([1000]int)
 	kept := weak.Make(event)
 	publish(t, topic, event, event, event)
-	event = nil
 	for deadline := time.Now().Add(10 * time.Second); kept.Value() != nil; runtime.GC() {
 		if time.Now().After(deadline) {
 			t.Fatal("a handled event is kept in the queue")
