@@ -55,6 +55,7 @@ var sideways = []excuse{
 var testPackages = []excuse{
 	{"internal/archtest", "*", "these rules"},
 	{"internal/leakcheck", "*", "fails a test binary whose goroutines outlive it"},
+	{"internal/testprogram", "*", "builds the programs that tests look at from outside"},
 	{"heap/heaptest", "*", "builds synthetic snapshots"},
 	{"server/internal/pgtest", "*", "runs a PostgreSQL server for a test"},
 	{"server/internal/redistest", "*", "runs a Redis server for a test"},
