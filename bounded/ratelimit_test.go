@@ -259,12 +259,12 @@ func TestRateLimiterMemory(t *testing.T) {
 			limiter.Allow(name)
 		}
 		clock.advance(31 * time.Second)
-		for _, name := range names { // now both generations have their full size
+		for _, name := range names { // all are in use through a sweep
 			limiter.Allow(name)
 		}
 		held, usage := heapBytes()-before, limiter.Usage()
 		t.Logf("%d keys: %d bytes on the heap, %d in Usage", keys, held, usage.Bytes)
-		if held > usage.Bytes || held < usage.Bytes/3 || usage.Bytes != usage.MaxBytes {
+		if held > usage.Bytes+limiterBytes || held < usage.Bytes-3*limiterBytes || usage.Bytes > usage.MaxBytes {
 			t.Errorf("%d keys: %d bytes on the heap, Usage says %+v", keys, held, usage)
 		}
 		clock.advance(61 * time.Second)
@@ -371,51 +371,5 @@ func TestNewRateLimiterDefaults(t *testing.T) {
 	}
 	if slow.half != 10*time.Hour {
 		t.Errorf("a key that takes 10 h to refill is sure for %s, want 10h", slow.half)
-	}
-}
-
-func BenchmarkRateLimiterAllow(b *testing.B) {
-	for _, keys := range []int{1, 10_000} {
-		names := make([]string, keys)
-		for i := range names {
-			names[i] = "192.0.2." + strconv.Itoa(i)
-		}
-		limiter, err := NewRateLimiter(RateLimiterOptions{Name: "bench", Rate: 100, Burst: 100})
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Run(fmt.Sprintf("keys=%d", keys), func(b *testing.B) {
-			b.ReportAllocs()
-			for i := 0; b.Loop(); i++ {
-				limiter.Allow(names[i%keys])
-			}
-		})
-		b.Run(fmt.Sprintf("keys=%d/parallel", keys), func(b *testing.B) {
-			b.ReportAllocs()
-			b.RunParallel(func(pb *testing.PB) {
-				for i := 0; pb.Next(); i++ {
-					limiter.Allow(names[i%keys])
-				}
-			})
-		})
-	}
-	b.Run("clock", func(b *testing.B) {
-		epoch := time.Now()
-		for b.Loop() {
-			_ = time.Since(epoch)
-		}
-	})
-}
-
-func BenchmarkRateLimiterShrink(b *testing.B) {
-	limiter, err := NewRateLimiter(RateLimiterOptions{Name: "bench", Rate: 0.01, Burst: 100})
-	if err != nil {
-		b.Fatal(err)
-	}
-	for i := range 10_000 {
-		limiter.Allow(strconv.Itoa(i))
-	}
-	for b.Loop() { // no bucket is full: all are kept, the costliest case
-		limiter.Shrink(b.Context(), 1)
 	}
 }

@@ -26,6 +26,7 @@ var worldReaders = []excuse{
 	{".", "time.Since", "the facade tells for how long it has run"},
 	{"auto", "*", "a blank import is configured by the environment alone"},
 	{"bounded", "time.Now", "the rate limiter's clock, unless its Options have one"},
+	{"bounded", "time.Since", "it reads the monotonic clock alone, in half the time"},
 	{"heap/capture", "time.Now", "how long the process stood still is measured where it does"},
 	{"heap/capture", "time.Since", "how long the process stood still is measured where it does"},
 	{"internal/snaphelper", "*", "the helper is a program of its own, which reads the world for what stands below it"},
