@@ -39,7 +39,7 @@ type Options struct {
 	AdminRateLimit float64
 	// ReportRateLimit bounds the reports per second that pages at one address send. Default 5, with a burst of 20.
 	ReportRateLimit float64
-	// Reports keeps them; nil: 1,000 for 24 hours, in memory.
+	// Reports keeps them; nil: 1,000 for 24 hours, in at most 8 MiB of memory.
 	Reports Reports
 	// Live is the stream's followers; nil: at most 100 of its own. Share one with WebSocket.
 	Live *Live
@@ -161,6 +161,14 @@ func (h *handler) buildBounds() (err error) {
 	}
 	if h.reports, err = newLimiter(h.o.Name+"_report_clients", h.o.ReportRateLimit, int(reportBurstFactor*h.o.ReportRateLimit)); err != nil {
 		return err
+	}
+	if h.o.Reports == nil {
+		inMemory, err := newMemoryReports(h.o.Name + "_reports")
+		if err != nil {
+			return err
+		}
+		h.o.Reports = inMemory
+		owners = append(owners, inMemory)
 	}
 	for _, owner := range append(owners, h.admin, h.reports) {
 		unregister, err := h.warden.Register(owner)

@@ -8,23 +8,21 @@ import (
 	"math"
 	"net/http"
 	"time"
+
+	"github.com/memwarden/memwarden/bounded"
 )
 
 // Reports keeps what browsers report, within bounds of its own. It must be safe for concurrent use.
 type Reports interface {
 	// Add keeps a report, which is compact JSON of at most 64 KiB, and returns its number: higher than those before. When
-	// it returns nil, the report is as durable as it will ever be.
+	// it returns nil, the report is as durable as it will ever be. It does not keep data itself.
 	Add(ctx context.Context, data []byte) (id int64, err error)
 	// List returns reports newest first: those whose number is below before (0: the newest), at most limit of them.
 	List(ctx context.Context, before int64, limit int) ([]Report, error)
 }
 
-// Report is an entry of Reports.
-type Report struct {
-	ID   int64
-	At   time.Time // when it was added
-	Data []byte
-}
+// Report is an entry of Reports: a number, when it was added, and what.
+type Report = bounded.Retained[[]byte]
 
 // frontendReport is the body of a report. Items are open: what is beside kind and at depends on the kind.
 type frontendReport struct {
@@ -170,7 +168,28 @@ func (h *handler) listReports(w http.ResponseWriter, r *http.Request, before int
 	}
 	document := reportsDocument{[]reportDocument{}}
 	for _, one := range list {
-		document.Reports = append(document.Reports, reportDocument{one.ID, one.At, one.Data})
+		document.Reports = append(document.Reports, reportDocument{one.ID, one.At, one.Value})
 	}
 	h.answer(w, r, document)
+}
+
+// memoryReports are Reports in memory.
+type memoryReports struct{ *bounded.Retention[[]byte] }
+
+func newMemoryReports(name string) (memoryReports, error) {
+	kept, err := bounded.NewRetention(bounded.RetentionOptions[[]byte]{
+		Name: name, MaxBytes: maxReportsBytes, Weigh: func(data []byte) int64 { return int64(cap(data)) },
+	})
+	return memoryReports{kept}, err
+}
+
+// maxReportsBytes bounds reports in memory: a thousand of them are small as a rule.
+const maxReportsBytes = 8 << 20
+
+func (m memoryReports) Add(_ context.Context, data []byte) (id int64, err error) {
+	return m.Retention.Add(bytes.Clone(data))
+}
+
+func (m memoryReports) List(_ context.Context, before int64, limit int) ([]Report, error) {
+	return m.Retention.List(before, limit), nil
 }

@@ -50,7 +50,7 @@ func (s *service) handler(reports *store.Reports) (http.Handler, *live.Handler, 
 	routes, err := memhttp.Handler(s.warden, memhttp.Options{
 		AdminToken: c.AdminToken, ReadsNeedToken: c.ReadsNeedToken,
 		RateLimit: limited(c.RateLimit, -1), RateBurst: c.RateBurst, AdminRateLimit: limited(c.AdminRateLimit, unlimitedAdmin),
-		ReportRateLimit: float64(c.ReportRateLimit), Reports: kept{reports},
+		ReportRateLimit: float64(c.ReportRateLimit), Reports: reports,
 		Live: stream, WebSocket: streams, OpenAPI: server.OpenAPI(), Logger: s.o.Logger,
 	})
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/memwarden/memwarden/bounded"
 	"github.com/memwarden/memwarden/health"
-	"github.com/memwarden/memwarden/memhttp"
 	"github.com/memwarden/memwarden/server/internal/store"
 )
 
@@ -45,18 +44,3 @@ func (d *databaseOwner) Usage() bounded.Usage {
 
 // Shrink frees nothing: the pool closes idle connections by itself.
 func (*databaseOwner) Shrink(context.Context, int64) int64 { return 0 }
-
-// kept are reports as memhttp takes them.
-type kept struct{ *store.Reports }
-
-func (k kept) List(ctx context.Context, before int64, limit int) ([]memhttp.Report, error) {
-	rows, err := k.Reports.List(ctx, before, limit)
-	if err != nil {
-		return nil, err
-	}
-	list := make([]memhttp.Report, len(rows))
-	for i, row := range rows {
-		list[i] = memhttp.Report(row)
-	}
-	return list, nil
-}

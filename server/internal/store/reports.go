@@ -26,12 +26,9 @@ const (
 // ErrNoReport: there is no report of this number, or it was removed as too old or one too many.
 var ErrNoReport = errors.New("there is no such report")
 
-// Report is an entry of Reports. Its time is kept to the microsecond, in UTC.
-type Report struct {
-	ID   int64 // ascending in the order in which reports were added, never used again
-	At   time.Time
-	Data []byte
-}
+// Report is an entry of Reports. Its number is higher than those before, and never used again; its time is kept to the
+// microsecond, in UTC.
+type Report = bounded.Retained[[]byte]
 
 // ReportOptions are the settings of Reports.
 type ReportOptions struct {
@@ -160,7 +157,7 @@ func (r *Reports) List(ctx context.Context, before int64, limit int) (list []Rep
 		for rows.Next() {
 			var one Report
 			var at int64
-			if err := rows.Scan(&one.ID, &at, &one.Data); err != nil {
+			if err := rows.Scan(&one.ID, &at, &one.Value); err != nil {
 				return err
 			}
 			one.At = time.UnixMicro(at).UTC()
@@ -180,7 +177,7 @@ func (r *Reports) Get(ctx context.Context, id int64) (Report, error) {
 	found := false
 	err := r.store.read(ctx, "get of "+string(r.o.Kind), func(ctx context.Context, conn *sql.Conn) error {
 		var at int64
-		err := conn.QueryRowContext(ctx, r.queries.get, id, r.oldest()).Scan(&at, &one.Data)
+		err := conn.QueryRowContext(ctx, r.queries.get, id, r.oldest()).Scan(&at, &one.Value)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}

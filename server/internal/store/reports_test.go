@@ -40,7 +40,7 @@ func testReports(t *testing.T, o Options) {
 	wantUsage(t, r, 5, 40)
 
 	one, err := r.Get(t.Context(), ids[4])
-	if at := noon.Add(4 * time.Minute); err != nil || string(one.Data) != "report 4" || !one.At.Equal(at) || one.At.Location() != time.UTC {
+	if at := noon.Add(4 * time.Minute); err != nil || string(one.Value) != "report 4" || !one.At.Equal(at) || one.At.Location() != time.UTC {
 		t.Errorf("%+v, %v", one, err)
 	}
 	for _, id := range []int64{ids[2], ids[7] + 1, 0, -1} {
@@ -149,12 +149,12 @@ func testReportsContended(t *testing.T, o Options) {
 		t.Fatal(err)
 	}
 	list, err := r.List(t.Context(), 0, 1000)
-	if err != nil || len(list) != most || string(list[0].Data) != "last" {
+	if err != nil || len(list) != most || string(list[0].Value) != "last" {
 		t.Fatalf("%d reports, %v: want %d", len(list), err, most)
 	}
 	for i, one := range list[1:] {
-		if one.ID >= list[i].ID || !bytes.Equal(one.Data, byID[one.ID]) {
-			t.Errorf("report %d is %q, want %q", one.ID, one.Data, byID[one.ID])
+		if one.ID >= list[i].ID || !bytes.Equal(one.Value, byID[one.ID]) {
+			t.Errorf("report %d is %q, want %q", one.ID, one.Value, byID[one.ID])
 		}
 	}
 }
@@ -173,7 +173,7 @@ func wantReports(t *testing.T, r *Reports, before int64, limit int, want ...stri
 	list, err := r.List(t.Context(), before, limit)
 	var got []string
 	for _, one := range list {
-		got = append(got, string(one.Data))
+		got = append(got, string(one.Value))
 	}
 	if err != nil || fmt.Sprintf("%q", got) != fmt.Sprintf("%q", want) {
 		t.Errorf("reports before %d: %q, %v: want %q", before, got, err, want)
