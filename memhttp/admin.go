@@ -1,6 +1,7 @@
 package memhttp
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/memwarden/memwarden"
 	"github.com/memwarden/memwarden/cleanup"
@@ -207,15 +209,28 @@ func decodeBody(r *http.Request, into any, types ...string) (Problem, bool) {
 	if len(body) == 0 {
 		return Problem{}, true
 	}
-	decoder := json.NewDecoder(strings.NewReader(string(body)))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); err != nil {
+	if err := decodeStrict(body, into); err != nil {
 		return NewProblem(http.StatusBadRequest, "the body cannot be read: "+describeJSON(err)), false
 	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return NewProblem(http.StatusBadRequest, "the body cannot be read: something follows the JSON document"), false
-	}
 	return Problem{}, true
+}
+
+// decodeStrict decodes one JSON document with no unknown fields and nothing behind it.
+func decodeStrict(body []byte, into any) error {
+	if !utf8.Valid(body) {
+		return errors.New("it is not UTF-8")
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); errors.Is(err, io.EOF) {
+		return errors.New("it is empty")
+	} else if err != nil {
+		return err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the JSON document")
+	}
+	return nil
 }
 
 // describeJSON says what is wrong with a document without a word about Go's types.

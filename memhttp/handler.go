@@ -37,6 +37,10 @@ type Options struct {
 	// AdminRateLimit bounds the requests per second of one client on admin routes, wrong tokens included. Default 10,
 	// with a burst of 20.
 	AdminRateLimit float64
+	// ReportRateLimit bounds the reports per second that pages at one address send. Default 5, with a burst of 20.
+	ReportRateLimit float64
+	// Reports keeps them; nil: 1,000 for 24 hours, in at most 8 MiB of memory.
+	Reports Reports
 	// Live is the stream's followers; nil: at most 100 of its own. Share one with WebSocket.
 	Live *Live
 	// WebSocket answers requests for an upgrade at the live route; nil: they get the event stream. It is called within the rate
@@ -53,6 +57,8 @@ type Options struct {
 const (
 	defaultRateLimit      = 100
 	defaultAdminRateLimit = 10
+	defaultReportRate     = 5
+	reportBurstFactor     = 4
 	defaultMaxLiveClients = 100
 	maxBodyBytes          = 64 << 10
 	maxRateKeys           = 10_000
@@ -70,9 +76,9 @@ type handler struct {
 	o      Options
 	mux    *http.ServeMux
 
-	reads, admin *bounded.RateLimiter // nil: not limited
-	metrics      cachedBody
-	origin       http.CrossOriginProtection // the zero value trusts no other origin
+	reads, admin, reports *bounded.RateLimiter // reads nil: not limited
+	metrics               cachedBody
+	origin                http.CrossOriginProtection // the zero value trusts no other origin
 }
 
 // Handler returns the routes of a warden (see Routes). Mount it at the root of a server, or under a prefix with
@@ -83,8 +89,9 @@ func Handler(w *memwarden.Warden, o Options) (http.Handler, error) {
 	if w == nil {
 		problems = append(problems, errors.New("memhttp: warden is nil"))
 	}
-	if o.RateBurst < 0 || o.AdminRateLimit < 0 {
-		problems = append(problems, fmt.Errorf("memhttp: RateBurst %d and AdminRateLimit %v must not be negative", o.RateBurst, o.AdminRateLimit))
+	if o.RateBurst < 0 || o.AdminRateLimit < 0 || o.ReportRateLimit < 0 {
+		problems = append(problems, fmt.Errorf("memhttp: RateBurst %d, AdminRateLimit %v and ReportRateLimit %v must not be negative",
+			o.RateBurst, o.AdminRateLimit, o.ReportRateLimit))
 	}
 	if o.ReadsNeedToken && !o.AdminToken.IsSet() {
 		problems = append(problems, errors.New("memhttp: ReadsNeedToken is set, but there is no AdminToken: nobody could read"))
@@ -109,6 +116,9 @@ func withDefaults(o Options) Options {
 	}
 	if o.AdminRateLimit == 0 {
 		o.AdminRateLimit = defaultAdminRateLimit
+	}
+	if o.ReportRateLimit == 0 {
+		o.ReportRateLimit = defaultReportRate
 	}
 	if o.Name == "" {
 		o.Name = "http"
@@ -149,7 +159,18 @@ func (h *handler) buildBounds() (err error) {
 	if h.admin, err = newLimiter(h.o.Name+"_admin_clients", h.o.AdminRateLimit, int(2*h.o.AdminRateLimit)); err != nil {
 		return err
 	}
-	for _, owner := range append(owners, h.admin) {
+	if h.reports, err = newLimiter(h.o.Name+"_report_clients", h.o.ReportRateLimit, int(reportBurstFactor*h.o.ReportRateLimit)); err != nil {
+		return err
+	}
+	if h.o.Reports == nil {
+		inMemory, err := newMemoryReports(h.o.Name + "_reports")
+		if err != nil {
+			return err
+		}
+		h.o.Reports = inMemory
+		owners = append(owners, inMemory)
+	}
+	for _, owner := range append(owners, h.admin, h.reports) {
 		unregister, err := h.warden.Register(owner)
 		if err != nil {
 			return fmt.Errorf("memhttp: a second handler of a warden needs another Options.Name: %w", err)
@@ -233,6 +254,8 @@ func (h *handler) admit(w http.ResponseWriter, r *http.Request, access Access) (
 		return Problem{}, true
 	case Admin:
 		limiter = h.admin
+	case Public:
+		limiter = h.reports
 	}
 	if limiter != nil {
 		decision := limiter.Allow(ClientAddress(r))
@@ -278,10 +301,14 @@ func asksForWebSocket(r *http.Request) bool {
 }
 
 func rateOf(h *handler, access Access) float64 {
-	if access == Admin {
+	switch access {
+	case Admin:
 		return h.o.AdminRateLimit
+	case Public:
+		return h.o.ReportRateLimit
+	default:
+		return h.o.RateLimit
 	}
-	return h.o.RateLimit
 }
 
 func (h *handler) authorize(w http.ResponseWriter, r *http.Request) (Problem, bool) {

@@ -219,7 +219,8 @@ func TestTwoHandlers(t *testing.T) {
 			t.Error("a handler whose owner's name is taken was made")
 		}
 		time.Sleep(time.Minute) // ticks have passed
-		want := []string{"b_admin_clients", "history", "http_admin_clients", "http_live_clients", "http_read_clients"}
+		want := []string{"b_admin_clients", "history", "http_admin_clients", "http_live_clients", "http_read_clients",
+			"http_report_clients", "http_reports"}
 		if got := ownerNames(w); !slices.Equal(got, want) {
 			t.Errorf("owners %v, want %v", got, want)
 		}
@@ -306,6 +307,8 @@ func TestAccess(t *testing.T) {
 					if strings.Contains(got.Body.String(), secret) {
 						t.Errorf("%s %s: the answer repeats what was sent", r.Method, path)
 					}
+				} else if r.Access == Public { // it asks for a body, and not for a token
+					wantStatus(t, got, http.StatusBadRequest)
 				} else {
 					wantStatus(t, got, http.StatusOK)
 				}

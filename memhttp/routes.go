@@ -7,9 +7,10 @@ type Access uint8
 
 // The kinds of access.
 const (
-	Probe Access = iota // everyone, never rate-limited: health and probes
-	Read                // everyone within the rate limit, unless Options.ReadsNeedToken
-	Admin               // who presents the admin token
+	Probe  Access = iota // everyone, never rate-limited: health and probes
+	Read                 // everyone within the rate limit, unless Options.ReadsNeedToken
+	Admin                // who presents the admin token
+	Public               // everyone, whatever Options.ReadsNeedToken says, within a rate limit of its own
 
 	upgrade // a WebSocket: as Read, but asks for the token itself
 )
@@ -18,7 +19,7 @@ const (
 const livePath = "/api/monitoring/live"
 
 // String names the access.
-func (a Access) String() string { return [...]string{"probe", "read", "admin", "upgrade"}[a] }
+func (a Access) String() string { return [...]string{"probe", "read", "admin", "public", "upgrade"}[a] }
 
 // Route is one operation that Handler answers. Where it answers GET it answers HEAD too.
 type Route struct {
@@ -50,6 +51,7 @@ func (h *handler) routes() []route {
 		get, post, patch, remove = http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete
 		memory                   = "/api/monitoring/memory"
 		snapshots                = memory + "/snapshots"
+		frontend                 = "/api/monitoring/frontend/reports"
 	)
 	names := func(names ...string) []string { return names }
 	return []route{
@@ -65,6 +67,8 @@ func (h *handler) routes() []route {
 		{Route{get, "/metrics", Read, "The metrics in Prometheus' text format"}, h.serveMetrics, nil},
 		{Route{get, "/openapi.yaml", Read, "The OpenAPI document of this API"}, h.serveOpenAPI, nil},
 
+		{Route{post, frontend, Public, "Report from a page: errors, leaks, figures"}, h.serveReport, nil},
+		{Route{get, frontend, Admin, "The reports from pages, newest first"}, h.serveReports, names("before", "limit")},
 		{Route{post, memory + "/gc", Admin, "Force a garbage collection, with figures before and after"}, h.serveGC, nil},
 		{Route{get, memory + "/config", Admin, "The configuration in force"}, h.serveConfig, nil},
 		{Route{patch, memory + "/config", Admin, "Change the configuration by a JSON merge patch"}, h.servePatchConfig, names("dry_run")},

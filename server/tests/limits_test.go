@@ -71,10 +71,11 @@ func TestLimits(t *testing.T) {
 	s.health(t) // which asks Redis
 	s.patch(t, 1)
 	s.snapshot(t)
+	s.report(t)
 	next(t, s.followed(t, livePath))
 	entries := map[string]int64{ // with their bounds
 		"database_connections": 5, "redis_connections": 10, "live_clients": 7, "http_read_clients": 10_000, "http_admin_clients": 10_000, "history": 0,
-		"heap_snapshots": 5,
+		"heap_snapshots": 5, "reports": 1000, "http_report_clients": 10_000,
 	}
 	within(t, soon, "showed what is used", func() bool {
 		l := s.limits(t)

@@ -27,6 +27,7 @@ const (
 	patience = 60 * time.Second
 	memory   = "/api/monitoring/memory"
 	livePath = "/api/monitoring/live"
+	frontend = "/api/monitoring/frontend/reports"
 )
 
 // setup says how a service is run.

@@ -121,6 +121,17 @@ func (s *service) snapshot(t *testing.T) (id string) {
 	return taken.ID
 }
 
+// report sends a report as a page does, and returns its number.
+func (s *service) report(t *testing.T) (id int64) {
+	t.Helper()
+	body := `{"schema":1,"sent_at":"2026-01-02T15:04:05Z","items":[{"kind":"error","at":"2026-01-02T15:04:05Z"}]}`
+	got := decode[struct{ ID int64 }](t, s.send(t, http.StatusCreated, http.MethodPost, frontend, body, "Content-Type", "text/plain"))
+	if got.ID < 1 {
+		t.Errorf("the report is %+v", got)
+	}
+	return got.ID
+}
+
 // firstEvent reads the name of the first server-sent event.
 func firstEvent(t *testing.T, s *service) string {
 	t.Helper()

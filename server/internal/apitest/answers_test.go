@@ -23,6 +23,7 @@ import (
 const (
 	memory    = "/api/monitoring/memory"
 	snapshots = memory + "/snapshots"
+	frontend  = "/api/monitoring/frontend/reports"
 )
 
 // generous does not limit what tests ask for.
@@ -55,7 +56,7 @@ func TestAnswers(t *testing.T) {
 	}{
 		{"probes", testProbes}, {"reads", testReads}, {"access", testAccess}, {"rates", testRates}, {"gc", testGC},
 		{"config", testConfig}, {"config of others", testConfigOfOthers}, {"store lost", testStoreLost}, {"cleanup", testCleanup},
-		{"snapshots", testSnapshots}, {"profiles", testProfiles}, {"remote", testRemote}, {"nothing there", testNothingThere}, {"events", testEvents},
+		{"reports", testReports}, {"snapshots", testSnapshots}, {"profiles", testProfiles}, {"remote", testRemote}, {"nothing there", testNothingThere}, {"events", testEvents},
 		{"websocket", testWebSocket}, {"service", testService},
 	}
 	ran := 0
@@ -175,6 +176,7 @@ func admin() []request {
 		{operation: "POST " + memory + "/gc"},
 		{operation: "GET " + memory + "/config"},
 		{operation: "PATCH " + memory + "/config", body: "{}"},
+		{operation: "GET " + frontend},
 		{operation: "GET " + memory + "/config/audit"},
 		{operation: "GET " + memory + "/cleanup"},
 		{operation: "POST " + memory + "/cleanup/{name}/run", path: memory + "/cleanup/caches/run"},
@@ -242,7 +244,7 @@ func testAccess(t *testing.T, b *book) {
 
 func testRates(t *testing.T, b *book) {
 	w := startWarden(t, memwarden.Options{})
-	few := memhttp.Options{RateLimit: 0.01, RateBurst: 1, AdminRateLimit: 0.01, AdminToken: parseToken(t, token)}
+	few := memhttp.Options{RateLimit: 0.01, RateBurst: 1, AdminRateLimit: 0.01, ReportRateLimit: 0.01, AdminToken: parseToken(t, token)}
 	s := b.serveHTTP(t, w, few)
 	s.send(t, 200, request{operation: "GET " + memory + "/stats"})
 	for _, r := range reads() {
@@ -256,6 +258,9 @@ func testRates(t *testing.T, b *book) {
 			t.Errorf("Retry-After: %s, want 100", wait)
 		}
 	}
+	add := request{operation: "POST " + frontend, body: report}
+	s.send(t, 201, add)
+	s.send(t, 429, add)
 	s.send(t, 200, request{operation: "GET /livez"})
 }
 
@@ -358,10 +363,50 @@ func testConfigOfOthers(t *testing.T, b *book) {
 
 func testStoreLost(t *testing.T, b *book) {
 	lost := openStore(t)
-	s := b.serveHTTP(t, startWarden(t, memwarden.Options{Store: lost}), administered(t))
+	o := administered(t)
+	o.Reports = openReports(t, lost)
+	s := b.serveHTTP(t, startWarden(t, memwarden.Options{Store: lost}), o)
 	closeStore(t, lost)
+	s.send(t, 503, request{operation: "POST " + frontend, body: report})
+	s.send(t, 503, request{operation: "GET " + frontend, token: token})
 	s.send(t, 503, request{operation: "PATCH " + memory + "/config", body: `{"gc":{"relief":false}}`, token: token})
 	s.send(t, 503, request{operation: "GET " + memory + "/config/audit", token: token})
+}
+
+// report has all that a report may have.
+const report = `{"schema":1,"release":"1.2.3","page":"/cart","sent_at":"2026-01-02T15:04:05Z",
+	"items":[{"kind":"error","at":"2026-01-02T15:04:04Z","message":"more"}]}`
+
+func openReports(t *testing.T, s *store.Store) *store.Reports {
+	t.Helper()
+	reports, err := s.Reports(t.Context(), store.ReportOptions{Kind: store.FrontendReports})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reports
+}
+
+func testReports(t *testing.T, b *book) {
+	o := administered(t)
+	o.ReportRateLimit, o.Reports = 1000, openReports(t, openStore(t))
+	s := b.serveHTTP(t, startWarden(t, memwarden.Options{}), o)
+	add := request{operation: "POST " + frontend, body: report}
+	s.send(t, 201, add)
+	add.kind = "text/plain"
+	s.send(t, 201, add)
+	for status, body := range map[int]string{400: "{", 422: "{}", 413: `{"page":"` + strings.Repeat("x", 64<<10) + `"}`} {
+		s.send(t, status, request{operation: "POST " + frontend, body: body})
+	}
+	s.send(t, 415, request{operation: "POST " + frontend, body: report, kind: "text/html"})
+	list := request{operation: "GET " + frontend, token: token}
+	var got struct{ Reports []struct{ ID int64 } }
+	if s.send(t, 200, list).into(t, &got); len(got.Reports) != 2 || got.Reports[0].ID <= got.Reports[1].ID {
+		t.Errorf("the reports are %+v", got)
+	}
+	for query, status := range map[string]int{"limit=1&before=2": 200, "limit=0": 400, "before=-1": 400} {
+		list.path = frontend + "?" + query
+		s.send(t, status, list)
+	}
 }
 
 func closeStore(t *testing.T, s *store.Store) {

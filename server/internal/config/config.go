@@ -31,11 +31,15 @@ type Config struct {
 	RateLimit      int // requests a second of one client; 0: no limit
 	RateBurst      int
 	AdminRateLimit int // as RateLimit
+	// ReportRateLimit bounds the reports a second that pages at one address send.
+	ReportRateLimit int
 
 	DataDir          string
 	DatabaseURL      Secret // empty: the embedded database
 	DatabaseMaxConns int
 	RedisURL         Secret // empty: none
+	ReportsMaxCount  int
+	ReportsMaxAge    time.Duration
 
 	DrainDelay      time.Duration
 	ShutdownTimeout time.Duration // DrainDelay included
@@ -163,9 +167,12 @@ func (c *Config) fill() {
 	c.RateLimit = int(v.Int(rateLimit))
 	c.RateBurst = int(v.Int(rateBurst))
 	c.AdminRateLimit = int(v.Int(adminRateLimit))
+	c.ReportRateLimit = int(v.Int(reportRateLimit))
 	c.DataDir = v.String(dataDir)
 	c.DatabaseURL = Secret(v.String(databaseURL))
 	c.DatabaseMaxConns = int(v.Int(databaseMaxConns))
+	c.ReportsMaxCount = int(v.Int(reportsMaxCount))
+	c.ReportsMaxAge = v.Duration(reportsMaxAge)
 	c.RedisURL = Secret(v.String(redisURL))
 	c.DrainDelay = v.Duration(drainDelay)
 	c.ShutdownTimeout = v.Duration(shutdownTimeout)

@@ -29,9 +29,12 @@ const (
 	rateLimit        = settings.Prefix + "RATE_LIMIT"
 	rateBurst        = settings.Prefix + "RATE_BURST"
 	adminRateLimit   = settings.Prefix + "ADMIN_RATE_LIMIT"
+	reportRateLimit  = settings.Prefix + "REPORT_RATE_LIMIT"
 	maxLiveClients   = settings.Prefix + "MAX_LIVE_CLIENTS"
 	databaseURL      = settings.Prefix + "DATABASE_URL"
 	databaseMaxConns = settings.Prefix + "DATABASE_MAX_CONNS"
+	reportsMaxCount  = settings.Prefix + "REPORTS_MAX_COUNT"
+	reportsMaxAge    = settings.Prefix + "REPORTS_MAX_AGE"
 	redisURL         = settings.Prefix + "REDIS_URL"
 	drainDelay       = settings.Prefix + "DRAIN_DELAY"
 	shutdownTimeout  = settings.Prefix + "SHUTDOWN_TIMEOUT"
@@ -66,6 +69,8 @@ func serverSettings() []settings.Setting {
 			Help: "Requests that one client may make at once."},
 		{Name: adminRateLimit, Section: access, Kind: settings.Int, Default: "10", Min: 0, Max: 1e6,
 			Help: "Requests a second that one client may make on routes that need the token, on average; 0: no limit."},
+		{Name: reportRateLimit, Section: access, Kind: settings.Int, Default: "5", Min: 1, Max: 1e6,
+			Help: "Reports a second that pages at one address may send, on average; four times as many at once."},
 
 		{Name: dataDir, Section: storage, Kind: settings.String, Default: "data",
 			Help: "Directory of the embedded database; a relative one lies in the working directory. It is made if it does not exist."},
@@ -73,6 +78,10 @@ func serverSettings() []settings.Setting {
 			Help: "PostgreSQL to use in place of the embedded database: a URL that begins with postgres:// or postgresql://."},
 		{Name: databaseMaxConns, Section: storage, Kind: settings.Int, Default: "20", Min: 1, Max: 1000,
 			Help: "Connections to PostgreSQL at one time."},
+		{Name: reportsMaxCount, Section: storage, Kind: settings.Int, Default: "1000", Min: 1, Max: 100000,
+			Help: "Reports from pages that are kept; the oldest make room."},
+		{Name: reportsMaxAge, Section: storage, Kind: settings.Duration, Default: "24h", Min: 60, Max: 8784 * 3600,
+			Help: "How long a report from a page is kept."},
 		{Name: redisURL, Section: storage, Kind: settings.String, Secret: true, Check: checkURL("redis", "rediss"),
 			Help: "Redis that several servers share; its health is checked: a URL that begins with redis://, or rediss:// for TLS."},
 

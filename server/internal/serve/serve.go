@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/memwarden/memwarden"
+	"github.com/memwarden/memwarden/cleanup"
 	"github.com/memwarden/memwarden/server/internal/config"
 	"github.com/memwarden/memwarden/server/internal/live"
 	"github.com/memwarden/memwarden/server/internal/redis"
@@ -122,11 +123,17 @@ func (s *service) start(ctx context.Context) (err error) {
 		}
 		return err
 	}
-	handler, streams, err := s.handler()
+	reports, err := s.store.Reports(ctx, store.ReportOptions{
+		Kind: store.FrontendReports, MaxCount: c.ReportsMaxCount, MaxAge: c.ReportsMaxAge,
+	})
 	if err != nil {
 		return err
 	}
-	if err := s.join(streams); err != nil {
+	handler, streams, err := s.handler(reports)
+	if err != nil {
+		return err
+	}
+	if err := s.join(streams, reports); err != nil {
 		return err
 	}
 	s.http = s.newServer(handler)
@@ -142,11 +149,16 @@ func (s *service) start(ctx context.Context) (err error) {
 }
 
 // join ties the parts to the warden: health checks, owners of memory, and their place in the shutdown.
-func (s *service) join(streams *live.Handler) error {
+func (s *service) join(streams *live.Handler, reports *store.Reports) error {
 	var problems []error
 	note := func(_ func(), err error) { problems = append(problems, err) }
 	note(s.warden.Health().Add(databaseCheck(s.store)))
 	note(s.warden.Register(&databaseOwner{store: s.store}))
+	note(s.warden.Register(reports))
+	note(s.warden.Cleanup().Add(cleanup.Task{
+		Name: reports.Name(), Interval: trimInterval,
+		Run: func(ctx context.Context, _ cleanup.Trigger) (int64, error) { return reports.Trim(ctx) },
+	}))
 	sequence := s.warden.Shutdown()
 	note(sequence.Add(shutdown.Hubs, "websockets", streams.Close))
 	note(sequence.Add(shutdown.Servers, "http", s.stopServer))
@@ -157,6 +169,9 @@ func (s *service) join(streams *live.Handler) error {
 	}
 	return errors.Join(problems...)
 }
+
+// trimInterval is how often reports that have become too old are removed; they are not shown before that either.
+const trimInterval = time.Hour
 
 // abandonTimeout bounds the time that the end of a failed start takes.
 const abandonTimeout = 5 * time.Second

@@ -31,6 +31,9 @@ func testStore(t *testing.T, o Options) {
 		{"config is contended", testConfigContended},
 		{"history", testHistory},
 		{"history is bounded", testHistoryBound},
+		{"reports", testReports},
+		{"mistaken reports", testReportMistakes},
+		{"reports are contended", testReportsContended},
 		{"contexts", testContexts},
 		{"concurrent use", testConcurrentUse},
 		{"closing", testClosing},
@@ -376,7 +379,8 @@ func testClosing(t *testing.T, o Options) {
 // testFailingMigration puts a table into the way of the first migration, which has made another one by then.
 func testFailingMigration(t *testing.T, o Options) {
 	s := open(t, o)
-	execute(t, s, `DROP TABLE memwarden_config_changes`, `DROP TABLE memwarden_write_check`, `DROP TABLE `+migrationTable)
+	execute(t, s, `DROP TABLE memwarden_config_changes`, `DROP TABLE memwarden_write_check`, `DROP TABLE memwarden_reports`,
+		`DROP TABLE memwarden_leak_reports`, `DROP TABLE `+migrationTable)
 	if err := s.Ping(t.Context()); err == nil {
 		t.Error("Ping finds no fault with a database without tables")
 	}

@@ -1,0 +1,17 @@
+-- +goose Up
+
+-- Reports that browsers send, oldest first; what is too old, or too many, is removed as new ones come.
+CREATE TABLE memwarden_reports (
+    id    INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, -- never used again
+    at_us INTEGER NOT NULL,                           -- microseconds since 1970, UTC
+    data  BLOB    NOT NULL
+) STRICT;
+CREATE INDEX memwarden_reports_at ON memwarden_reports (at_us);
+
+-- What was found out about leaks, kept in the same way.
+CREATE TABLE memwarden_leak_reports (
+    id    INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    at_us INTEGER NOT NULL,
+    data  BLOB    NOT NULL
+) STRICT;
+CREATE INDEX memwarden_leak_reports_at ON memwarden_leak_reports (at_us);
