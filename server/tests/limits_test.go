@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/memwarden/memwarden/server/internal/redistest"
+	"github.com/memwarden/memwarden/internal/redistest"
 )
 
 // owner is a part of the service with its bound, its present use and its peak; −1 is absent.

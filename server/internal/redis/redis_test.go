@@ -13,7 +13,7 @@ import (
 
 	"github.com/memwarden/memwarden/bounded"
 	"github.com/memwarden/memwarden/health"
-	"github.com/memwarden/memwarden/server/internal/redistest"
+	"github.com/memwarden/memwarden/internal/redistest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -23,7 +23,7 @@ import (
 	"github.com/memwarden/memwarden/health"
 	"github.com/memwarden/memwarden/memhttp"
 	"github.com/memwarden/memwarden/server/internal/config"
-	"github.com/memwarden/memwarden/server/internal/redistest"
+	"github.com/memwarden/memwarden/internal/redistest"
 	"github.com/memwarden/memwarden/server/internal/store"
 	"github.com/memwarden/memwarden/shutdown"
 )
