@@ -73,7 +73,7 @@ func TestLimits(t *testing.T) {
 	s.snapshot(t)
 	next(t, s.followed(t, livePath))
 	entries := map[string]int64{ // with their bounds
-		"database_connections": 5, "redis_connections": 10, "live_clients": 7, "http_read_clients": 10_000, "http_admin_clients": 10_000, "history": 0,
+		"connection_pool": 5, "redis_connections": 10, "live_clients": 7, "http_read_clients": 10_000, "http_admin_clients": 10_000, "history": 0,
 		"heap_snapshots": 5,
 	}
 	within(t, soon, "showed what is used", func() bool {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	pool "github.com/memwarden/memwarden/contrib/pgxpool"
 	"github.com/memwarden/memwarden/internal/faultproxy"
 	"github.com/memwarden/memwarden/internal/pgtest"
 )
@@ -229,6 +230,15 @@ func testPostgresMigrations(t *testing.T, server *pgtest.Server) {
 	}
 	if total != 1 {
 		t.Errorf("%d processes applied %v migrations, want 1 in all", processes, applied)
+	}
+}
+
+func TestHeldConnectionIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	o := Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	o.logHeld(pool.Held{For: time.Minute, Stack: "main.forgetful"})
+	if text := log.String(); !strings.Contains(text, "level=WARN") || !strings.Contains(text, "held_seconds=60") || !strings.Contains(text, "main.forgetful") {
+		t.Errorf("the log has %s", text)
 	}
 }
 
