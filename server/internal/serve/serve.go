@@ -20,10 +20,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/redis/go-redis/v9/logging"
+
 	"github.com/memwarden/memwarden"
+	"github.com/memwarden/memwarden/contrib/redis"
 	"github.com/memwarden/memwarden/server/internal/config"
 	"github.com/memwarden/memwarden/server/internal/live"
-	"github.com/memwarden/memwarden/server/internal/redis"
 	"github.com/memwarden/memwarden/server/internal/store"
 	"github.com/memwarden/memwarden/shutdown"
 )
@@ -98,7 +100,8 @@ func (s *service) wait(ctx context.Context, signals <-chan os.Signal) (shutdown.
 func (s *service) start(ctx context.Context) (err error) {
 	c := s.o.Config
 	if c.RedisURL != "" {
-		if s.redis, err = redis.New(string(c.RedisURL)); err != nil {
+		logging.Disable() // go-redis has one logger for the process; what it would say the health check says too
+		if s.redis, err = redis.Open(string(c.RedisURL), redis.Options{}); err != nil {
 			return fmt.Errorf("MEMWARDEN_REDIS_URL: %w", err)
 		}
 	}
