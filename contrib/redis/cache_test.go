@@ -86,6 +86,7 @@ func (i *instance) want(t *testing.T, key, want string) {
 }
 
 func TestInstancesShareValues(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	a := newInstance(t, server.URL(), CacheOptions[string]{}).listening(t)
 	b := newInstance(t, server.URL(), CacheOptions[string]{}).listening(t)
@@ -128,6 +129,7 @@ func TestInstancesShareValues(t *testing.T) {
 
 // TestKeysExpire: what is in Redis is bounded in time, whatever put it there.
 func TestKeysExpire(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	a := newInstance(t, server.URL(), CacheOptions[string]{Prefix: "test:", TTL: time.Minute})
 	a.set(t, "set", "v")
@@ -147,6 +149,7 @@ func TestKeysExpire(t *testing.T) {
 
 // TestChangeDuringLoad has a source that is read before a change and answers after it: what it says is kept nowhere.
 func TestChangeDuringLoad(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	a := newInstance(t, server.URL(), CacheOptions[string]{}).listening(t)
 	b := newInstance(t, server.URL(), CacheOptions[string]{}).listening(t)
@@ -182,6 +185,7 @@ func TestChangeDuringLoad(t *testing.T) {
 
 // TestGetUnderway: who loads while somebody only looks gets a value.
 func TestGetUnderway(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	between := faultproxy.Start(t, server.Host())
 	a := newInstance(t, strings.Replace(server.URL(), server.Host(), between.Addr(), 1), CacheOptions[string]{}).listening(t)
@@ -197,6 +201,7 @@ func TestGetUnderway(t *testing.T) {
 }
 
 func TestWhatIsRefused(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	broken := errors.New("broken")
 	a := newInstance(t, server.URL(), CacheOptions[string]{
@@ -268,6 +273,7 @@ func TestWhatIsRefused(t *testing.T) {
 
 // TestWithoutRedis: an instance goes on alone, and does not ask each time.
 func TestWithoutRedis(t *testing.T) {
+	t.Parallel()
 	a := newInstance(t, "redis://127.0.0.1:1", CacheOptions[string]{})
 	const calls = 200
 	for i := range calls {
@@ -302,6 +308,7 @@ func TestWithoutRedis(t *testing.T) {
 }
 
 func TestCacheMistakes(t *testing.T) {
+	t.Parallel()
 	_, err := NewCache(CacheOptions[string]{
 		Name: "C", Prefix: strings.Repeat("x", 129), TTL: time.Millisecond, LocalTTL: -1, MaxEntries: -1, MaxValueBytes: -1,
 		Encode: func(string) ([]byte, error) { return nil, nil }, Timeout: 1,
@@ -322,6 +329,7 @@ func TestCacheMistakes(t *testing.T) {
 }
 
 func TestCacheCloses(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	a := newInstance(t, server.URL(), CacheOptions[string]{}).listening(t)
 	a.set(t, "k", "v")

@@ -29,6 +29,7 @@ func behind(t testing.TB, server *redistest.Server, o CacheOptions[string]) (*in
 
 // TestChangesWhileCutOff changes a value on both sides of a cut network: both sides have the newest once it is whole.
 func TestChangesWhileCutOff(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	o := CacheOptions[string]{Timeout: 100 * time.Millisecond}
 	a, network := behind(t, server, o)
@@ -69,6 +70,7 @@ func TestChangesWhileCutOff(t *testing.T) {
 
 // TestCacheThroughFaults wants each call back in time, whatever the network does.
 func TestCacheThroughFaults(t *testing.T) {
+	t.Parallel()
 	const timeout, slack = 50 * time.Millisecond, 2 * time.Second
 	server := redistest.Start(t)
 	a, between := behind(t, server, CacheOptions[string]{Timeout: timeout})
@@ -134,6 +136,7 @@ func (s *source) write(row int, value string) {
 // TestInstancesAgree has instances change and read the same values through networks that fail at random. When all is
 // whole again, all must have what the source has; nothing expires meanwhile.
 func TestInstancesAgree(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	server := redistest.Start(t)
@@ -143,7 +146,7 @@ func TestInstancesAgree(t *testing.T) {
 	for i := range instances {
 		all[i], networks[i] = behind(t, server, CacheOptions[string]{Timeout: 100 * time.Millisecond, TTL: time.Hour, LocalTTL: time.Hour})
 	}
-	rounds, steps := 2, 300
+	rounds, steps := 2, 150
 	if *long {
 		rounds, steps = 20, 1000
 	}

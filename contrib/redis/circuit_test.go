@@ -10,6 +10,7 @@ import (
 )
 
 func TestJudge(t *testing.T) {
+	t.Parallel()
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, c := range []struct {
@@ -25,6 +26,7 @@ func TestJudge(t *testing.T) {
 
 // TestCircuit asks a Redis that goes and comes at random, with several callers at once, and looks at what a circuit is for.
 func TestCircuit(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
 	time0 := newClock()
@@ -92,6 +94,7 @@ func TestCircuit(t *testing.T) {
 
 // TestCircuitComesBack: whatever happened, one answer after the pause closes it.
 func TestCircuitComesBack(t *testing.T) {
+	t.Parallel()
 	time0 := newClock()
 	c := &circuit{now: time0.now}
 	for range 10 {
@@ -120,6 +123,7 @@ func TestCircuitComesBack(t *testing.T) {
 }
 
 func TestCircuitWaits(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := &circuit{now: time.Now}
 		took := func(ctx context.Context) time.Duration {

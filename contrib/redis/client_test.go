@@ -63,6 +63,7 @@ func want(t *testing.T, c *Client, level health.Level, message, secret string) {
 }
 
 func TestRedisComesAndGoes(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	c := newClient(t, server.URL())
 	want(t, c, health.OK, "", server.Password())
@@ -76,6 +77,7 @@ func TestRedisComesAndGoes(t *testing.T) {
 }
 
 func TestRedisIsBack(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	c := newClient(t, server.URL())
 	for range 2 {
@@ -86,6 +88,7 @@ func TestRedisIsBack(t *testing.T) {
 }
 
 func TestWrongPassword(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	const wrong = "hunter2-hunter2"
 	want(t, newClient(t, strings.Replace(server.URL(), server.Password(), wrong, 1)), health.Degraded, "WRONGPASS", wrong)
@@ -94,6 +97,7 @@ func TestWrongPassword(t *testing.T) {
 
 // TestSilentRedis has a server that takes connections and says nothing, as one does that is stopped or swaps.
 func TestSilentRedis(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	between := faultproxy.Start(t, server.Host())
 	between.Swallow(faultproxy.Both)
@@ -114,6 +118,7 @@ func TestSilentRedis(t *testing.T) {
 
 // TestFullPool has all connections held: whoever wants one more waits until the end of his context.
 func TestFullPool(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	c := newClient(t, server.URL())
 	for range defaultMaxConns {
@@ -138,6 +143,7 @@ func TestFullPool(t *testing.T) {
 }
 
 func TestUsageAndItsBound(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	c := newClient(t, server.URL())
 	const none = bounded.NotApplicable
@@ -170,6 +176,7 @@ func TestUsageAndItsBound(t *testing.T) {
 }
 
 func TestBadURLs(t *testing.T) {
+	t.Parallel()
 	for _, url := range []string{"", "http://h", "redis://:hunter2@h:6379/none", "redis://:hunter2@h/0?pool_size=hunter2", "redis://:hunter2 @h"} {
 		c, err := Open(url, Options{})
 		if err == nil {
@@ -184,6 +191,7 @@ func TestBadURLs(t *testing.T) {
 }
 
 func TestClientMistakes(t *testing.T) {
+	t.Parallel()
 	_, err := Open("redis://h", Options{Name: "Redis", MaxConns: -1, Timeout: time.Microsecond})
 	for _, want := range []string{`name "Redis"`, "max conns -1", "timeout 1µs"} {
 		if err == nil || !strings.Contains(err.Error(), want) {

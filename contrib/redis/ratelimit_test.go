@@ -37,6 +37,7 @@ func newLimiter(t testing.TB, o RateLimiterOptions) *RateLimiter {
 
 // TestSharedLimitsAgainstATwin gives the script a clock of ours, and compares it with the limiter in memory.
 func TestSharedLimitsAgainstATwin(t *testing.T) {
+	t.Parallel()
 	client := newClient(t, redistest.Start(t).URL())
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -87,6 +88,7 @@ func (c clocked) Eval(ctx context.Context, script string, keys []string, args ..
 }
 
 func TestInstancesShareLimits(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	const instances, burst = 3, 20
 	var allowed atomic.Int64
@@ -136,6 +138,7 @@ func (c *counting) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis
 }
 
 func TestOneRoundTripAndExpiringKeys(t *testing.T) {
+	t.Parallel()
 	client := newClient(t, redistest.Start(t).URL())
 	l := newLimiter(t, RateLimiterOptions{Client: client, Name: "api", Rate: 10, Burst: 5, Prefix: "test:"})
 	secret := "somebody@example.org " + strings.Repeat("x", 10_000)
@@ -171,6 +174,7 @@ func TestOneRoundTripAndExpiringKeys(t *testing.T) {
 
 // TestClockThatWasAhead: a time that no clock of now can have made does not lock a key out.
 func TestClockThatWasAhead(t *testing.T) {
+	t.Parallel()
 	client := newClient(t, redistest.Start(t).URL())
 	l := newLimiter(t, RateLimiterOptions{Client: client, Rate: 1, Burst: 5})
 	if err := client.Set(t.Context(), l.key("k"), time.Now().Add(24*time.Hour).UnixMicro(), time.Hour).Err(); err != nil {
@@ -183,6 +187,7 @@ func TestClockThatWasAhead(t *testing.T) {
 
 // TestLimitsAlone takes Redis away: this instance decides, and knows whom it let pass before.
 func TestLimitsAlone(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	time0 := newClock()
 	l := newLimiter(t, RateLimiterOptions{Client: newClient(t, server.URL()), Rate: 1. / 3600, Burst: 3, Now: time0.now})
@@ -223,6 +228,7 @@ func TestLimitsAlone(t *testing.T) {
 
 // TestScriptThatIsAnother has something else answer.
 func TestScriptThatIsAnother(t *testing.T) {
+	t.Parallel()
 	client := newClient(t, redistest.Start(t).URL())
 	l := newLimiter(t, RateLimiterOptions{Client: client, Rate: 1, Burst: 1})
 	l.script = goredis.NewScript("return {1}")
@@ -233,6 +239,7 @@ func TestScriptThatIsAnother(t *testing.T) {
 
 // TestLimiterThroughFaults has clients ask through a network that does what networks do.
 func TestLimiterThroughFaults(t *testing.T) {
+	t.Parallel()
 	const timeout, slack = 50 * time.Millisecond, 2 * time.Second
 	server := redistest.Start(t)
 	between := faultproxy.Start(t, server.Host())
@@ -299,6 +306,7 @@ func throughFaults(t *testing.T, between *faultproxy.Proxy, begun func() bool, b
 }
 
 func TestLimiterMistakes(t *testing.T) {
+	t.Parallel()
 	_, err := NewRateLimiter(RateLimiterOptions{Name: "L", Rate: 2e4, Burst: 0, Prefix: strings.Repeat("x", 129), Timeout: 1})
 	for _, want := range []string{`name "L"`, "burst 0", "client: missing", "prefix of 129 bytes", "rate 20000", "timeout 1ns"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
