@@ -46,8 +46,11 @@ func (f *goFile) dir() string   { return path.Dir(f.path) }
 func (f *goFile) isTest() bool  { return strings.HasSuffix(f.path, "_test.go") }
 func (f *goFile) library() bool { return f.module.dir == "." }
 
-// shipped reports whether the file belongs to the library or to the service.
-func (f *goFile) shipped() bool { return f.library() || f.module.dir == "server" }
+// contrib reports whether the file belongs to one of the small modules that are exported beside the library.
+func (f *goFile) contrib() bool { return within(f.module.dir, "contrib") }
+
+// shipped reports whether the file belongs to the library, to a module beside it or to the service.
+func (f *goFile) shipped() bool { return f.library() || f.contrib() || f.module.dir == "server" }
 
 // loadOnce reads the repository once for all tests.
 var loadOnce = sync.OnceValues(load)

@@ -32,6 +32,8 @@ var worldReaders = []excuse{
 	{"internal/snaphelper", "*", "the helper is a program of its own, which reads the world for what stands below it"},
 	{"cleanup", "time.Now", "the schedule waits on the runtime's timers"},
 	{"cleanup", "time.Since", "how long a task ran"},
+	{"contrib/pgxpool", "time.Now", "the pool's clock, unless its Options have one"},
+	{"contrib/redis", "time.Now", "the clock of limiter and cache, unless their options have one"},
 	{"health", "time.Now", "checks time out, and results age, with the runtime's timers"},
 	{"health", "time.Since", "how long ago a loop gave a sign of life"},
 	{"memhttp", "time.Now", "a connection's deadline is a time of day"},
@@ -216,10 +218,13 @@ func TestNothingIsPutOff(t *testing.T) {
 	}
 }
 
-// leakChecks are the calls of which TestMain makes one, by module.
-var leakChecks = map[string][]string{
-	".":      {"leakcheck.Main"},
-	"server": {"goleak.VerifyTestMain", "goleak.Find"},
+// leakChecks returns the calls of which the TestMain of a module's packages makes one. The library and the modules beside
+// it do without a requirement for that.
+func leakChecks(f *goFile) []string {
+	if f.library() || f.contrib() {
+		return []string{"leakcheck.Main"}
+	}
+	return []string{"goleak.VerifyTestMain", "goleak.Find"}
 }
 
 func TestEveryTestPackageChecksForLeaks(t *testing.T) {
@@ -231,7 +236,7 @@ func TestEveryTestPackageChecksForLeaks(t *testing.T) {
 			if f.dir() != dir || !f.isTest() {
 				continue
 			}
-			want = leakChecks[f.module.dir]
+			want = leakChecks(f)
 			for _, main := range functions(f.syntax, "TestMain") {
 				checked = checked || slices.ContainsFunc(calls(main), func(name string) bool {
 					return slices.Contains(want, name) || dir == "internal/leakcheck" && name == "Main"

@@ -4,17 +4,15 @@ package tests
 
 import (
 	"context"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/memwarden/memwarden/server/internal/pgtest"
+	"github.com/memwarden/memwarden/internal/faultproxy"
+	"github.com/memwarden/memwarden/internal/pgtest"
 )
 
 // soon is how long the service may take to notice that a database has gone or come back.
@@ -114,16 +112,16 @@ func wantOneComplaint(t *testing.T, s *service, message string) {
 func TestDatabaseSilent(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)
-	between := newProxy(t, server.Host())
+	between := faultproxy.Start(t, server.Host())
 	through, err := url.Parse(server.NewDatabase(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	through.Host = between.listener.Addr().String()
+	through.Host = between.Addr()
 	s := setup{env: map[string]string{"DATABASE_URL": through.String(), "SHUTDOWN_TIMEOUT": "10s"}}.start(t)
 	s.patch(t, 1)
 
-	between.swallow()
+	between.Swallow(faultproxy.Both)
 	s.wantDatabase(t, "down", http.StatusServiceUnavailable)
 	// While a change waits for the database, memory is watched and everything else is answered.
 	answered := make(chan answer, 1)
@@ -168,72 +166,5 @@ func (s *service) wantSamples(t *testing.T, until <-chan answer) {
 			return
 		}
 		time.Sleep(100 * time.Millisecond)
-	}
-}
-
-// proxy forwards connections to an address until it swallows what comes.
-type proxy struct {
-	listener net.Listener
-	to       string
-	ctx      context.Context // ends with the test
-	silent   chan struct{}   // closed: forward nothing any more
-	work     sync.WaitGroup
-}
-
-func newProxy(t *testing.T, to string) *proxy {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	p := &proxy{listener: listener, to: to, ctx: ctx, silent: make(chan struct{})}
-	p.work.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			p.work.Go(func() { p.forward(conn) })
-		}
-	})
-	t.Cleanup(func() {
-		cancel()
-		listener.Close()
-		p.work.Wait()
-	})
-	return p
-}
-
-func (p *proxy) swallow() { close(p.silent) }
-
-func (p *proxy) forward(client net.Conn) {
-	defer client.Close()
-	server, err := net.Dial("tcp", p.to)
-	if err != nil {
-		return
-	}
-	defer server.Close()
-	defer context.AfterFunc(p.ctx, func() { client.Close(); server.Close() })()
-	p.work.Go(func() { p.copy(server, client); server.Close() })
-	p.copy(client, server)
-}
-
-// copy forwards one direction until a side has gone. In silence it goes on to read, as a network would.
-func (p *proxy) copy(to io.Writer, from io.Reader) {
-	part := make([]byte, 16<<10)
-	for {
-		n, err := from.Read(part)
-		if err != nil {
-			return
-		}
-		select {
-		case <-p.silent:
-			continue
-		default:
-		}
-		if _, err := to.Write(part[:n]); err != nil {
-			return
-		}
 	}
 }

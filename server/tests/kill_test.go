@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/memwarden/memwarden/server/internal/pgtest"
+	"github.com/memwarden/memwarden/internal/pgtest"
 )
 
 // The service is killed while it is written to, again and again, and must have all that it had acknowledged.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/memwarden/memwarden/server/internal/redistest"
+	"github.com/memwarden/memwarden/internal/redistest"
 )
 
 // owner is a part of the service with its bound, its present use and its peak; −1 is absent.
@@ -74,7 +74,7 @@ func TestLimits(t *testing.T) {
 	s.report(t)
 	next(t, s.followed(t, livePath))
 	entries := map[string]int64{ // with their bounds
-		"database_connections": 5, "redis_connections": 10, "live_clients": 7, "http_read_clients": 10_000, "http_admin_clients": 10_000, "history": 0,
+		"connection_pool": 5, "redis_connections": 10, "live_clients": 7, "http_read_clients": 10_000, "http_admin_clients": 10_000, "history": 0,
 		"heap_snapshots": 5, "reports": 1000, "http_report_clients": 10_000,
 	}
 	within(t, soon, "showed what is used", func() bool {

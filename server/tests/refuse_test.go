@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/memwarden/memwarden/server/internal/pgtest"
+	"github.com/memwarden/memwarden/internal/pgtest"
 )
 
 // refusal is a start that must fail, and what the service must say and must not say.

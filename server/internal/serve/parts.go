@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"sync/atomic"
 
 	"github.com/memwarden/memwarden/bounded"
 	"github.com/memwarden/memwarden/health"
@@ -25,22 +24,15 @@ func databaseCheck(s *store.Store) health.Check {
 }
 
 // databaseOwner shows the connection pool among the limits.
-type databaseOwner struct {
-	store *store.Store
-	peak  atomic.Int64 // most connections that were open when it was asked
-}
+type databaseOwner struct{ store *store.Store }
 
-func (*databaseOwner) Name() string { return "database_connections" }
+func (databaseOwner) Name() string { return "connection_pool" }
 
-// Usage counts the open connections. The peak may be low by connections that lay idle between two questions.
-func (d *databaseOwner) Usage() bounded.Usage {
+func (d databaseOwner) Usage() bounded.Usage {
 	const none = bounded.NotApplicable
 	s := d.store.Stats()
-	open := s.InUse + s.Idle
-	for peak := d.peak.Load(); open > peak && !d.peak.CompareAndSwap(peak, open); peak = d.peak.Load() {
-	}
-	return bounded.Usage{Entries: open, MaxEntries: s.Max, PeakEntries: max(d.peak.Load(), s.Peak), Bytes: none, MaxBytes: none, PeakBytes: none}
+	return bounded.Usage{Entries: s.Open, MaxEntries: s.Max, PeakEntries: s.PeakOpen, Bytes: none, MaxBytes: none, PeakBytes: none}
 }
 
 // Shrink frees nothing: the pool closes idle connections by itself.
-func (*databaseOwner) Shrink(context.Context, int64) int64 { return 0 }
+func (databaseOwner) Shrink(context.Context, int64) int64 { return 0 }

@@ -20,11 +20,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/redis/go-redis/v9/logging"
+
 	"github.com/memwarden/memwarden"
 	"github.com/memwarden/memwarden/cleanup"
+	"github.com/memwarden/memwarden/contrib/redis"
 	"github.com/memwarden/memwarden/server/internal/config"
 	"github.com/memwarden/memwarden/server/internal/live"
-	"github.com/memwarden/memwarden/server/internal/redis"
 	"github.com/memwarden/memwarden/server/internal/store"
 	"github.com/memwarden/memwarden/shutdown"
 )
@@ -99,7 +101,8 @@ func (s *service) wait(ctx context.Context, signals <-chan os.Signal) (shutdown.
 func (s *service) start(ctx context.Context) (err error) {
 	c := s.o.Config
 	if c.RedisURL != "" {
-		if s.redis, err = redis.New(string(c.RedisURL)); err != nil {
+		logging.Disable() // go-redis has one logger for the process; what it would say the health check says too
+		if s.redis, err = redis.Open(string(c.RedisURL), redis.Options{}); err != nil {
 			return fmt.Errorf("MEMWARDEN_REDIS_URL: %w", err)
 		}
 	}
@@ -153,7 +156,7 @@ func (s *service) join(streams *live.Handler, reports *store.Reports) error {
 	var problems []error
 	note := func(_ func(), err error) { problems = append(problems, err) }
 	note(s.warden.Health().Add(databaseCheck(s.store)))
-	note(s.warden.Register(&databaseOwner{store: s.store}))
+	note(s.warden.Register(databaseOwner{s.store}))
 	note(s.warden.Register(reports))
 	note(s.warden.Cleanup().Add(cleanup.Task{
 		Name: reports.Name(), Interval: trimInterval,

@@ -21,9 +21,9 @@ import (
 
 	"github.com/memwarden/memwarden/bounded"
 	"github.com/memwarden/memwarden/health"
+	"github.com/memwarden/memwarden/internal/redistest"
 	"github.com/memwarden/memwarden/memhttp"
 	"github.com/memwarden/memwarden/server/internal/config"
-	"github.com/memwarden/memwarden/server/internal/redistest"
 	"github.com/memwarden/memwarden/server/internal/store"
 	"github.com/memwarden/memwarden/shutdown"
 )
@@ -325,12 +325,12 @@ func TestDatabaseCheck(t *testing.T) {
 	if got := check.Run(t.Context()); got.Level != health.OK || got.Message != "" || got.Details["kind"] != "sqlite" {
 		t.Errorf("%+v", got)
 	}
-	owner := &databaseOwner{store: s}
+	owner := databaseOwner{s}
 	use := owner.Usage()
 	if use.Entries < 1 || use.MaxEntries < use.Entries || use.PeakEntries < use.Entries || use.Bytes != bounded.NotApplicable {
 		t.Errorf("use is %+v", use)
 	}
-	if owner.Name() != "database_connections" || owner.Shrink(t.Context(), 1) != 0 {
+	if owner.Name() != "connection_pool" || owner.Shrink(t.Context(), 1) != 0 {
 		t.Errorf("%s: there is nothing to shrink", owner.Name())
 	}
 	if err := s.Close(); err != nil {

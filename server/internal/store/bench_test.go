@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/memwarden/memwarden/server/internal/pgtest"
+	"github.com/memwarden/memwarden/internal/pgtest"
 )
 
 func onBothBenchmark(b *testing.B, run func(b *testing.B, o Options)) {

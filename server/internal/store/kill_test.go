@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/memwarden/memwarden/server/internal/pgtest"
+	"github.com/memwarden/memwarden/internal/pgtest"
 )
 
 // A writer saves a configuration version and a batch of history rows in turn, and prints each when it is acknowledged.

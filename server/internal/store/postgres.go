@@ -17,6 +17,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	pool "github.com/memwarden/memwarden/contrib/pgxpool"
 )
 
 const (
@@ -24,11 +26,13 @@ const (
 	// connectTimeout bounds a connection attempt where the URL has no connect_timeout.
 	connectTimeout = 5 * time.Second
 	maxIdleTime    = 5 * time.Minute
+	// closeTimeout bounds the end of a pool whose network has gone silent.
+	closeTimeout = 5 * time.Second
 )
 
 // postgresDB is a pool of connections to PostgreSQL.
 type postgresDB struct {
-	pool *pgxpool.Pool
+	pool *pool.Pool
 	db   *sql.DB
 	host string // and port, or the path of a socket
 	base string // name of the database
@@ -41,12 +45,12 @@ func openPostgres(ctx context.Context, o Options) (*postgresDB, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, config)
+	opened, err := pool.Open(ctx, config, pool.Options{MaxConns: int(config.MaxConns), Now: o.Now, OnHeld: o.logHeld})
 	if err != nil {
 		return nil, err
 	}
 	c := config.ConnConfig
-	p := &postgresDB{pool: pool, db: stdlib.OpenDBFromPool(pool), base: c.Database, user: c.User, host: c.Host}
+	p := &postgresDB{pool: opened, db: stdlib.OpenDBFromPool(opened.Pool), base: c.Database, user: c.User, host: c.Host}
 	if !strings.HasPrefix(c.Host, "/") {
 		p.host = net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port)))
 	}
@@ -56,6 +60,12 @@ func openPostgres(ctx context.Context, o Options) (*postgresDB, error) {
 		return nil, errors.Join(p.explain(err), p.close())
 	}
 	return p, nil
+}
+
+// logHeld tells of a connection that an operation does not give back: each is bounded to a third of the time after which
+// that is reported, but for migrations.
+func (o Options) logHeld(h pool.Held) {
+	o.Logger.Warn("a connection to the database is held for long", "held_seconds", h.For.Seconds(), "taken_by", h.Stack)
 }
 
 // parsePostgres turns the options into a configuration of the pool. Its errors quote nothing of the URL.
@@ -195,19 +205,15 @@ func (p *postgresDB) answerInWords(answer *pgconn.PgError) string {
 }
 
 func (p *postgresDB) stats() PoolStats {
-	stats := p.pool.Stat()
+	s := p.pool.Stats()
 	return PoolStats{
-		Kind:        kindPostgres,
-		Max:         int64(stats.MaxConns()),
-		InUse:       int64(stats.AcquiredConns()),
-		Idle:        int64(stats.IdleConns()),
-		Waits:       stats.EmptyAcquireCount(),
-		WaitSeconds: stats.EmptyAcquireWaitTime().Seconds(),
+		Kind: kindPostgres, Max: s.MaxConns, InUse: s.InUse, Idle: s.Idle, Open: s.Open, PeakOpen: s.PeakOpen,
+		Waits: s.Waits, WaitSeconds: s.WaitSeconds,
 	}
 }
 
 func (p *postgresDB) close() error {
-	err := p.db.Close()
-	p.pool.Close()
-	return err
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	return errors.Join(p.db.Close(), p.pool.Close(ctx))
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/url"
@@ -15,7 +14,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/memwarden/memwarden/server/internal/pgtest"
+
+	pool "github.com/memwarden/memwarden/contrib/pgxpool"
+	"github.com/memwarden/memwarden/internal/faultproxy"
+	"github.com/memwarden/memwarden/internal/pgtest"
 )
 
 // TestPostgres runs on one server. What kills it comes first: the more databases there are, the longer recovery takes.
@@ -232,6 +234,15 @@ func testPostgresMigrations(t *testing.T, server *pgtest.Server) {
 	}
 }
 
+func TestHeldConnectionIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	o := Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	o.logHeld(pool.Held{For: time.Minute, Stack: "main.forgetful"})
+	if text := log.String(); !strings.Contains(text, "level=WARN") || !strings.Contains(text, "held_seconds=60") || !strings.Contains(text, "main.forgetful") {
+		t.Errorf("the log has %s", text)
+	}
+}
+
 // cut ends the other connections to the database of a store.
 func cut(t *testing.T, server *pgtest.Server, s *Store) {
 	t.Helper()
@@ -279,121 +290,20 @@ func testPostgresCutWithin(t *testing.T, server *pgtest.Server) {
 	save(t, s, 2)
 }
 
-// proxy stands between a store and its server.
-type proxy struct {
-	listener net.Listener
-	server   string
-	wg       sync.WaitGroup
-
-	mu    sync.Mutex
-	conns []net.Conn
-	// cutAfter ends the connection when the client has sent this and the server has answered to it, which the client
-	// never sees.
-	cutAfter string
-	silent   bool // let nothing through any more
-}
-
-func startProxy(t *testing.T, server *pgtest.Server) *proxy {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &proxy{listener: listener, server: server.Host()}
-	p.wg.Go(p.accept)
-	t.Cleanup(func() {
-		listener.Close()
-		p.cutAll()
-		p.wg.Wait()
-	})
-	return p
-}
-
-func (p *proxy) accept() {
-	for {
-		client, err := p.listener.Accept()
-		if err != nil {
-			return
-		}
-		server, err := net.Dial("tcp", p.server)
-		if err != nil {
-			client.Close()
-			continue
-		}
-		p.mu.Lock()
-		p.conns = append(p.conns, client, server)
-		p.mu.Unlock()
-		cut := make(chan struct{}, 1)
-		p.wg.Go(func() {
-			p.forward(client, server, func(sent []byte) {
-				if p.cutAfter != "" && bytes.Contains(sent, []byte(p.cutAfter)) {
-					cut <- struct{}{}
-				}
-			})
-		})
-		p.wg.Go(func() {
-			p.forward(server, client, func([]byte) {
-				select {
-				case <-cut:
-					client.Close()
-				default:
-				}
-			})
-		})
-	}
-}
-
-// forward copies until one side ends; watch sees what is about to be copied.
-func (p *proxy) forward(from, to net.Conn, watch func([]byte)) {
-	defer from.Close()
-	defer to.Close()
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(buffer)
-		if err != nil {
-			return
-		}
-		p.mu.Lock()
-		silent := p.silent
-		watch(buffer[:n])
-		p.mu.Unlock()
-		if silent {
-			continue
-		}
-		if _, err := to.Write(buffer[:n]); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.EOF) {
-			return
-		}
-	}
-}
-
-func (p *proxy) set(cutAfter string, silent bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.cutAfter, p.silent = cutAfter, silent
-}
-
-func (p *proxy) cutAll() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, conn := range p.conns {
-		conn.Close()
-	}
-}
-
-func openThrough(t *testing.T, server *pgtest.Server, p *proxy) *Store {
-	return open(t, Options{DatabaseURL: variant(t, server.NewDatabase(t), func(u *url.URL) { u.Host = p.listener.Addr().String() })})
+func openThrough(t *testing.T, server *pgtest.Server, p *faultproxy.Proxy) *Store {
+	return open(t, Options{DatabaseURL: variant(t, server.NewDatabase(t), func(u *url.URL) { u.Host = p.Addr() })})
 }
 
 func testPostgresCutAtCommit(t *testing.T, server *pgtest.Server) {
-	p := startProxy(t, server)
+	p := faultproxy.Start(t, server.Host())
 	s := openThrough(t, server, p)
 	save(t, s, 1)
-	p.set("commit", false)
+	p.CutAfter("commit")
 	err := s.SaveConfig(t.Context(), change(2))
 	if wantError(t, err, "not known whether this was saved"); !errors.Is(err, ErrOutcomeUnknown) {
 		t.Errorf("%v, want ErrOutcomeUnknown", err)
 	}
-	p.set("", false)
+	p.CutAfter("")
 	if v := newestVersion(t, s); v != 2 { // the server had committed
 		t.Errorf("newest is %d, want 2", v)
 	}
@@ -404,18 +314,17 @@ func testPostgresCutAtCommit(t *testing.T, server *pgtest.Server) {
 }
 
 func testPostgresSilence(t *testing.T, server *pgtest.Server) {
-	p := startProxy(t, server)
+	p := faultproxy.Start(t, server.Host())
 	s := openThrough(t, server, p)
 	save(t, s, 1)
-	p.set("", true)
+	p.Swallow(faultproxy.Both)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	err := s.SaveConfig(ctx, change(2))
 	if wantError(t, err, "did not answer in time"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v, want context.DeadlineExceeded", err)
 	}
-	p.cutAll()
-	p.set("", false)
+	p.Swallow(faultproxy.Nowhere)
 	save(t, s, 2)
 }
 

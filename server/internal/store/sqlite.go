@@ -191,6 +191,7 @@ func (db *sqliteDB) stats() PoolStats {
 		Max:         int64(w.MaxOpenConnections + r.MaxOpenConnections),
 		InUse:       int64(w.InUse + r.InUse),
 		Idle:        int64(w.Idle + r.Idle),
+		Open:        int64(w.OpenConnections + r.OpenConnections),
 		Waits:       w.WaitCount + r.WaitCount,
 		WaitSeconds: (w.WaitDuration + r.WaitDuration).Seconds(),
 	}

@@ -52,7 +52,9 @@ type PoolStats struct {
 	Max         int64   `json:"max"`  // bound
 	InUse       int64   `json:"in_use"`
 	Idle        int64   `json:"idle"`
+	Open        int64   `json:"open"`        // in use, idle, and those about to be
 	Peak        int64   `json:"peak"`        // most in use at once since Open
+	PeakOpen    int64   `json:"peak_open"`   // most open at once; exact for PostgreSQL, for SQLite as often as it was asked
 	Waits       int64   `json:"waits_total"` // operations that had to wait for a connection
 	WaitSeconds float64 `json:"wait_seconds_total"`
 }

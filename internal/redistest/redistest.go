@@ -1,4 +1,4 @@
-// Package redistest runs a real Redis server for the tests of this module.
+// Package redistest runs a real Redis server for tests, those of the other modules of the repository included.
 //
 // It knows how to start one in a temporary directory on a free loopback port, stop it, kill it and start it again. It
 // does not know what it is used for. The tests of packages that use Redis stand above; nothing that is shipped imports

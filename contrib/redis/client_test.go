@@ -3,24 +3,22 @@ package redis
 import (
 	"context"
 	"fmt"
-	"io"
-	"net"
 	"strings"
 	"sync"
 	"testing"
-
-	"go.uber.org/goleak"
+	"time"
 
 	"github.com/memwarden/memwarden/bounded"
 	"github.com/memwarden/memwarden/health"
-	"github.com/memwarden/memwarden/server/internal/redistest"
+	"github.com/memwarden/memwarden/internal/faultproxy"
+	"github.com/memwarden/memwarden/internal/redistest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+var _ bounded.Owner = (*Client)(nil)
 
-func newClient(t *testing.T, url string) *Client {
+func newClient(t testing.TB, url string) *Client {
 	t.Helper()
-	c, err := New(url)
+	c, err := Open(url, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,11 +63,12 @@ func want(t *testing.T, c *Client, level health.Level, message, secret string) {
 }
 
 func TestRedisComesAndGoes(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	c := newClient(t, server.URL())
 	want(t, c, health.OK, "", server.Password())
 	server.Kill(t)
-	for range 2 * maxConns { // go-redis changes its ways after as many failures as the pool has connections
+	for range 2 * defaultMaxConns { // go-redis changes its ways after as many failures as the pool has connections
 		want(t, c, health.Degraded, "redis does not answer", server.Password())
 	}
 	server.Restart(t)
@@ -78,6 +77,7 @@ func TestRedisComesAndGoes(t *testing.T) {
 }
 
 func TestRedisIsBack(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	c := newClient(t, server.URL())
 	for range 2 {
@@ -88,6 +88,7 @@ func TestRedisIsBack(t *testing.T) {
 }
 
 func TestWrongPassword(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	const wrong = "hunter2-hunter2"
 	want(t, newClient(t, strings.Replace(server.URL(), server.Password(), wrong, 1)), health.Degraded, "WRONGPASS", wrong)
@@ -96,27 +97,15 @@ func TestWrongPassword(t *testing.T) {
 
 // TestSilentRedis has a server that takes connections and says nothing, as one does that is stopped or swaps.
 func TestSilentRedis(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	t.Parallel()
+	server := redistest.Start(t)
+	between := faultproxy.Start(t, server.Host())
+	between.Swallow(faultproxy.Both)
+	c, err := Open("redis://"+between.Addr(), Options{Timeout: 200 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var open sync.WaitGroup
-	open.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			open.Go(func() {
-				defer conn.Close()
-				_, _ = io.Copy(io.Discard, conn) // until the client gives up
-			})
-		}
-	})
-	c, err := New("redis://" + listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	t.Cleanup(func() { c.Close() })
 	r := registry(t, c)
 	report := r.Report(t.Context(), health.All)
 	if entry := report.Entries[0]; !report.OK() || entry.Level != health.Degraded || !strings.Contains(entry.Message, "does not answer") {
@@ -125,25 +114,47 @@ func TestSilentRedis(t *testing.T) {
 	if !r.Report(t.Context(), health.Ready).OK() {
 		t.Error("readiness is off for want of Redis")
 	}
-	if err := c.Close(); err != nil {
-		t.Error(err)
+}
+
+// TestFullPool has all connections held: whoever wants one more waits until the end of his context.
+func TestFullPool(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	c := newClient(t, server.URL())
+	for range defaultMaxConns {
+		conn := c.Conn()
+		defer conn.Close()
+		if err := conn.Ping(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	listener.Close()
-	open.Wait()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	if err := c.Ping(ctx).Err(); err == nil {
+		t.Error("there is a connection beyond the bound")
+	}
+	if took := time.Since(start); took > defaultTimeout/2 {
+		t.Errorf("it took %v to find that out in 20 ms", took)
+	}
+	if got := c.Usage(); got.Entries != defaultMaxConns || got.PeakEntries != defaultMaxConns {
+		t.Errorf("%+v", got)
+	}
 }
 
 func TestUsageAndItsBound(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	c := newClient(t, server.URL())
 	const none = bounded.NotApplicable
-	if got, want := c.Usage(), (bounded.Usage{MaxEntries: maxConns, Bytes: none, MaxBytes: none, PeakBytes: none}); got != want {
+	if got, want := c.Usage(), (bounded.Usage{MaxEntries: defaultMaxConns, Bytes: none, MaxBytes: none, PeakBytes: none}); got != want {
 		t.Errorf("before the first use: %+v, want %+v", got, want)
 	}
 	var busy sync.WaitGroup
-	for i := range 5 * maxConns {
+	for i := range 5 * defaultMaxConns {
 		busy.Go(func() {
 			for range 20 {
-				if err := c.client.Set(t.Context(), fmt.Sprint(i), i, 0).Err(); err != nil {
+				if err := c.Set(t.Context(), fmt.Sprint(i), i, 0).Err(); err != nil {
 					t.Error(err)
 				}
 			}
@@ -151,7 +162,7 @@ func TestUsageAndItsBound(t *testing.T) {
 	}
 	busy.Wait()
 	got := c.Usage()
-	if got.Entries < 1 || got.Entries > maxConns || got.PeakEntries < 2 || got.PeakEntries > maxConns || got.PeakEntries < got.Entries {
+	if got.Entries < 1 || got.Entries > defaultMaxConns || got.PeakEntries < 2 || got.PeakEntries > defaultMaxConns || got.PeakEntries < got.Entries {
 		t.Errorf("after use by many at once: %+v", got)
 	}
 	if c.Name() != "redis_connections" || c.Shrink(t.Context(), 1) != 0 {
@@ -165,8 +176,9 @@ func TestUsageAndItsBound(t *testing.T) {
 }
 
 func TestBadURLs(t *testing.T) {
+	t.Parallel()
 	for _, url := range []string{"", "http://h", "redis://:hunter2@h:6379/none", "redis://:hunter2@h/0?pool_size=hunter2", "redis://:hunter2 @h"} {
-		c, err := New(url)
+		c, err := Open(url, Options{})
 		if err == nil {
 			c.Close()
 			t.Errorf("%q is taken", url)
@@ -175,5 +187,25 @@ func TestBadURLs(t *testing.T) {
 		if strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("the password is in %q", err)
 		}
+	}
+}
+
+func TestClientMistakes(t *testing.T) {
+	t.Parallel()
+	_, err := Open("redis://h", Options{Name: "Redis", MaxConns: -1, Timeout: time.Microsecond})
+	for _, want := range []string{`name "Redis"`, "max conns -1", "timeout 1µs"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say %q", err, want)
+		}
+	}
+	c, err := Open("redis://h", Options{Name: "other", MaxConns: 3, Timeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Usage(); c.Name() != "other" || got.MaxEntries != 3 || c.Options().ReadTimeout != time.Second {
+		t.Errorf("%s: %+v", c.Name(), got)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
 	}
 }

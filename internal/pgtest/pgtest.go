@@ -1,12 +1,12 @@
-// Package pgtest runs a real PostgreSQL server for the tests of this module.
+// Package pgtest runs a real PostgreSQL server for tests, those of the other modules of the repository included.
 //
 // It knows how to make a cluster in a temporary directory, start it on a free loopback port, stop it, kill it and start
 // it again. It does not know what is kept in it. The tests of packages that use PostgreSQL stand above; nothing that is
 // shipped imports it.
 //
 // The server writes its log to disk with fsync on, as in production, so that tests may kill it and count what survived.
-// It asks for passwords (SCRAM), listens on 127.0.0.1 only, and keeps its socket in its own directory. It needs initdb
-// and postgres on PATH or under /usr/lib/postgresql/*/bin. PostgreSQL refuses to run as root: there it runs as the user
+// It asks for passwords (SCRAM), listens on 127.0.0.1 only, and keeps its socket, on which it asks for none, in a
+// directory that nobody else may enter. It needs initdb and postgres on PATH or under /usr/lib/postgresql/*/bin. PostgreSQL refuses to run as root: there it runs as the user
 // postgres or nobody.
 package pgtest
 
@@ -26,8 +26,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 const (
@@ -91,10 +89,8 @@ func (s *Server) NewDatabase(t testing.TB) string {
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, s.URL())
+	_, err := s.query(ctx, "postgres", "create database "+name)
 	must(t, err)
-	_, err = conn.Exec(ctx, "create database "+name)
-	must(t, errors.Join(err, conn.Close(ctx)))
 	return s.url(name)
 }
 
@@ -153,7 +149,7 @@ func (s *Server) initialize() error {
 		return err
 	}
 	command := s.command(s.programs.initdb, "--pgdata="+s.data(), "--username="+userName, "--pwfile="+passwordFile,
-		"--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions")
+		"--auth-host=scram-sha-256", "--auth-local=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions")
 	if output, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, tail(output))
 	}
@@ -221,11 +217,9 @@ func (s *Server) answering(p *process, deadline time.Time) error {
 			return errors.Join(fmt.Errorf("the server does not answer: %w\n%s", last, tail(output)), err)
 		default:
 		}
-		conn, err := pgx.Connect(ctx, s.URL())
-		if err == nil {
-			return conn.Close(ctx)
+		if _, last = s.query(ctx, "postgres", "select 1"); last == nil {
+			return nil
 		}
-		last = err
 		time.Sleep(pollInterval)
 	}
 }

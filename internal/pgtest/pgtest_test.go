@@ -2,33 +2,43 @@ package pgtest
 
 import (
 	"bufio"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"go.uber.org/goleak"
+	"github.com/memwarden/memwarden/internal/leakcheck"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leakcheck.Main(m) }
 
-func count(t *testing.T, url string) (n int) {
+// ask runs a statement on a database and returns the first column.
+func ask(t *testing.T, s *Server, database, statement string) []string {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
+	column, err := s.query(t.Context(), database, statement)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context())
-	if err := conn.QueryRow(t.Context(), "select count(*) from kept").Scan(&n); err != nil {
+	return column
+}
+
+// databaseOf is the name of the database in a URL.
+func databaseOf(t *testing.T, rawURL string) string {
+	t.Helper()
+	u, err := url.Parse(rawURL)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return n
+	return strings.TrimPrefix(u.Path, "/")
 }
 
 func TestLifeOfAServer(t *testing.T) {
@@ -37,28 +47,22 @@ func TestLifeOfAServer(t *testing.T) {
 	if other := s.NewDatabase(t); other == url {
 		t.Fatalf("two databases share the URL %s", url)
 	}
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
+	database := databaseOf(t, url)
+	ask(t, s, database, "create table kept (n int); insert into kept values (1), (2)")
+	if fsync := ask(t, s, database, "show fsync"); !slices.Equal(fsync, []string{"on"}) {
+		t.Errorf("fsync is %q: a killed server could lose what it acknowledged", fsync)
 	}
-	if _, err := conn.Exec(t.Context(), "create table kept (n int); insert into kept values (1)"); err != nil {
-		t.Fatal(err)
-	}
-	var fsync string
-	if err := conn.QueryRow(t.Context(), "show fsync").Scan(&fsync); err != nil || fsync != "on" {
-		t.Errorf("fsync is %q (%v): a killed server could lose what it acknowledged", fsync, err)
+	if _, err := s.query(t.Context(), database, "select none"); err == nil || !strings.Contains(err.Error(), "42703") {
+		t.Errorf("a wrong statement: %v", err)
 	}
 
 	s.Kill(t)
-	if _, err := conn.Exec(t.Context(), "select 1"); err == nil {
-		t.Error("a connection outlived the killed server")
-	}
-	if _, err := pgx.Connect(t.Context(), url); err == nil {
+	if _, err := s.query(t.Context(), database, "select 1"); err == nil {
 		t.Error("the killed server takes connections")
 	}
 	s.Restart(t)
-	if n := count(t, url); n != 1 {
-		t.Errorf("%d rows after a kill, want 1", n)
+	if rows := ask(t, s, database, "select n from kept order by n"); !slices.Equal(rows, []string{"1", "2"}) {
+		t.Errorf("rows %q after a kill, want 1 and 2", rows)
 	}
 	s.Stop(t)
 	s.Stop(t) // of a server that is down: nothing to do
@@ -67,20 +71,40 @@ func TestLifeOfAServer(t *testing.T) {
 	}
 	s.Restart(t)
 	s.Restart(t) // of a running server
-	if n := count(t, url); n != 1 {
-		t.Errorf("%d rows after a restart, want 1", n)
+	if rows := ask(t, s, database, "select n from kept order by n"); !slices.Equal(rows, []string{"1", "2"}) {
+		t.Errorf("rows %q after a restart, want 1 and 2", rows)
 	}
 }
 
+// TestPasswordIsAskedFor connects as everybody does: over TCP.
 func TestPasswordIsAskedFor(t *testing.T) {
 	s := Start(t)
 	if !strings.Contains(s.URL(), s.Password()) {
 		t.Fatal("the URL has no password")
 	}
-	wrong := strings.Replace(s.URL(), s.Password(), "wrong", 1)
-	if conn, err := pgx.Connect(t.Context(), wrong); err == nil {
-		conn.Close(t.Context())
-		t.Error("a wrong password was accepted")
+	conn, err := net.Dial("tcp", s.Host())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	startup := binary.BigEndian.AppendUint32(nil, protocol)
+	if err := sendMessage(conn, 0, append(startup, "user\x00"+userName+"\x00\x00"...)); err != nil {
+		t.Fatal(err)
+	}
+	answer := make([]byte, 256)
+	n, err := conn.Read(answer)
+	if err != nil || answer[0] != 'R' || !strings.Contains(string(answer[:n]), "SCRAM-SHA-256") {
+		t.Errorf("the server answers %q, %v: want to be asked for a password", answer[:n], err)
+	}
+}
+
+// TestAnswersThatAreNone feeds what no server says.
+func TestAnswersThatAreNone(t *testing.T) {
+	for _, answer := range []string{"", "Z", "Z\x00\x00\x00", "Z\x00\x00\x00\x03", "Z\xff\xff\xff\xff", "Z\x00\x00\x00\x05", "D\x00\x00\x00\x05a",
+		"D\x00\x00\x00\x0a\x00\x01\xff\xff\xff\xff", "D\x00\x00\x00\x0a\x00\x01\x00\x00\x00\x01"} {
+		if column, err := readAnswer(bufio.NewReader(strings.NewReader(answer))); err == nil {
+			t.Errorf("%q is read as %q", answer, column)
+		}
 	}
 }
 

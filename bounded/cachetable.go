@@ -1,0 +1,178 @@
+package bounded
+
+import (
+	"math/bits"
+	"sync/atomic"
+	"time"
+)
+
+// cacheEntry is an entry of a cache. Key, value and times never change: a new value is a new entry.
+type cacheEntry[K comparable, V any] struct {
+	key   K
+	chain atomic.Pointer[cacheEntry[K, V]] // the next entry in the same slot of the table
+	value V
+	times *entryTimes   // nil in a cache without expiry
+	mark  atomic.Uint32 // era of the last use that was noted, and whether it is to be spared; see Cache.use
+	state uint32        // weight and segment, or once it is removed the reason; with Cache.mu held
+
+	newer, older *cacheEntry[K, V] // in the queue of its segment; with Cache.mu held
+}
+
+// spared marks an entry whose use could not be told the policy.
+const spared = 1
+
+// entryTimes are the times of an entry, since the cache was made.
+type entryTimes struct {
+	stored  time.Duration
+	used    atomic.Int64 // last; only with an idle expiry
+	refresh atomic.Int64 // when it is due
+	err     error        // a negative result: there is no value
+}
+
+// segment is a part of a policy's order.
+type segment uint8
+
+const (
+	removed segment = iota // not in the cache
+	window
+	probation
+	protected
+	segmentBits = 2
+	// maxWeight keeps weight and segment within 32 bits.
+	maxWeight = 1<<(32-segmentBits) - 1
+)
+
+func (e *cacheEntry[K, V]) segment() segment { return segment(e.state & (1<<segmentBits - 1)) }
+
+func (e *cacheEntry[K, V]) weight() int64 { return int64(e.state >> segmentBits) }
+
+func (e *cacheEntry[K, V]) enter(s segment) { e.state = e.state&^(1<<segmentBits-1) | uint32(s) }
+
+// pageSlots is how many slots are allocated at once.
+const pageSlots = 256
+
+type cachePage[K comparable, V any] [pageSlots]atomic.Pointer[cacheEntry[K, V]]
+
+// cacheTable finds entries by their keys: a hash table that grows and shrinks by one slot at a time (Litwin, Linear
+// hashing, VLDB 1980), so that there is one slot for each entry and nobody ever waits for a large table to be rebuilt.
+// Entries whose hash leads to the same slot are chained.
+//
+// find may run at any time. A chain always leads from each of its entries to all that were behind it, also from one
+// that has just been removed; so a find that meets no change of the number of slots sees every entry that is there.
+// Everything else needs the cache's lock.
+type cacheTable[K comparable, V any] struct {
+	slots atomic.Uint32
+	// version is odd while entries move between slots.
+	version atomic.Uint32
+	pages   atomic.Pointer[[]*cachePage[K, V]]
+}
+
+func (t *cacheTable[K, V]) init() {
+	t.pages.Store(&[]*cachePage[K, V]{new(cachePage[K, V])})
+	t.slots.Store(pageSlots)
+}
+
+// slotOf returns the slot of a hash among so many: its low bits, one less where that slot is not there yet.
+func slotOf(hash uint64, slots uint32) uint32 {
+	mask := uint32(1)<<bits.Len32(slots-1) - 1
+	slot := uint32(hash) & mask
+	if slot >= slots {
+		slot &= mask >> 1
+	}
+	return slot
+}
+
+// find returns the entry of a key, and whether the answer is certain: none is not, while slots move.
+func (t *cacheTable[K, V]) find(hash uint64, key K) (e *cacheEntry[K, V], certain bool) {
+	version := t.version.Load()
+	slot := slotOf(hash, t.slots.Load())
+	pages := *t.pages.Load()
+	if int(slot/pageSlots) >= len(pages) {
+		return nil, false
+	}
+	for e := pages[slot/pageSlots][slot%pageSlots].Load(); e != nil; e = e.chain.Load() {
+		if e.key == key {
+			return e, true
+		}
+	}
+	return nil, version&1 == 0 && version == t.version.Load()
+}
+
+// at returns a slot.
+func (t *cacheTable[K, V]) at(slot uint32) *atomic.Pointer[cacheEntry[K, V]] {
+	return &(*t.pages.Load())[slot/pageSlots][slot%pageSlots]
+}
+
+// insert adds an entry whose key is not there.
+func (t *cacheTable[K, V]) insert(hash uint64, e *cacheEntry[K, V]) {
+	slot := t.at(slotOf(hash, t.slots.Load()))
+	e.chain.Store(slot.Load())
+	slot.Store(e)
+}
+
+// replace removes an entry, and puts another one of the same key in its place unless that is nil.
+func (t *cacheTable[K, V]) replace(hash uint64, old, by *cacheEntry[K, V]) {
+	link := t.at(slotOf(hash, t.slots.Load()))
+	for link.Load() != old {
+		link = &link.Load().chain
+	}
+	if by == nil {
+		link.Store(old.chain.Load())
+		return
+	}
+	by.chain.Store(old.chain.Load())
+	link.Store(by)
+}
+
+// grow adds a slot, and moves to it what belongs there from the slot that it is split from.
+func (t *cacheTable[K, V]) grow(hash func(K) uint64) {
+	slots := t.slots.Load()
+	if pages := *t.pages.Load(); int(slots/pageSlots) == len(pages) {
+		// append leaves room at the end, for as many pages as there are: a thousandth of the table
+		more := append(pages, new(cachePage[K, V]))
+		t.pages.Store(&more)
+	}
+	from := slots &^ (1 << (bits.Len32(slots) - 1))
+	t.version.Add(1)
+	t.slots.Store(slots + 1)
+	t.move(from, hash)
+	t.version.Add(1)
+}
+
+// shrink takes the last slot away, and moves what it holds to the slot that it was split from.
+func (t *cacheTable[K, V]) shrink(hash func(K) uint64) {
+	last := t.slots.Load() - 1
+	t.version.Add(1)
+	t.slots.Store(last)
+	t.move(last, hash)
+	t.version.Add(1)
+	if last%pageSlots == 0 {
+		fewer := append([]*cachePage[K, V](nil), (*t.pages.Load())[:last/pageSlots]...)
+		t.pages.Store(&fewer)
+	}
+}
+
+// move puts the entries of a slot where they belong.
+func (t *cacheTable[K, V]) move(from uint32, hash func(K) uint64) {
+	slot := t.at(from)
+	e := slot.Load()
+	slot.Store(nil)
+	for e != nil {
+		next := e.chain.Load()
+		t.insert(hash(e.key), e)
+		e = next
+	}
+}
+
+// fit grows or shrinks by at most two slots towards one slot an entry.
+func (t *cacheTable[K, V]) fit(entries int64, hash func(K) uint64) {
+	switch slots := int64(t.slots.Load()); {
+	case slots < entries:
+		t.grow(hash)
+	case slots > pageSlots && slots > entries+pageSlots:
+		t.shrink(hash)
+		if slots-1 > pageSlots && slots-1 > entries+pageSlots {
+			t.shrink(hash)
+		}
+	}
+}
