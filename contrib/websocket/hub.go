@@ -60,6 +60,8 @@ type Hub struct {
 
 	mu        sync.Mutex
 	closed    bool
+	grace     time.Duration        // of Close
+	forced    bool                 // Close waits for nobody any more
 	clients   map[*Client]struct{} // every connection
 	listening map[*Client]struct{} // those that get broadcasts
 	open      sync.WaitGroup       // handshakes and connections; Add under mu while closed is false
@@ -119,11 +121,14 @@ func (h *Hub) Upgrade(w http.ResponseWriter, r *http.Request, value any) (*Clien
 	}
 	c := newClient(h, conn, value)
 	h.mu.Lock()
-	closed := h.closed
+	closed, grace, forced := h.closed, h.grace, h.forced
 	h.clients[c] = struct{}{}
 	h.mu.Unlock()
-	if closed { // while the handshake was under way: Close did not see it
-		c.end(ErrClosed, CodeGoingAway, ErrClosed.Error(), h.o.CloseGrace)
+	switch { // while the handshake was under way: Close did not see it
+	case forced:
+		c.cut(ErrClosed)
+	case closed:
+		c.end(ErrClosed, CodeGoingAway, ErrClosed.Error(), grace)
 	}
 	h.counts.accepted.Add(1)
 	go c.run()
@@ -243,7 +248,7 @@ func (h *Hub) Close(ctx context.Context) error {
 		grace = min(grace, time.Until(deadline)/2)
 	}
 	h.mu.Lock()
-	h.closed = true
+	h.closed, h.grace = true, grace
 	h.mu.Unlock()
 	h.disconnect(CodeGoingAway, ErrClosed.Error(), grace)
 	ended := make(chan struct{})
@@ -254,6 +259,7 @@ func (h *Hub) Close(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	h.mu.Lock()
+	h.forced = true
 	for c := range h.clients {
 		c.cut(ErrClosed)
 	}

@@ -45,7 +45,10 @@ func (s *service) handler() (http.Handler, *live.Handler, error) {
 	if c.ReadsNeedToken {
 		liveOptions.Token = c.AdminToken
 	}
-	streams := live.New(liveOptions)
+	streams, err := live.New(liveOptions)
+	if err != nil {
+		return nil, nil, err
+	}
 	routes, err := memhttp.Handler(s.warden, memhttp.Options{
 		AdminToken: c.AdminToken, ReadsNeedToken: c.ReadsNeedToken,
 		RateLimit: limited(c.RateLimit, -1), RateBurst: c.RateBurst, AdminRateLimit: limited(c.AdminRateLimit, unlimitedAdmin),

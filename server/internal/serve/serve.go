@@ -147,6 +147,7 @@ func (s *service) join(streams *live.Handler) error {
 	note := func(_ func(), err error) { problems = append(problems, err) }
 	note(s.warden.Health().Add(databaseCheck(s.store)))
 	note(s.warden.Register(&databaseOwner{store: s.store}))
+	note(s.warden.Register(streams.Owner()))
 	sequence := s.warden.Shutdown()
 	note(sequence.Add(shutdown.Hubs, "websockets", streams.Close))
 	note(sequence.Add(shutdown.Servers, "http", s.stopServer))
