@@ -1,18 +1,13 @@
 package memhttp
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/memwarden/memwarden"
 	"github.com/memwarden/memwarden/cleanup"
@@ -30,7 +25,7 @@ const longestCollection = 5 * time.Minute
 
 func (h *handler) serveGC(w http.ResponseWriter, r *http.Request) {
 	var request gcRequest
-	if problem, ok := decodeBody(r, &request, jsonType); !ok {
+	if problem, ok := decodeBody(r, &request, DecodeLimits{Optional: true}); !ok {
 		problem.ServeHTTP(w, r)
 		return
 	}
@@ -69,7 +64,7 @@ func (h *handler) servePatchConfig(w http.ResponseWriter, r *http.Request) {
 		NewProblem(http.StatusBadRequest, err.Error()).ServeHTTP(w, r)
 		return
 	}
-	if problem, ok := readBody(r, &patch.Patch, jsonType, "application/merge-patch+json"); !ok {
+	if problem, ok := readBody(r, &patch.Patch, DecodeLimits{Types: []string{jsonType, "application/merge-patch+json"}, Optional: true}); !ok {
 		problem.ServeHTTP(w, r)
 		return
 	}
@@ -173,7 +168,7 @@ func (h *handler) serveCleanup(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) serveRunCleanup(w http.ResponseWriter, r *http.Request) {
-	if problem, ok := decodeBody(r, &struct{}{}, jsonType); !ok {
+	if problem, ok := decodeBody(r, &struct{}{}, DecodeLimits{Optional: true}); !ok {
 		problem.ServeHTTP(w, r)
 		return
 	}
@@ -198,77 +193,6 @@ func (h *handler) serveRunCleanup(w http.ResponseWriter, r *http.Request) {
 	default: // a task that failed says so in its result
 		h.answer(w, r, result)
 	}
-}
-
-// decodeBody decodes an optional JSON object strictly: an empty body leaves into as it is.
-func decodeBody(r *http.Request, into any, types ...string) (Problem, bool) {
-	var body json.RawMessage
-	if problem, ok := readBody(r, &body, types...); !ok {
-		return problem, false
-	}
-	if len(body) == 0 {
-		return Problem{}, true
-	}
-	if err := decodeStrict(body, into); err != nil {
-		return NewProblem(http.StatusBadRequest, "the body cannot be read: "+describeJSON(err)), false
-	}
-	return Problem{}, true
-}
-
-// decodeStrict decodes one JSON document with no unknown fields and nothing behind it.
-func decodeStrict(body []byte, into any) error {
-	if !utf8.Valid(body) {
-		return errors.New("it is not UTF-8")
-	}
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); errors.Is(err, io.EOF) {
-		return errors.New("it is empty")
-	} else if err != nil {
-		return err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the JSON document")
-	}
-	return nil
-}
-
-// describeJSON says what is wrong with a document without a word about Go's types.
-func describeJSON(err error) string {
-	var wrong *json.UnmarshalTypeError
-	if !errors.As(err, &wrong) {
-		return strings.TrimPrefix(err.Error(), "json: ")
-	}
-	place := "the document"
-	if wrong.Field != "" {
-		place = wrong.Field
-	}
-	return fmt.Sprintf("%s cannot be a JSON %s", place, wrong.Value)
-}
-
-// readBody reads a body within its bound; one that is not empty must have one of the media types.
-func readBody(r *http.Request, into *json.RawMessage, types ...string) (Problem, bool) {
-	body, err := io.ReadAll(r.Body)
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return NewProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", tooLarge.Limit)), false
-	case err != nil:
-		return NewProblem(http.StatusBadRequest, "the body ended early"), false
-	}
-	*into = body
-	if len(body) == 0 {
-		return Problem{}, true
-	}
-	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err == nil {
-		for _, accepted := range types {
-			if mediaType == accepted {
-				return Problem{}, true
-			}
-		}
-	}
-	return NewProblem(http.StatusUnsupportedMediaType, "Content-Type: want "+strings.Join(types, " or ")), false
 }
 
 func boolIn(r *http.Request, name string) (bool, error) {

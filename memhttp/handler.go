@@ -46,6 +46,10 @@ type Options struct {
 	// WebSocket answers requests for an upgrade at the live route; nil: they get the event stream. It is called within the rate
 	// limit but before any token: with ReadsNeedToken it must ask for the token itself.
 	WebSocket http.Handler
+	// Admission bounds the requests under way and their memory, and refuses them under memory pressure, with 503; nil:
+	// nothing does. Health, probes, metrics and admin routes are never refused, and the live stream holds no slot. Its
+	// Classify is not asked. Register it with the warden to see it among the limits.
+	Admission *Admission
 	// Name tells handlers of one warden apart in its list of limits. Default "http".
 	Name string
 	// OpenAPI is the document served at /openapi.yaml; nil: the one of this package.
@@ -241,8 +245,33 @@ func (h *handler) dispatch(w http.ResponseWriter, r *http.Request, methods map[s
 			return
 		}
 	}
+	class := found.class(r)
+	if h.o.Admission != nil && class.Priority != NeverShed {
+		h.o.Admission.serve(w, r, class, found.serve)
+		return
+	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
 	found.serve(w, r)
+}
+
+// historyBytes is what an answer with a history takes: the week at a resolution of a minute has 10,080 points, as numbers
+// and as text.
+const historyBytes = 8 << 20
+
+// class tells an Admission what a request is.
+func (f route) class(r *http.Request) RequestClass {
+	class := RequestClass{MaxBodyBytes: maxBodyBytes}
+	switch {
+	case f.Access == Probe || f.Access == Admin || f.Path == metricsPath:
+		class.Priority = NeverShed // they tell of the pressure, or help against it
+	case f.Path == openAPIPath:
+		class.Priority = PriorityLow
+	case f.Path == livePath:
+		class.Stream = true // Live bounds them
+	case len(f.query) > 0 && r.URL.RawQuery != "":
+		class.EstimateBytes = historyBytes
+	}
+	return class
 }
 
 // admit checks the rate and the token that an access asks for. Every admin attempt counts, so tokens cannot be tried

@@ -30,8 +30,8 @@ type Live struct {
 
 	max         int64
 	count, peak atomic.Int64
-	closed      chan struct{}
-	close       func() // once
+	over        context.Context // ends at Close
+	close       context.CancelFunc
 }
 
 // NewLive returns a Live for at most max followers, which must be positive. The name is that of the bounded.Owner.
@@ -39,8 +39,8 @@ func NewLive(name string, w *memwarden.Warden, max int) (*Live, error) {
 	if max <= 0 {
 		return nil, fmt.Errorf("memhttp: live stream: at most %d clients: want 1 or more", max)
 	}
-	closed := make(chan struct{})
-	return &Live{name: name, warden: w, max: int64(max), closed: closed, close: sync.OnceFunc(func() { close(closed) })}, nil
+	over, end := context.WithCancel(context.Background())
+	return &Live{name: name, warden: w, max: int64(max), over: over, close: end}, nil
 }
 
 // Close ends the stream for everyone who follows, without an error, and lets nobody join any more. It does not wait. A
@@ -55,10 +55,8 @@ type LiveEvent struct {
 
 // Join takes a follower's place, or returns ErrTooManyClients or ErrLiveClosed. The follower must leave.
 func (l *Live) Join() (*Follower, error) {
-	select {
-	case <-l.closed:
+	if l.over.Err() != nil {
 		return nil, ErrLiveClosed
-	default:
 	}
 	count := l.count.Add(1)
 	if count > l.max {
@@ -79,10 +77,15 @@ type Follower struct {
 // Leave gives the place back. It may be called more than once.
 func (f *Follower) Leave() { f.leave() }
 
-// Run calls send for every event, beginning with the state as it is, until send fails, the context ends, or the warden
-// closes, which is no error. The stream is never idle for long: samples keep it alive.
+// Run is Live.Run.
 func (f *Follower) Run(ctx context.Context, send func(LiveEvent) error) error {
-	l := f.live
+	return f.live.Run(ctx, send)
+}
+
+// Run calls send for every event, beginning with the state as it is, until send fails, the context ends, or the stream
+// or the warden closes, which is no error. The stream is never idle for long: samples keep it alive. It takes no place:
+// it is for who hands the events on to others, each of whom has a Follower's.
+func (l *Live) Run(ctx context.Context, send func(LiveEvent) error) error {
 	subscription := l.warden.Subscribe()
 	defer subscription.Close()
 	next := memwarden.Event{Kind: memwarden.EventSample, Data: l.warden.State()}
@@ -100,7 +103,7 @@ func (f *Follower) Run(ctx context.Context, send func(LiveEvent) error) error {
 			if !open {
 				return nil
 			}
-		case <-l.closed:
+		case <-l.over.Done():
 			return nil
 		case <-l.warden.Done():
 			return nil
@@ -150,8 +153,15 @@ func (l *Live) Usage() bounded.Usage {
 // Shrink frees nothing: followers hold no more than their queues.
 func (l *Live) Shrink(context.Context, int64) int64 { return 0 }
 
-// liveWriteTimeout is how long one event may take to reach a client before the client is dropped.
-const liveWriteTimeout = 10 * time.Second
+const (
+	// liveWriteTimeout is how long one event may take to reach a client before the client is dropped.
+	liveWriteTimeout = 10 * time.Second
+	// liveEndTimeout is the same once the stream is closed: who reads nothing must not hold up a shutdown.
+	liveEndTimeout = time.Second
+	// liveEnd is the name of the last event of a stream that ends in order, which no EventSource could tell from a broken
+	// connection otherwise.
+	liveEnd = "end"
+)
 
 // serveStream streams events as text/event-stream: an event's name is its kind, its data a JSON document.
 func (h *handler) serveStream(w http.ResponseWriter, r *http.Request) {
@@ -169,19 +179,67 @@ func (h *handler) serveStream(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	control := http.NewResponseController(w)
-	err = follower.Run(r.Context(), func(e LiveEvent) error {
-		if err := control.SetWriteDeadline(time.Now().Add(liveWriteTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-			return err
-		}
-		if _, err := fmt.Fprintf(w, "event: %s\ndata: %s\n\n", e.Kind, e.Data); err != nil {
-			return err
-		}
-		return control.Flush()
-	})
+	out := &eventWriter{w: w, control: http.NewResponseController(w)}
+	defer out.release()
+	defer context.AfterFunc(h.o.Live.over, out.hurry)()
+	err = follower.Run(r.Context(), func(e LiveEvent) error { return out.send(string(e.Kind), e.Data) })
+	if err == nil {
+		err = out.send(liveEnd, []byte(`{"reason":"the server is shutting down"}`))
+	}
 	if err != nil && r.Context().Err() == nil {
 		h.o.Logger.Debug("memory live stream: a client was dropped", "client", ClientAddress(r), "error", err)
 	}
+}
+
+// eventWriter writes server-sent events with a deadline for each.
+type eventWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+
+	mu       sync.Mutex
+	hurried  bool // less time from now on
+	released bool // the connection is another request's
+}
+
+func (e *eventWriter) send(kind string, data []byte) error {
+	if err := e.allowTime(); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(e.w, "event: %s\ndata: %s\n\n", kind, data); err != nil {
+		return err
+	}
+	return e.control.Flush()
+}
+
+// allowTime sets the deadline of a write that begins now.
+func (e *eventWriter) allowTime() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	timeout := liveWriteTimeout
+	if e.hurried {
+		timeout = liveEndTimeout
+	}
+	err := e.control.SetWriteDeadline(time.Now().Add(timeout))
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil // a writer that knows no deadlines
+	}
+	return err
+}
+
+// hurry leaves a write that is under way no more than liveEndTimeout. It is called at the end of the stream.
+func (e *eventWriter) hurry() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.hurried = true
+	if !e.released {
+		_ = e.control.SetWriteDeadline(time.Now().Add(liveEndTimeout)) // where that cannot be set, none was
+	}
+}
+
+func (e *eventWriter) release() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.released = true
 }
 
 // cachedBody keeps the encoding of the newest sequence number.

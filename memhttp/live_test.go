@@ -158,11 +158,15 @@ func TestStreamEnds(t *testing.T) {
 			go func() { ended <- end(w, h, s.Config) }()
 			for _, client := range clients {
 				var err error
+				last := ""
 				for err == nil {
-					_, _, err = client.next()
+					var kind string
+					if kind, _, err = client.next(); err == nil {
+						last = kind
+					}
 				}
-				if !errors.Is(err, io.EOF) {
-					t.Errorf("the stream ended by %v", err)
+				if !errors.Is(err, io.EOF) || last != "end" {
+					t.Errorf("the stream ended by %v, the last event is %q", err, last)
 				}
 			}
 			if err := <-ended; err != nil {
@@ -300,6 +304,53 @@ func TestStalledConnection(t *testing.T) {
 	client := follow(t, s.URL)
 	for range 5 {
 		client.until(t, "sample")
+	}
+}
+
+// smallBuffers is a listener whose connections hold little of what their clients do not read.
+type smallBuffers struct{ net.Listener }
+
+func (l smallBuffers) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		err = tcp.SetWriteBuffer(4 << 10)
+	}
+	return conn, err
+}
+
+// TestStalledConnectionDoesNotHoldUpTheEnd: a write that waits for its client when the stream is closed has little time
+// left, and a server that waits for its requests gets to its end.
+func TestStalledConnectionDoesNotHoldUpTheEnd(t *testing.T) {
+	w := startWarden(t, memwarden.Options{Config: fast()})
+	h := mustHandler(t, w, Options{})
+	s := httptest.NewUnstartedServer(h)
+	s.Listener = smallBuffers{s.Listener}
+	s.Start()
+	t.Cleanup(s.Close)
+	stalled, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stalled.Close()
+	if err := stalled.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(stalled, "GET "+livePath+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	client := follow(t, s.URL)
+	for i := range 300 { // each change brings a sample; by then the stalled one waits
+		change := fmt.Sprintf(`{"gc":{"relief":%v}}`, i%2 == 0)
+		if _, err := w.PatchConfig(t.Context(), memwarden.ConfigPatch{Patch: json.RawMessage(change)}); err != nil {
+			t.Fatal(err)
+		}
+		client.until(t, "sample")
+	}
+	h.o.Live.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), liveWriteTimeout/2)
+	defer cancel()
+	if err := s.Config.Shutdown(ctx); err != nil {
+		t.Errorf("the stalled client holds up the server: %v", err)
 	}
 }
 

@@ -107,7 +107,7 @@ func (h *handler) record(w http.ResponseWriter, r *http.Request, file string, st
 	select {
 	case <-timer.C:
 	case <-r.Context().Done():
-	case <-h.o.Live.closed:
+	case <-h.o.Live.over.Done():
 	case <-h.warden.Done():
 	}
 	stop()

@@ -58,7 +58,7 @@ type receivedDocument struct {
 // serveReport keeps a report from a page. A beacon that a page sends as it goes can only be text/plain.
 func (h *handler) serveReport(w http.ResponseWriter, r *http.Request) {
 	var body json.RawMessage
-	if problem, ok := readBody(r, &body, jsonType, "text/plain"); !ok {
+	if problem, ok := readBody(r, &body, DecodeLimits{Types: []string{jsonType, "text/plain"}}); !ok {
 		problem.ServeHTTP(w, r)
 		return
 	}
@@ -84,7 +84,7 @@ func (h *handler) serveReport(w http.ResponseWriter, r *http.Request) {
 func checkReport(body []byte) (Problem, bool) {
 	var report frontendReport
 	if err := decodeStrict(body, &report); err != nil {
-		return NewProblem(http.StatusBadRequest, "the body cannot be read: "+describeJSON(err)), false
+		return unreadable(describeJSON(err)), false
 	}
 	var fields []FieldProblem
 	refuse := func(field, format string, args ...any) {

@@ -15,8 +15,12 @@ const (
 	upgrade // a WebSocket: as Read, but asks for the token itself
 )
 
-// livePath is the route of the live stream.
-const livePath = "/api/monitoring/live"
+// Routes that are more than an answer to a question.
+const (
+	livePath    = "/api/monitoring/live"
+	metricsPath = "/metrics"
+	openAPIPath = "/openapi.yaml"
+)
 
 // String names the access.
 func (a Access) String() string { return [...]string{"probe", "read", "admin", "public", "upgrade"}[a] }
@@ -64,8 +68,8 @@ func (h *handler) routes() []route {
 		{Route{get, memory + "/health", Read, "The pressure level with its reason, and what was decided"}, h.serveMemoryHealth, nil},
 		{Route{get, memory + "/limits", Read, "Every bound with its use and its peak"}, h.serveLimits, nil},
 		{Route{get, livePath, Read, "Follow samples and what happens, as server-sent events"}, h.serveStream, nil},
-		{Route{get, "/metrics", Read, "The metrics in Prometheus' text format"}, h.serveMetrics, nil},
-		{Route{get, "/openapi.yaml", Read, "The OpenAPI document of this API"}, h.serveOpenAPI, nil},
+		{Route{get, metricsPath, Read, "The metrics in Prometheus' text format"}, h.serveMetrics, nil},
+		{Route{get, openAPIPath, Read, "The OpenAPI document of this API"}, h.serveOpenAPI, nil},
 
 		{Route{post, frontend, Public, "Report from a page: errors, leaks, figures"}, h.serveReport, nil},
 		{Route{get, frontend, Admin, "The reports from pages, newest first"}, h.serveReports, names("before", "limit")},

@@ -49,7 +49,7 @@ const longestAnalysis = 5 * time.Minute
 // serveTakeSnapshot takes a snapshot and analyses it. What goes wrong with the analysis is told in the record: the
 // snapshot can be analysed later, or elsewhere.
 func (h *handler) serveTakeSnapshot(w http.ResponseWriter, r *http.Request) {
-	if problem, ok := decodeBody(r, &struct{}{}, jsonType); !ok {
+	if problem, ok := decodeBody(r, &struct{}{}, DecodeLimits{Optional: true}); !ok {
 		problem.ServeHTTP(w, r)
 		return
 	}

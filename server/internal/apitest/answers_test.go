@@ -17,6 +17,7 @@ import (
 	"github.com/memwarden/memwarden"
 	"github.com/memwarden/memwarden/health"
 	"github.com/memwarden/memwarden/memhttp"
+	"github.com/memwarden/memwarden/pressure"
 	"github.com/memwarden/memwarden/server/internal/store"
 )
 
@@ -54,7 +55,7 @@ func TestAnswers(t *testing.T) {
 		name string
 		run  func(*testing.T, *book)
 	}{
-		{"probes", testProbes}, {"reads", testReads}, {"access", testAccess}, {"rates", testRates}, {"gc", testGC},
+		{"probes", testProbes}, {"reads", testReads}, {"access", testAccess}, {"rates", testRates}, {"load", testLoad}, {"gc", testGC},
 		{"config", testConfig}, {"config of others", testConfigOfOthers}, {"store lost", testStoreLost}, {"cleanup", testCleanup},
 		{"reports", testReports}, {"snapshots", testSnapshots}, {"profiles", testProfiles}, {"remote", testRemote}, {"nothing there", testNothingThere}, {"events", testEvents},
 		{"websocket", testWebSocket}, {"service", testService},
@@ -262,6 +263,45 @@ func testRates(t *testing.T, b *book) {
 	s.send(t, 201, add)
 	s.send(t, 429, add)
 	s.send(t, 200, request{operation: "GET /livez"})
+}
+
+// testLoad: under pressure reads are refused, and what helps against it is not.
+func testLoad(t *testing.T, b *book) {
+	level := pressure.Normal
+	admission, err := memhttp.NewAdmission(memhttp.AdmissionOptions{Level: func() pressure.Level { return level }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := administered(t)
+	o.Admission = admission
+	s := b.serveHTTP(t, startWarden(t, memwarden.Options{}), o)
+	s.send(t, 200, request{operation: "GET " + memory + "/stats"})
+	for now, refused := range map[pressure.Level]func(request) bool{
+		pressure.High:     func(r request) bool { return r.operation == "GET /openapi.yaml" },
+		pressure.Critical: func(r request) bool { return r.operation != "GET /metrics" },
+	} {
+		level = now
+		for _, r := range reads() {
+			switch {
+			case refused(r):
+				if got := s.send(t, 503, r); got.header.Get("Retry-After") == "" {
+					t.Errorf("%s: the client is not told when to come back", r.operation)
+				}
+			case r.operation != "GET /api/monitoring/live":
+				s.send(t, 200, r)
+			}
+		}
+		s.send(t, 200, request{operation: "GET /livez"})
+		s.send(t, 200, request{operation: "GET /api/health"})
+		s.send(t, 200, request{operation: "GET " + memory + "/config", token: token})
+	}
+	level = pressure.Normal
+	for _, r := range reads() {
+		r.body = strings.Repeat("x", 64<<10+1)
+		if r.operation != "GET /metrics" {
+			s.send(t, 413, r)
+		}
+	}
 }
 
 // badBody is a body with the status that answers it.

@@ -133,7 +133,10 @@ func testWebSocket(t *testing.T, b *book) {
 		t.Fatal(err)
 	}
 	o := administered(t)
-	sockets := live.New(live.Options{Stream: stream, Token: o.AdminToken, Logger: slog.New(slog.DiscardHandler)})
+	sockets, err := live.New(live.Options{Stream: stream, Token: o.AdminToken, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	o.ReadsNeedToken, o.Live, o.WebSocket = true, stream, sockets
 	s := b.serveHTTP(t, w, o)
 	s.refuseHandshakes(t)

@@ -26,6 +26,10 @@ type Config struct {
 	Addr           string // host:port
 	MaxLiveClients int
 
+	MaxRequests      int
+	MaxRequestMemory int64         // bytes
+	RequestWait      time.Duration // 0: none
+
 	AdminToken     memhttp.Token
 	ReadsNeedToken bool
 	RateLimit      int // requests a second of one client; 0: no limit
@@ -162,6 +166,9 @@ func (c *Config) fill() {
 	v := c.Values
 	c.Addr = v.String(addr)
 	c.MaxLiveClients = int(v.Int(maxLiveClients))
+	c.MaxRequests = int(v.Int(maxRequests))
+	c.MaxRequestMemory = v.Bytes(maxRequestMemory)
+	c.RequestWait = v.Duration(requestWait)
 	c.AdminToken, _ = memhttp.ParseToken(v.String(adminToken)) // the table has checked it
 	c.ReadsNeedToken = v.Bool(readsNeedToken)
 	c.RateLimit = int(v.Int(rateLimit))

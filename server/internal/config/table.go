@@ -31,6 +31,9 @@ const (
 	adminRateLimit   = settings.Prefix + "ADMIN_RATE_LIMIT"
 	reportRateLimit  = settings.Prefix + "REPORT_RATE_LIMIT"
 	maxLiveClients   = settings.Prefix + "MAX_LIVE_CLIENTS"
+	maxRequests      = settings.Prefix + "MAX_REQUESTS"
+	maxRequestMemory = settings.Prefix + "MAX_REQUEST_MEMORY"
+	requestWait      = settings.Prefix + "REQUEST_WAIT"
 	databaseURL      = settings.Prefix + "DATABASE_URL"
 	databaseMaxConns = settings.Prefix + "DATABASE_MAX_CONNS"
 	reportsMaxCount  = settings.Prefix + "REPORTS_MAX_COUNT"
@@ -58,6 +61,12 @@ func serverSettings() []settings.Setting {
 			Help: "Address to listen on, as host:port. Without a host (:8080) it is every address of the machine."},
 		{Name: maxLiveClients, Section: server, Kind: settings.Int, Default: "100", Min: 1, Max: 10000,
 			Help: "Clients of the live stream at one time; the next is refused."},
+		{Name: maxRequests, Section: server, Kind: settings.Int, Default: "256", Min: 1, Max: 1e6,
+			Help: "Requests under way at one time; half as many at high memory pressure, a quarter at critical. Health, metrics and routes that need the token are not counted, and never refused for it."},
+		{Name: maxRequestMemory, Section: server, Kind: settings.Bytes, Default: "64MiB", Min: 16 << 20, Max: 1 << 40,
+			Help: "Memory that these requests may take together, by estimate; the next is refused."},
+		{Name: requestWait, Section: server, Kind: settings.Duration, Default: "250ms", Min: 0, Max: 60,
+			Help: "How long a request may wait for its turn; 0s: not at all."},
 
 		{Name: adminToken, Section: access, Kind: settings.String, Secret: true, Check: checkToken,
 			Help: "Token of whoever may change or reveal something: at least 16 characters, or sha256: and the 64 hexadecimal digits of its hash. Without it nobody may."},

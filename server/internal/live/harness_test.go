@@ -48,7 +48,11 @@ func start(t *testing.T, most int, token string) *service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &service{warden: w, stream: stream, handler: New(Options{Stream: stream, Token: admins, Logger: quiet}), network: newNetwork()}
+	handler, err := New(Options{Stream: stream, Token: admins, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &service{warden: w, stream: stream, handler: handler, network: newNetwork()}
 	s.server = &http.Server{Handler: s.handler}
 	ended := make(chan error, 1)
 	go func() { ended <- s.server.Serve(s.network) }()

@@ -2,21 +2,21 @@
 //
 // It knows the protocol: one JSON message an event, {"type":…,"data":…}; where reads need a token, the client's first
 // message is {"type":"auth","token":…}. What the events are, and how many clients there may be, is package memhttp's
-// business, which answers the same route with server-sent events.
+// business, which answers the same route with server-sent events. The connections are a hub's of contrib/websocket.
 package live
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"sync"
 	"time"
 
-	"github.com/gorilla/websocket"
-
+	"github.com/memwarden/memwarden"
+	"github.com/memwarden/memwarden/bounded"
+	"github.com/memwarden/memwarden/contrib/websocket"
 	"github.com/memwarden/memwarden/memhttp"
 )
 
@@ -35,193 +35,156 @@ const (
 	pongTimeout  = pingInterval + writeTimeout
 	closeGrace   = time.Second // for a client to take note of the end
 	maxMessage   = 4 << 10     // of a client, which has little to say
+	queue        = 16          // some seconds of samples and what happens between them
 )
 
-// Handler upgrades requests and streams to each client until it leaves, is too slow, or the stream closes.
+// Handler upgrades requests and streams to each client until it leaves, is too slow, or the stream closes. It follows the
+// stream once for all clients, each of which holds a place in it.
 type Handler struct {
-	o        Options
-	upgrader websocket.Upgrader
+	o    Options
+	hub  *websocket.Hub
+	stop context.CancelFunc
+	// known is closed once newest is, or will never be; ended once the stream has been followed to its end.
+	known, ended chan struct{}
 
+	// mu is held while an event goes to all clients and while one comes in: nobody misses one or gets it twice.
 	mu     sync.Mutex
-	closed bool
-	open   sync.WaitGroup
-	over   context.Context // ends when the connections that are left are cut
-	cut    context.CancelFunc
+	newest *websocket.Message // the newest sample
+	over   bool
 }
 
-// New returns a Handler; close it.
-func New(o Options) *Handler {
-	h := &Handler{o: o}
-	h.over, h.cut = context.WithCancel(context.Background())
-	h.upgrader = websocket.Upgrader{
-		HandshakeTimeout: writeTimeout, ReadBufferSize: 1 << 10, WriteBufferSize: 4 << 10, WriteBufferPool: &sync.Pool{},
-		Error: func(w http.ResponseWriter, r *http.Request, status int, reason error) {
-			detail := reason.Error()
-			if status == http.StatusForbidden {
-				detail = "the request comes from a page of another origin"
-			}
-			memhttp.NewProblem(status, detail).ServeHTTP(w, r)
-		},
-		// CheckOrigin is left at its default: a browser's page must come from the same host.
+// New returns a Handler, which follows the stream from now on; close it.
+func New(o Options) (*Handler, error) {
+	h := &Handler{o: o, known: make(chan struct{}), ended: make(chan struct{})}
+	options := websocket.Options{
+		Name: "websocket", MaxClients: int(o.Stream.Usage().MaxEntries),
+		QueueMessages: queue, Overflow: websocket.DropOldest, MaxMessage: maxMessage,
+		PingInterval: pingInterval, PongTimeout: pongTimeout - pingInterval, WriteTimeout: writeTimeout, CloseGrace: closeGrace,
+		AuthTimeout: authTimeout, Join: h.join, Leave: h.leave, Refuse: refuse,
 	}
-	return h
+	if o.Token.IsSet() {
+		options.Authenticate = h.authenticate
+	}
+	var err error
+	if h.hub, err = websocket.New(options); err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	h.stop = stop
+	go h.follow(ctx)
+	return h, nil
 }
+
+// Owner is what the connections hold.
+func (h *Handler) Owner() bounded.Owner { return h.hub }
 
 // Close closes the stream, which tells every client that the server goes away, and waits for their connections to end.
 // Who has not taken note after a second, or half of the time that ctx leaves, is cut off, and so is everyone when ctx
 // ends: a client that reads slowly, or has not said its token yet, does not hold up the end of the server.
 func (h *Handler) Close(ctx context.Context) error {
-	h.mu.Lock()
-	h.closed = true
-	h.mu.Unlock()
 	h.o.Stream.Close()
-	ended := make(chan struct{})
-	go func() { h.open.Wait(); close(ended) }()
-
-	grace, now := closeGrace, time.Now()
-	if deadline, ok := ctx.Deadline(); ok {
-		grace = min(grace, deadline.Sub(now)/2)
-	}
-	timer := time.NewTimer(grace)
-	defer timer.Stop()
-	select {
-	case <-ended:
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	h.cut()
-	<-ended // at once: what they wait for is cut
-	return nil
+	h.stop()
+	err := h.hub.Close(ctx)
+	<-h.ended // at once: it waits for nobody
+	return err
 }
 
-// ServeHTTP upgrades the connection and holds it until its end.
+// ServeHTTP upgrades the connection, which then goes on by itself.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !h.enter() {
-		memhttp.NewProblem(http.StatusServiceUnavailable, "the server is shutting down").ServeHTTP(w, r)
-		return
-	}
-	defer h.open.Done()
 	// A place is taken before the token is known, so that clients who only connect are bounded too.
-	follower, err := h.o.Stream.Join()
+	place, err := h.o.Stream.Join()
 	if err != nil {
-		p := memhttp.NewProblem(http.StatusServiceUnavailable, err.Error())
+		refuse(w, r, http.StatusServiceUnavailable, err)
+		return
+	}
+	if _, err := h.hub.Upgrade(w, r, place); err != nil {
+		place.Leave() // and refuse has answered
+	}
+}
+
+// refuse answers a request that does not become a connection.
+func refuse(w http.ResponseWriter, r *http.Request, status int, reason error) {
+	p := memhttp.NewProblem(status, reason.Error())
+	if status == http.StatusServiceUnavailable {
 		p.RetryAfter = writeTimeout
-		p.ServeHTTP(w, r)
-		return
 	}
-	defer follower.Leave()
-	conn, err := h.upgrader.Upgrade(w, r, nil)
-	if err != nil {
-		return // Upgrade has answered
-	}
-	h.hold(conn, follower)
+	p.ServeHTTP(w, r)
 }
 
-func (h *Handler) enter() bool {
+// follow hands every event of the stream to the clients, until the stream ends, and ends them.
+func (h *Handler) follow(ctx context.Context) {
+	defer close(h.ended)
+	first := sync.OnceFunc(func() { close(h.known) })
+	err := h.o.Stream.Run(ctx, func(e memhttp.LiveEvent) error {
+		defer first()
+		return h.handOn(e)
+	})
+	if err != nil && ctx.Err() == nil {
+		h.o.Logger.Error("memory live stream ended over WebSocket", "error", err)
+	}
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !h.closed {
-		h.open.Add(1)
-	}
-	return !h.closed
+	h.over = true
+	h.mu.Unlock()
+	first()
+	h.hub.Disconnect(websocket.CodeGoingAway, websocket.ErrClosed.Error())
 }
 
-// hold streams to a client and ends the connection in order: a close message, a second for the client's own, the end.
-func (h *Handler) hold(conn *websocket.Conn, follower *memhttp.Follower) {
-	hangUp := func() { _ = conn.Close() } // of a client that has gone already there is nothing to tell
-	defer hangUp()
-	defer context.AfterFunc(h.over, hangUp)()
-	conn.SetReadLimit(maxMessage)
-	if h.o.Token.IsSet() {
-		if err := h.authenticate(conn); err != nil {
-			sayGoodbye(conn, websocket.ClosePolicyViolation, err.Error())
-			return
-		}
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var helpers sync.WaitGroup
-	defer helpers.Wait()
-	defer hangUp() // wakes the helpers
-	defer cancel()
-	gone := make(chan struct{})
-	helpers.Go(func() { defer close(gone); defer cancel(); read(conn) })
-	helpers.Go(func() { ping(ctx, conn) })
-
-	err := follower.Run(ctx, func(e memhttp.LiveEvent) error { return write(conn, e) })
-	if err != nil {
-		h.o.Logger.Debug("memory live stream: a client has gone or was dropped", "client", conn.RemoteAddr().String(), "reason", err)
-		return
-	}
-	sayGoodbye(conn, websocket.CloseGoingAway, "the server is shutting down")
-	select {
-	case <-gone:
-	case <-time.After(closeGrace):
-	}
-}
-
-// sayGoodbye sends a close message. A client that has gone cannot be told, and that is no error.
-func sayGoodbye(conn *websocket.Conn, code int, reason string) {
-	_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(closeGrace))
-}
-
-func write(conn *websocket.Conn, e memhttp.LiveEvent) error {
-	message, err := json.Marshal(struct {
+// handOn encodes an event once and sends it to all.
+func (h *Handler) handOn(e memhttp.LiveEvent) error {
+	data, err := json.Marshal(struct {
 		Type string          `json:"type"`
 		Data json.RawMessage `json:"data"`
 	}{string(e.Kind), e.Data})
 	if err != nil {
 		return err
 	}
-	if err := conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+	message, err := websocket.Text(data)
+	if err != nil {
 		return err
 	}
-	return conn.WriteMessage(websocket.TextMessage, message)
-}
-
-var errNotAuthorized = errors.New(`the first message must be {"type":"auth","token":…} with the admin token, within 5 seconds`)
-
-// authenticate reads the client's first message.
-func (h *Handler) authenticate(conn *websocket.Conn) error {
-	if err := conn.SetReadDeadline(time.Now().Add(authTimeout)); err != nil {
-		return errNotAuthorized
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if e.Kind == memwarden.EventSample {
+		h.newest = message
 	}
-	var first struct {
-		Type  string `json:"type"`
-		Token string `json:"token"`
-	}
-	if err := conn.ReadJSON(&first); err != nil || first.Type != "auth" || !h.o.Token.Matches(first.Token) {
-		return errNotAuthorized
+	if _, err := h.hub.Broadcast(message); err != nil { // larger than a queue: the next one may not be
+		h.o.Logger.Warn("memory live stream: an event was left out over WebSocket", "kind", e.Kind, "bytes", len(data), "error", err)
 	}
 	return nil
 }
 
-// read drops what the client says, so that pings, pongs and closing are handled, until the connection ends.
-func read(conn *websocket.Conn) {
-	_ = conn.SetReadDeadline(time.Now().Add(pongTimeout))
-	conn.SetPongHandler(func(string) error { return conn.SetReadDeadline(time.Now().Add(pongTimeout)) })
-	for {
-		_, message, err := conn.NextReader()
-		if err == nil {
-			_, err = io.Copy(io.Discard, message) // through the reader, which counts the parts of a message together
-		}
-		if err != nil {
-			return
-		}
+// join begins with the newest sample.
+func (h *Handler) join(c *websocket.Client) {
+	<-h.known
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.newest != nil && c.Send(h.newest) != nil {
+		return // it has gone
+	}
+	c.Listen()
+	if h.over {
+		c.Close(websocket.CodeGoingAway, websocket.ErrClosed.Error())
 	}
 }
 
-// ping keeps the connection alive and finds out when the client has vanished: its pongs stop, and read ends.
-func ping(ctx context.Context, conn *websocket.Conn) {
-	ticker := time.NewTicker(pingInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			if conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeTimeout)) != nil {
-				return
-			}
-		case <-ctx.Done():
-			return
-		}
+// leave gives the client's place back.
+func (h *Handler) leave(c *websocket.Client, reason error) {
+	if place, ok := c.Value().(*memhttp.Follower); ok {
+		place.Leave()
 	}
+	h.o.Logger.Debug("memory live stream: a client has gone or was dropped", "client", c.RemoteAddr(), "reason", reason)
+}
+
+var errNotAuthorized = errors.New(`the first message must be {"type":"auth","token":…} with the admin token, within 5 seconds`)
+
+// authenticate judges the client's first message.
+func (h *Handler) authenticate(_ *websocket.Client, message []byte) error {
+	var first struct {
+		Type  string `json:"type"`
+		Token string `json:"token"`
+	}
+	if err := json.Unmarshal(message, &first); err != nil || first.Type != "auth" || !h.o.Token.Matches(first.Token) {
+		return errNotAuthorized
+	}
+	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/memwarden/memwarden/memhttp"
+	"github.com/memwarden/memwarden/pressure"
 	"github.com/memwarden/memwarden/server"
 	"github.com/memwarden/memwarden/server/internal/live"
 	"github.com/memwarden/memwarden/server/internal/store"
@@ -46,17 +47,42 @@ func (s *service) handler(reports *store.Reports) (http.Handler, *live.Handler, 
 	if c.ReadsNeedToken {
 		liveOptions.Token = c.AdminToken
 	}
-	streams := live.New(liveOptions)
+	streams, err := live.New(liveOptions)
+	if err != nil {
+		return nil, nil, err
+	}
+	admission, err := s.admission()
+	if err != nil {
+		return nil, nil, err
+	}
 	routes, err := memhttp.Handler(s.warden, memhttp.Options{
 		AdminToken: c.AdminToken, ReadsNeedToken: c.ReadsNeedToken,
 		RateLimit: limited(c.RateLimit, -1), RateBurst: c.RateBurst, AdminRateLimit: limited(c.AdminRateLimit, unlimitedAdmin),
 		ReportRateLimit: float64(c.ReportRateLimit), Reports: reports,
-		Live: stream, WebSocket: streams, OpenAPI: server.OpenAPI(), Logger: s.o.Logger,
+		Live: stream, WebSocket: streams, Admission: admission, OpenAPI: server.OpenAPI(), Logger: s.o.Logger,
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	return withIndex(routes, s.o.Version), streams, nil
+}
+
+// admission bounds the requests under way, and is shown among the limits. The pressure of another process, which is only
+// watched, does not bear on them.
+func (s *service) admission() (*memhttp.Admission, error) {
+	c := s.o.Config
+	o := memhttp.AdmissionOptions{MaxConcurrent: c.MaxRequests, MaxBytes: c.MaxRequestMemory, MaxWait: c.RequestWait}
+	if c.RequestWait == 0 {
+		o.MaxWait = -1
+	}
+	if !s.warden.Remote() {
+		o.Level = func() pressure.Level { return s.warden.State().Pressure.Level }
+	}
+	a, err := memhttp.NewAdmission(o)
+	if err == nil {
+		_, err = s.warden.Register(a)
+	}
+	return a, err
 }
 
 // unlimitedAdmin is a rate that nobody reaches: memhttp always limits admin routes.

@@ -162,6 +162,7 @@ func (s *service) join(streams *live.Handler, reports *store.Reports) error {
 		Name: reports.Name(), Interval: trimInterval,
 		Run: func(ctx context.Context, _ cleanup.Trigger) (int64, error) { return reports.Trim(ctx) },
 	}))
+	note(s.warden.Register(streams.Owner()))
 	sequence := s.warden.Shutdown()
 	note(sequence.Add(shutdown.Hubs, "websockets", streams.Close))
 	note(sequence.Add(shutdown.Servers, "http", s.stopServer))

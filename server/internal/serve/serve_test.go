@@ -161,6 +161,12 @@ func TestRun(t *testing.T) {
 			t.Errorf("%s answers without %s: %s", path, want, got)
 		}
 	}
+	limits := string(r.send(t, http.StatusOK, http.MethodGet, memory+"/limits", ""))
+	for _, owner := range []string{"requests", "websocket", "live_clients", "database_connections"} {
+		if !strings.Contains(limits, `"name":"`+owner+`"`) {
+			t.Errorf("%s is not among the limits: %s", owner, limits)
+		}
+	}
 	r.send(t, http.StatusOK, http.MethodPatch, memory+"/config", `{"gc":{"relief":false}}`)
 	r.end(t)
 	if !strings.Contains(r.banner.String(), "memwarden v1.2.3 watches itself") || !strings.Contains(r.banner.String(), "admin routes are open") {
@@ -223,6 +229,7 @@ func TestRefusedStart(t *testing.T) {
 		"process":   {settings: map[string]string{"ADDR": free, "DATA_DIR": dir}, pid: 1 << 30, says: "there is no process 1073741824"},
 		"warden":    {settings: map[string]string{"ADDR": free, "DATA_DIR": dir}, change: func(c *config.Config) { c.Warden.GC.TunerMinPercent = -1 }, says: "gc.tuner_min_percent"},
 		"stream":    {settings: map[string]string{"ADDR": free, "DATA_DIR": dir}, change: func(c *config.Config) { c.MaxLiveClients = 0 }, says: "at most 0 clients"},
+		"requests":  {settings: map[string]string{"ADDR": free, "DATA_DIR": dir}, change: func(c *config.Config) { c.MaxRequests = -1 }, says: "max concurrent -1"},
 		"routes":    {settings: map[string]string{"ADDR": free, "DATA_DIR": dir}, change: func(c *config.Config) { c.RateBurst = -1 }, says: "RateBurst -1"},
 	} {
 		t.Run(name, func(t *testing.T) {

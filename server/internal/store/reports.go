@@ -225,11 +225,6 @@ func (r *Reports) change(ctx context.Context, what string, do func(context.Conte
 	return nil
 }
 
-func raise(peak *atomic.Int64, to int64) {
-	for now := peak.Load(); to > now && !peak.CompareAndSwap(now, to); now = peak.Load() {
-	}
-}
-
 // Name is the kind.
 func (r *Reports) Name() string { return string(r.o.Kind) }
 
