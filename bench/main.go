@@ -6,9 +6,10 @@
 // interface of a Linux machine. All loads are bounded in time and number. It exits with 1 when a goal is missed or
 // something could not be measured. The flags say what is measured and how often; without any it takes about six minutes.
 // Heap snapshots are measured on request, for they take ten more, a few GB of memory and disk, the right to trace
-// processes, and programs from the module proxy:
+// processes, and programs from the module proxy. So are caches, which take three:
 //
 //	go -C bench run . -only heap-capture,heap-pid,heap-analysis,heap-typing
+//	go -C bench run . -only cache
 package main
 
 import (
@@ -44,6 +45,7 @@ type plan struct {
 	shutdowns int
 	count     int // of each benchmark
 	heap      heapPlan
+	cache     cachePlan
 }
 
 // section is a group of figures that are measured together.
@@ -69,6 +71,7 @@ var sections = []section{
 	{name: "heap-pid", title: "A heap snapshot of another process, beside goref", measure: measurePID, onRequest: true},
 	{name: "heap-analysis", title: "From the frozen child to the analysis", measure: measureAnalysis, onRequest: true},
 	{name: "heap-typing", title: "How much of a heap is understood", measure: measureTyping, onRequest: true},
+	{name: "cache", title: "A cache beside those of others", measure: measureCache, onRequest: true},
 }
 
 // workshop is where things are built and run.
@@ -101,7 +104,8 @@ func main() {
 	flag.IntVar(&p.starts, "starts", 20, "starts of the service, without data and with data each")
 	flag.IntVar(&p.shutdowns, "shutdowns", 20, "shutdowns of the service under load")
 	flag.IntVar(&p.count, "count", 5, "runs of each Go benchmark")
-	p.heap = heapDefaults
+	p.heap, p.cache = heapDefaults, cacheDefaults
+	flag.IntVar(&p.cache.rounds, "cache-rounds", p.cache.rounds, "how often caches are read")
 	flag.IntVar(&p.heap.rounds, "heap-rounds", p.heap.rounds, "how often heap snapshots are taken and analysed")
 	flag.IntVar(&p.heap.captured, "heap-captured", p.heap.captured, "sessions, of 10 objects, of the program that takes snapshots of itself")
 	flag.IntVar(&p.heap.attached, "heap-attached", p.heap.attached, "sessions of the program of which snapshots are taken and analysed")
@@ -183,6 +187,9 @@ func (w workshop) note(text string) {
 func (p plan) check() error {
 	if p.settle < 0 || p.window <= 0 || p.rounds < 1 || p.requests < 1000 || p.starts < 1 || p.shutdowns < 1 || p.count < 1 {
 		return errors.New("want a window above 0, at least 1000 requests, and 1 of everything else")
+	}
+	if p.cache.rounds < 1 {
+		return errors.New("-cache-rounds: want 1 or more")
 	}
 	return p.heap.check()
 }

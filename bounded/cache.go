@@ -17,8 +17,8 @@ const (
 	defaultMaxBytes   = 100_000_000
 	// mostEntries keeps the number of slots of a table within 32 bits.
 	mostEntries = 1 << 30
-	// slotBytes is a slot of the table: there is one for each entry.
-	slotBytes = 8
+	// slotBytes is what an entry has of the table.
+	slotBytes = slotsEach * wordBytes
 	// timesBytes is entryTimes, which only entries of a cache with expiry have.
 	timesBytes = 48
 )
@@ -44,7 +44,7 @@ const (
 	LRU CachePolicy = iota
 	// TinyLFU lets a new entry prove itself in a small window, and then in place of an older one only if it was used
 	// more often lately: scans and loops larger than the cache do not flush what is used again and again. It takes
-	// up to 8 bytes an entry more than LRU, which are counted.
+	// 36 bytes an entry more than LRU at most, which are counted.
 	TinyLFU
 )
 
@@ -123,7 +123,7 @@ type CacheOptions[K comparable, V any] struct {
 // asked for, and by a sweep: each write looks at two slots of the table, each Usage at 1024. A Get may miss an entry
 // that another goroutine is just storing, never one that was stored before.
 //
-// An empty cache takes about 4 KiB, and 64 bytes for each processor, which are not counted.
+// An empty cache takes about 4 KiB, which are not counted.
 type Cache[K comparable, V any] struct {
 	// What follows is set by NewCache.
 	name         string
@@ -190,7 +190,6 @@ func NewCache[K comparable, V any](options CacheOptions[K, V]) (*Cache[K, V], er
 	}
 	c.bounds.Store(&cacheBounds{int64(options.MaxEntries), options.MaxBytes})
 	c.table.init()
-	c.reads.init()
 	c.loading.init()
 	c.policy = c.newPolicy(options.Policy)
 	return c, nil
@@ -216,7 +215,7 @@ func (o CacheOptions[K, V]) ownBytes() int64 {
 		own += timesBytes
 	}
 	if o.Policy == TinyLFU {
-		own += sketchBytes
+		own += policyBytes
 	}
 	return own
 }
@@ -276,12 +275,12 @@ func checkBounds(entries int, bytes, own int64) error {
 func (c *Cache[K, V]) Get(key K) (value V, found bool) {
 	e := c.lookup(key)
 	if e == nil {
-		c.reads.add(0, 1)
+		c.reads.misses.Add(1)
 		return value, false
 	}
 	if e.times != nil {
 		if !c.serve(e, c.now()) || e.times.err != nil {
-			c.reads.add(0, 1)
+			c.reads.misses.Add(1)
 			return value, false
 		}
 	}
@@ -343,7 +342,7 @@ func (c *Cache[K, V]) expired(e *cacheEntry[K, V], now time.Duration) (Reason, b
 func (c *Cache[K, V]) use(e *cacheEntry[K, V]) {
 	era := c.era.Load()
 	if era != 0 && e.mark.Load()>>1 == era {
-		c.reads.add(1, 0)
+		c.reads.hit()
 		return
 	}
 	if c.mu.TryLock() {
@@ -361,7 +360,7 @@ func (c *Cache[K, V]) use(e *cacheEntry[K, V]) {
 		era = c.beginEra()
 	}
 	e.mark.Store(era<<1 | spared)
-	c.reads.add(1, 0)
+	c.reads.hit()
 }
 
 // beginEra begins an era, unless another read has just done so, and returns its number.

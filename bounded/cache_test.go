@@ -60,7 +60,7 @@ func checkCache[K comparable, V any](t testing.TB, c *Cache[K, V]) {
 	if entries != c.entries.Load() || bytes != c.bytes.Load() || entries > bounds.entries || bytes > bounds.bytes {
 		t.Errorf("%d entries of %d bytes are there, accounted are %d of %d, bounds are %+v", entries, bytes, c.entries.Load(), c.bytes.Load(), *bounds)
 	}
-	if int64(slots) > max(pageSlots, entries+pageSlots) || int64(slots) < entries {
+	if int64(slots) > slotsEach*entries+pageSlots || int64(slots) < slotsEach*entries {
 		t.Errorf("%d slots for %d entries", slots, entries)
 	}
 	var queued, weight int64

@@ -84,7 +84,7 @@ func (c *Cache[K, V]) Load(ctx context.Context, key K, load func(context.Context
 			return e.value, e.times.err
 		}
 	}
-	c.reads.add(0, 1)
+	c.reads.misses.Add(1)
 	if ctx.Err() != nil {
 		return value, c.waitError(ctx)
 	}

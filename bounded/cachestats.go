@@ -1,7 +1,6 @@
 package bounded
 
 import (
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,13 +19,13 @@ type CacheStats struct {
 	Bytes, PeakBytes int64
 }
 
-// Stats returns what the cache has done so far. It is exact when nobody uses the cache meanwhile.
+// Stats returns what the cache has done so far. All of it is exact but the hits: those of goroutines that read at the
+// same time are counted in steps of 64 for each processor, so that up to 63 of each may be missing.
 func (c *Cache[K, V]) Stats() CacheStats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	hits, misses := c.reads.sum()
 	stats := CacheStats{
-		Hits: c.hits + hits, Misses: misses,
+		Hits: c.hits + c.reads.hits.Load(), Misses: c.reads.misses.Load(),
 		Loads: c.loads, LoadFailures: c.failures, LoadTime: c.took,
 		Evictions: map[Reason]uint64{}, Refused: c.refused,
 		Entries: c.entries.Load(), PeakEntries: c.peakEntries.Load(),
@@ -40,46 +39,33 @@ func (c *Cache[K, V]) Stats() CacheStats {
 	return stats
 }
 
-// readCounters count reads exactly, and without having processors wait for each other: each takes a cell of its own,
-// as far as the pool gives it back the number that it used before.
+// readCounters count reads without having processors wait for each other: each has a cell of its own, as the pool gives
+// it back to whoever runs there, and tells of its hits in steps. Of what a cell holds when the pool drops it, as it does
+// with those that nobody used between two collections, nothing is counted.
 type readCounters struct {
-	pool  sync.Pool // of *int, numbers of cells
-	cells []readCell
-	next  atomic.Uint32
+	pool   sync.Pool // of *readCell
+	hits   atomic.Uint64
+	_      [56]byte // most calls read the pool and do not write what is behind
+	misses atomic.Uint64
 }
 
-// readCell has a cache line of its own.
+// readCell belongs to whom the pool has given it to.
 type readCell struct {
-	hits, misses atomic.Uint64
-	_            [48]byte
+	hits uint32
+	_    [60]byte // a cache line each
 }
 
-// maxCells bounds the cells, on machines with more processors than that.
-const maxCells = 64
+// hitStep is how many hits a cell tells of at once.
+const hitStep = 64
 
-func (r *readCounters) init() {
-	r.cells = make([]readCell, min(runtime.GOMAXPROCS(0), maxCells))
-	r.pool.New = func() any {
-		number := int(r.next.Add(1)) % len(r.cells)
-		return &number
+func (r *readCounters) hit() {
+	cell, ok := r.pool.Get().(*readCell)
+	if !ok {
+		cell = new(readCell)
 	}
-}
-
-func (r *readCounters) add(hits, misses uint64) {
-	number := r.pool.Get().(*int)
-	cell := &r.cells[*number]
-	if hits > 0 {
-		cell.hits.Add(hits)
-	} else {
-		cell.misses.Add(misses)
+	if cell.hits++; cell.hits == hitStep {
+		cell.hits = 0
+		r.hits.Add(hitStep)
 	}
-	r.pool.Put(number)
-}
-
-func (r *readCounters) sum() (hits, misses uint64) {
-	for i := range r.cells {
-		hits += r.cells[i].hits.Load()
-		misses += r.cells[i].misses.Load()
-	}
-	return hits, misses
+	r.pool.Put(cell)
 }

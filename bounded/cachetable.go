@@ -44,17 +44,28 @@ const (
 
 func (e *cacheEntry[K, V]) segment() segment { return segment(e.state & (1<<segmentBits - 1)) }
 
+// lead sets the next entry in the same slot.
+func (e *cacheEntry[K, V]) lead(to *cacheEntry[K, V]) {
+	if e.chain.Load() != to { // a store costs what many loads do
+		e.chain.Store(to)
+	}
+}
+
 func (e *cacheEntry[K, V]) weight() int64 { return int64(e.state >> segmentBits) }
 
 func (e *cacheEntry[K, V]) enter(s segment) { e.state = e.state&^(1<<segmentBits-1) | uint32(s) }
 
-// pageSlots is how many slots are allocated at once.
-const pageSlots = 256
+const (
+	// slotsEach is how many slots there are for each entry: with two, a chain rarely has more than one.
+	slotsEach = 2
+	// pageSlots is how many slots are allocated at once, and the least that a table has.
+	pageSlots = 256
+)
 
 type cachePage[K comparable, V any] [pageSlots]atomic.Pointer[cacheEntry[K, V]]
 
 // cacheTable finds entries by their keys: a hash table that grows and shrinks by one slot at a time (Litwin, Linear
-// hashing, VLDB 1980), so that there is one slot for each entry and nobody ever waits for a large table to be rebuilt.
+// hashing, VLDB 1980), so that there are two slots for each entry and nobody ever waits for a large table to be rebuilt.
 // Entries whose hash leads to the same slot are chained.
 //
 // find may run at any time. A chain always leads from each of its entries to all that were behind it, also from one
@@ -106,7 +117,7 @@ func (t *cacheTable[K, V]) at(slot uint32) *atomic.Pointer[cacheEntry[K, V]] {
 // insert adds an entry whose key is not there.
 func (t *cacheTable[K, V]) insert(hash uint64, e *cacheEntry[K, V]) {
 	slot := t.at(slotOf(hash, t.slots.Load()))
-	e.chain.Store(slot.Load())
+	e.lead(slot.Load())
 	slot.Store(e)
 }
 
@@ -120,7 +131,7 @@ func (t *cacheTable[K, V]) replace(hash uint64, old, by *cacheEntry[K, V]) {
 		link.Store(old.chain.Load())
 		return
 	}
-	by.chain.Store(old.chain.Load())
+	by.lead(old.chain.Load())
 	link.Store(by)
 }
 
@@ -164,14 +175,15 @@ func (t *cacheTable[K, V]) move(from uint32, hash func(K) uint64) {
 	}
 }
 
-// fit grows or shrinks by at most two slots towards one slot an entry.
+// fit grows or shrinks by at most slotsEach slots towards as many for each entry. It leaves a page more than that, so that
+// a table at its size does not do both by turns.
 func (t *cacheTable[K, V]) fit(entries int64, hash func(K) uint64) {
-	switch slots := int64(t.slots.Load()); {
-	case slots < entries:
-		t.grow(hash)
-	case slots > pageSlots && slots > entries+pageSlots:
-		t.shrink(hash)
-		if slots-1 > pageSlots && slots-1 > entries+pageSlots {
+	least, most := slotsEach*entries, slotsEach*entries+pageSlots
+	for range slotsEach {
+		switch slots := int64(t.slots.Load()); {
+		case slots < least:
+			t.grow(hash)
+		case slots > most:
 			t.shrink(hash)
 		}
 	}

@@ -3,6 +3,7 @@ package bounded
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 )
 
 // sweepWrite and sweepUsage are how many slots of the table a write and Usage look at for what has expired.
@@ -111,6 +112,9 @@ func (c *Cache[K, V]) put(e *cacheEntry[K, V], left *evictions[K, V]) error {
 		c.refuse(e, left)
 		return c.tooLarge(e.weight())
 	}
+	if era := c.era.Load(); era != 0 {
+		e.mark.Store(era << 1)
+	}
 	c.sweep(sweepWrite, left)
 	hash := c.hash(e.key)
 	old, _ := c.table.find(hash, e.key)
@@ -126,7 +130,9 @@ func (c *Cache[K, V]) put(e *cacheEntry[K, V], left *evictions[K, V]) error {
 		c.makeRoom(bounds.entries, bounds.bytes-size+c.size(old), left)
 		c.table.replace(hash, old, e)
 		c.policy.replace(e, place)
-		c.bytes.Add(size - c.size(old))
+		if more := size - c.size(old); more != 0 {
+			c.bytes.Add(more)
+		}
 		c.left(old, Replaced, left)
 	} else {
 		c.makeRoom(bounds.entries-1, bounds.bytes-size, left)
@@ -136,12 +142,16 @@ func (c *Cache[K, V]) put(e *cacheEntry[K, V], left *evictions[K, V]) error {
 		c.table.fit(c.entries.Add(1), c.hash)
 		c.renew()
 	}
-	if era := c.era.Load(); era != 0 {
-		e.mark.Store(era << 1)
-	}
-	c.peakEntries.Store(max(c.peakEntries.Load(), c.entries.Load()))
-	c.peakBytes.Store(max(c.peakBytes.Load(), c.bytes.Load()))
+	raise(&c.peakEntries, c.entries.Load())
+	raise(&c.peakBytes, c.bytes.Load())
 	return nil
+}
+
+// raise sees to it that a peak is not below a value. mu is held.
+func raise(peak *atomic.Int64, value int64) {
+	if value > peak.Load() {
+		peak.Store(value)
+	}
 }
 
 // renew counts an entry that came in, and ends the era if it is time.
