@@ -57,6 +57,7 @@ var testPackages = []excuse{
 	{"internal/leakcheck", "*", "fails a test binary whose goroutines outlive it"},
 	{"internal/testprogram", "*", "builds the programs that tests look at from outside"},
 	{"internal/faultproxy", "*", "does to connections what networks do; stands on the standard library, for every module's tests"},
+	{"internal/freeport", "*", "finds ports for the three beside it"},
 	{"internal/pgtest", "*", "runs a PostgreSQL server for a test; stands on the standard library, for every module's tests"},
 	{"internal/redistest", "*", "runs a Redis server for a test; stands on the standard library, for every module's tests"},
 	{"heap/heaptest", "*", "builds synthetic snapshots"},

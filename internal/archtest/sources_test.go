@@ -217,13 +217,18 @@ func TestNothingIsPutOff(t *testing.T) {
 	}
 }
 
-// leakChecks returns the calls of which the TestMain of a module's packages makes one. The library and the modules beside
-// it do without a requirement for that.
+// leakChecks returns the calls of which the TestMain of a module's packages makes one. The library does without a
+// requirement for that; the modules beside it may.
 func leakChecks(f *goFile) []string {
-	if f.library() || f.contrib() {
-		return []string{"leakcheck.Main"}
+	ours, theirs := []string{"leakcheck.Main"}, []string{"goleak.VerifyTestMain", "goleak.Find"}
+	switch {
+	case f.library():
+		return ours
+	case f.contrib():
+		return append(ours, theirs...)
+	default:
+		return theirs
 	}
-	return []string{"goleak.VerifyTestMain", "goleak.Find"}
 }
 
 func TestEveryTestPackageChecksForLeaks(t *testing.T) {

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/memwarden/memwarden/internal/freeport"
 )
 
 // Direction is a way that bytes go; Both is ToServer | ToClient.
@@ -52,8 +54,12 @@ type Proxy struct {
 // and its connections with it.
 func Start(t testing.TB, server string) *Proxy {
 	t.Helper()
-	p := &Proxy{address: "127.0.0.1:0", server: server, links: make(map[*link]struct{})}
-	p.Accept(t)
+	listener, err := freeport.Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Proxy{address: listener.Addr().String(), server: server, links: make(map[*link]struct{}), listener: listener}
+	p.work.Go(func() { p.accept(listener) })
 	t.Cleanup(func() {
 		p.mu.Lock()
 		p.closed = true
@@ -65,11 +71,7 @@ func Start(t testing.TB, server string) *Proxy {
 }
 
 // Addr is where the proxy listens, the same after Refuse and Accept.
-func (p *Proxy) Addr() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.address
-}
+func (p *Proxy) Addr() string { return p.address }
 
 // Open counts the connections that are open.
 func (p *Proxy) Open() int {
@@ -118,7 +120,7 @@ func (p *Proxy) Accept(t testing.TB) {
 	if err != nil {
 		t.Fatalf("faultproxy: %v", err)
 	}
-	p.listener, p.address = listener, listener.Addr().String()
+	p.listener = listener
 	p.work.Go(func() { p.accept(listener) })
 }
 

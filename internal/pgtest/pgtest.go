@@ -26,6 +26,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/memwarden/memwarden/internal/freeport"
 )
 
 const (
@@ -164,7 +166,7 @@ func (s *Server) start() error {
 	deadline := time.Now().Add(startTimeout)
 	for {
 		if s.port == 0 {
-			port, err := freePort()
+			port, err := freeport.Find()
 			if err != nil {
 				return err
 			}
@@ -271,15 +273,5 @@ func (s *Server) url(database string) string {
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 func (s *Server) log() string  { return filepath.Join(s.dir, "server.log") }
-
-// freePort asks the system for a port that nobody listens on just now.
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	return port, listener.Close()
-}
 
 func tail(output []byte) []byte { return output[max(0, len(output)-logTail):] }

@@ -25,6 +25,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/memwarden/memwarden/internal/freeport"
 )
 
 const (
@@ -141,7 +143,7 @@ func (s *Server) start() error {
 // machine can read its command lines.
 func (s *Server) launch() (*process, error) {
 	if s.port == 0 {
-		port, err := freePort()
+		port, err := freeport.Find()
 		if err != nil {
 			return nil, err
 		}
@@ -246,16 +248,6 @@ func (s *Server) kill() error {
 }
 
 func (s *Server) log() string { return filepath.Join(s.dir, "server.log") }
-
-// freePort asks the system for a port that nobody listens on just now.
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	return port, listener.Close()
-}
 
 func tail(output []byte) []byte { return output[max(0, len(output)-logTail):] }
 
