@@ -64,7 +64,7 @@ func (l *listener[T]) push(ctx context.Context, event T) bool {
 			l.mu.Unlock()
 			return true
 		case Block:
-			if !l.waitForRoom(ctx) && !l.closed {
+			if roomy := l.waitForRoom(ctx); !roomy && !l.closed {
 				l.dropped++
 				l.mu.Unlock()
 				return false
@@ -105,8 +105,7 @@ func (l *listener[T]) waitForRoom(ctx context.Context) bool {
 		roomy = false
 	}
 	l.mu.Lock()
-	l.waiting--
-	l.passRoom() // a token that came for a publisher that went is another one's
+	l.waiting-- // a token that came for a publisher that goes is taken by the next
 	return roomy
 }
 

@@ -57,7 +57,7 @@ type Retention[T any] struct {
 
 	mu       sync.Mutex
 	segments []*[segmentLength]retained[T] // a ring; nil where no entry is
-	first    int                           // place of the oldest entry: segment · segmentLength + index; 0 if there is none
+	first    int                           // place of the oldest entry: segment · segmentLength + index
 	count    int
 	bytes    int64 // of entries, with their weights; never above room
 	lastID   int64
@@ -297,18 +297,13 @@ func (r *Retention[T]) at(i int) *retained[T] {
 // clearFirst frees the place of the oldest entry, and its segment if that was the last one in it.
 func (r *Retention[T]) clearFirst() {
 	r.clear(0, segmentLength-1)
-	if r.first++; r.first == len(r.segments)*segmentLength || r.count == 0 {
+	if r.first++; r.first == len(r.segments)*segmentLength {
 		r.first = 0
 	}
 }
 
 // clearLast frees the place of the newest entry, and its segment if that was the first one in it.
-func (r *Retention[T]) clearLast() {
-	r.clear(r.count-1, 0)
-	if r.count == 0 {
-		r.first = 0
-	}
-}
+func (r *Retention[T]) clearLast() { r.clear(r.count-1, 0) }
 
 // clear frees the place of an entry at either end, and its segment if it was the only one left in it: that is known of
 // the segment's edge, and of the last entry of all.

@@ -120,6 +120,25 @@ func TestTopicKeepsNoEvent(t *testing.T) {
 	closeTopic(t, topic)
 }
 
+// TestTopicLetsGoOfListeners keeps a cancel function, and nothing of what its listener held.
+func TestTopicLetsGoOfListeners(t *testing.T) {
+	topic := newTopic[int](t, TopicOptions{})
+	state := new([1000]int)
+	kept := weak.Make(state)
+	cancel := subscribe(t, topic, ListenerOptions{}, func(_ context.Context, event int) { state[0] = event })
+	publish(t, topic, 1)
+	if err := cancel(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); kept.Value() != nil; runtime.GC() {
+		if time.Now().After(deadline) {
+			t.Fatal("what a removed listener held is kept")
+		}
+	}
+	runtime.KeepAlive(topic)
+	runtime.KeepAlive(cancel)
+}
+
 func TestNewTopicListsEveryMistake(t *testing.T) {
 	for _, test := range []struct {
 		options TopicOptions
