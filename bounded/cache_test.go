@@ -3,7 +3,6 @@ package bounded
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -15,7 +14,6 @@ import (
 	"time"
 )
 
-var long = flag.Bool("long", false, "run the longer proofs too")
 
 // hand is a clock that is moved by hand.
 type hand struct{ at atomic.Int64 }
