@@ -34,6 +34,8 @@ var worldReaders = []excuse{
 	{"cleanup", "time.Since", "how long a task ran"},
 	{"contrib/pgxpool", "time.Now", "the pool's clock, unless its Options have one"},
 	{"contrib/redis", "time.Now", "the clock of limiter and cache, unless their options have one"},
+	{"contrib/websocket", "time.Now", "a connection's deadline is a time of day"},
+	{"contrib/websocket", "time.Until", "how much of a context is left, which waits on the runtime's timers"},
 	{"health", "time.Now", "checks time out, and results age, with the runtime's timers"},
 	{"health", "time.Since", "how long ago a loop gave a sign of life"},
 	{"memhttp", "time.Now", "a connection's deadline is a time of day"},
