@@ -308,7 +308,7 @@ func TestAccess(t *testing.T) {
 						t.Errorf("%s %s: the answer repeats what was sent", r.Method, path)
 					}
 				} else if r.Access == Public { // it asks for a body, and not for a token
-					wantStatus(t, got, http.StatusBadRequest)
+					wantStatus(t, got, http.StatusUnsupportedMediaType)
 				} else {
 					wantStatus(t, got, http.StatusOK)
 				}
