@@ -312,6 +312,7 @@ func TestOptions(t *testing.T) {
 
 // TestHalfOpen has a client that is there no more, though its connection is: nothing comes, not even an end.
 func TestHalfOpen(t *testing.T) {
+	t.Parallel()
 	left := make(chan error, 2)
 	s := serveHub(t, Options{PingInterval: 20 * time.Millisecond, PongTimeout: time.Second, Leave: func(_ *Client, reason error) { left <- reason }})
 	good, gone := s.dial(t), s.dial(t)
