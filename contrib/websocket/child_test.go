@@ -159,7 +159,8 @@ func (c *child) idle(t testing.TB, connections int) (each footprint) {
 // TestIdleConnection: what is accounted for a connection is what it takes, and no less. The race detector makes stacks
 // larger, hence the slack.
 func TestIdleConnection(t *testing.T) {
-	each := startChild(t).idle(t, 500)
+	t.Parallel()
+	each := startChild(t).idle(t, 300)
 	t.Logf("a connection takes %d bytes of the Go runtime's, %d resident", each.goRuntime, each.resident)
 	if each.goRuntime > ConnectionBytes*5/4 || each.goRuntime < 1<<10 {
 		t.Errorf("a connection takes %d bytes, %d are accounted for it", each.goRuntime, ConnectionBytes)

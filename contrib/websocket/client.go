@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -182,7 +183,10 @@ func (c *Client) note(why error) {
 // endLocked is end with mu held, of a connection that does not end yet.
 func (c *Client) endLocked(why error, code int, reason string, grace time.Duration) {
 	c.reason = why
-	c.goodbye = websocket.FormatCloseMessage(code, reason[:min(len(reason), maxReason)])
+	if len(reason) > maxReason {
+		reason = strings.ToValidUTF8(reason[:maxReason], "") // the cut may go through a character
+	}
+	c.goodbye = websocket.FormatCloseMessage(code, reason)
 	c.pinging = false
 	c.ping.Stop()
 	c.guard = time.AfterFunc(max(0, grace), func() { c.cut(why) })

@@ -15,6 +15,7 @@ import (
 // TestClose closes a hub of which a third of the clients never reads and has its buffers full: it takes no longer than
 // it may, and each of the others is told.
 func TestClose(t *testing.T) {
+	t.Parallel()
 	clients, allowed := 200, 2*time.Second
 	if *long {
 		clients, allowed = 5000, 20*time.Second

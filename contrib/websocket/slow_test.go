@@ -247,8 +247,10 @@ func TestShrinkDisconnects(t *testing.T) {
 // TestBoundsUnderLoad sends at random from several goroutines to clients that read, pause, leave and come, and looks at
 // the bounds all the time.
 func TestBoundsUnderLoad(t *testing.T) {
+	t.Parallel()
 	for _, overflow := range []Overflow{Disconnect, DropOldest} {
 		t.Run(fmt.Sprint(overflow), func(t *testing.T) {
+			t.Parallel()
 			seed := rand.Uint64()
 			t.Logf("seed %d", seed)
 			s := serveHub(t, Options{

@@ -313,7 +313,8 @@ type badBody struct {
 // malformed are bodies that no route takes.
 var malformed = []badBody{
 	{400, "application/json", `{"return_to_os":`}, {400, "application/json", `[]`}, {400, "application/json", `7`},
-	{400, "application/json", `{} {}`}, {400, "application/json", "\x00"},
+	{400, "application/json", `{} {}`}, {400, "application/json", "\x00"}, {400, "application/json", `{"x":1,"x":2}`},
+	{400, "application/json", strings.Repeat("[", 33) + strings.Repeat("]", 33)},
 	{415, "text/plain", `{}`}, {415, "nonsense/", `{}`}, {415, "application/x-www-form-urlencoded", `a=b`},
 	{413, "application/json", `{"x":"` + strings.Repeat("x", 64<<10) + `"}`},
 }
