@@ -65,7 +65,7 @@ func (w *Warden) takeSnapshot(ctx context.Context, out io.Writer, maxBytes int64
 		w.o.Logger.Warn("memory heap snapshot failed", "error", err)
 		return SnapshotInfo{}, err
 	}
-	w.o.Logger.Info("memory heap snapshot taken", "objects", info.Summary.Objects, "pause", seconds(info.Header.PauseSeconds),
+	w.o.Logger.Info("memory heap snapshot taken", "objects", info.Summary.Objects, "pause", seconds(info.Summary.PauseSeconds),
 		"took", w.o.Now().Sub(began), "file", sizeOf(memstat.Known(info.Bytes)))
 	return info, nil
 }
@@ -142,7 +142,7 @@ func (w *Warden) capture(ctx context.Context, out io.Writer, maxBytes int64) (in
 // readChild has the helper read the frozen copy, and lets go of that as soon as it can.
 func (w *Warden) readChild(ctx context.Context, child *capture.Child, task snaphelper.Scan, budget int64, out io.Writer) (SnapshotInfo, error) {
 	task.Memory, task.Maps, task.Binary, task.Threads = child.Memory, child.Maps, child.Binary, []layout.Thread{child.Thread}
-	task.Header.TakenAt, task.Header.PauseSeconds = w.o.Now().UnixNano(), child.Pause.Seconds()
+	task.Header.TakenAt, task.Pause = w.o.Now().UnixNano(), child.Pause
 	task.Released = func() { _ = child.Close() } // the caller's Close tells
 	result, err := task.Run(ctx, snaphelper.Options{Executable: w.o.Snapshot.Helper, BudgetBytes: budget}, out)
 	return SnapshotInfo{Header: task.Header, Summary: result.Summary, Bytes: result.Bytes}, err

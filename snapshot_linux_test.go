@@ -115,10 +115,10 @@ func TestSnapshotNamesTheLeak(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h := r.Header(); h.Method != snapshot.Fork || h.PID != int64(os.Getpid()) || h.PauseSeconds <= 0 || !strings.HasPrefix(h.GoVersion, runtime.Version()) || h.RSSBytes <= 0 {
+	if h := r.Header(); h.Method != snapshot.Fork || h.PID != int64(os.Getpid()) || r.Summary().PauseSeconds <= 0 || !strings.HasPrefix(h.GoVersion, runtime.Version()) || h.RSSBytes <= 0 {
 		t.Errorf("header %+v", h)
 	}
-	if info.Bytes != int64(file.Len()) || info.Summary.Objects < sessionCount || info.Header.PauseSeconds != r.Header().PauseSeconds {
+	if info.Bytes != int64(file.Len()) || info.Summary.Objects < sessionCount || info.Summary.PauseSeconds != r.Summary().PauseSeconds {
 		t.Errorf("info %+v of %d bytes", info, file.Len())
 	}
 	g, err := graph.Load(t.Context(), r, graph.Options{})

@@ -71,7 +71,7 @@ func captureRound(ctx context.Context, s *series, program *sessions.Process, roo
 	}
 	s.add("longest latency during WriteHeapDump", figure.Seconds, none, dumping.Seconds())
 	s.add("… over that during a capture", figure.Multiple, figure.AtLeast(100), dumping.Seconds()/latency.Seconds())
-	s.add("pause, as the snapshot says", figure.Seconds, none, info.Header.PauseSeconds)
+	s.add("pause, as the snapshot says", figure.Seconds, none, info.Summary.PauseSeconds)
 	s.add("life of the frozen child", figure.Seconds, none, lived.Seconds())
 	s.add("capture, from beginning to end", figure.Seconds, none, took.Seconds())
 	s.add("WriteHeapDump, from beginning to end", figure.Seconds, none, dumpTook.Seconds())

@@ -69,37 +69,37 @@ func pidRound(ctx context.Context, s *series, memwarden string, program *session
 	if err != nil {
 		return err
 	}
-	header, objects, err := readHeader(file)
+	header, summary, err := readSnapshot(file)
 	if err != nil {
 		return err
 	}
 	if header.Method != snapshot.InjectedFork {
 		return fmt.Errorf("the snapshot was taken by %v: want a fork", header.Method)
 	}
-	s.add("pause, as memwarden snapshot says", figure.Seconds, figure.AtMost(0.1), header.PauseSeconds)
+	s.add("pause, as memwarden snapshot says", figure.Seconds, figure.AtMost(0.1), summary.PauseSeconds)
 	s.add("longest latency of the target meanwhile", figure.Seconds, figure.AtMost(0.1), latency.Seconds())
 	s.add("longest latency at rest, for as long", figure.Seconds, none, resting.Seconds())
 	s.add("memwarden snapshot, from beginning to end", figure.Seconds, none, took.Seconds())
-	s.add("objects", figure.Count, none, float64(objects))
+	s.add("objects", figure.Count, none, float64(summary.Objects))
 	return nil
 }
 
-// readHeader reads how a snapshot was taken, and its size in objects.
-func readHeader(name string) (h snapshot.Header, objects uint64, err error) {
+// readSnapshot reads what a snapshot says of itself.
+func readSnapshot(name string) (h snapshot.Header, s snapshot.Summary, err error) {
 	file, err := os.Open(name)
 	if err != nil {
-		return h, 0, err
+		return h, s, err
 	}
 	defer func() { _ = file.Close() }() // only read
 	info, err := file.Stat()
 	if err != nil {
-		return h, 0, err
+		return h, s, err
 	}
 	r, err := snapshot.Open(file, info.Size())
 	if err != nil {
-		return h, 0, err
+		return h, s, err
 	}
-	return r.Header(), r.Totals().Objects, nil
+	return r.Header(), r.Summary(), nil
 }
 
 // errNotAsked is why goref did not run.

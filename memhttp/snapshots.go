@@ -33,7 +33,7 @@ type snapshotDocument struct {
 func newSnapshotDocument(r archive.Record) snapshotDocument {
 	return snapshotDocument{
 		ID: r.ID, TakenAt: r.At, Bytes: r.Bytes, Executable: r.Header.Executable, GoVersion: r.Header.GoVersion,
-		Method: string(r.Header.Method), PauseSeconds: r.Header.PauseSeconds,
+		Method: string(r.Header.Method), PauseSeconds: r.Summary.PauseSeconds,
 		Objects: r.Summary.Objects, HeapBytes: r.Summary.AllocatedBytes, Analyzed: r.Analyzed, Failure: r.Failure,
 	}
 }

@@ -5,14 +5,15 @@ import (
 	"encoding/binary"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/memwarden/memwarden/heap/layout"
+	"github.com/memwarden/memwarden/internal/testprogram"
 )
 
 // image is the memory of a program as its file has it: no process is needed to read what the linker wrote.
@@ -132,26 +133,11 @@ func imageModule(t testing.TB, file *elf.File, m image, bias uint64, minor int) 
 	return mod
 }
 
-// build builds testdata/target. Its sources are copied into a module of their own, because toolchains older than this
-// module's would refuse it.
+// build builds testdata/target.
 func build(t testing.TB, toolchain string, env []string, args ...string) string {
 	t.Helper()
-	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "target"))); err != nil {
-		t.Fatal(err)
-	}
-	out := filepath.Join(t.TempDir(), "target")
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"build", "-o", out}, append(args, ".")...)...)
-	cmd.Dir = dir
-	cmd.Env = append(cmd.Environ(), "GOOS=linux", "GOWORK=off", "GOFLAGS=-mod=mod -buildvcs=false")
-	cmd.Env = append(cmd.Env, env...)
-	if toolchain != "" {
-		cmd.Env = append(cmd.Env, "GOTOOLCHAIN="+toolchain)
-	}
-	if output, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("building with %q %q %q: %v\n%s", toolchain, env, args, err, output)
-	}
-	return out
+	settings := slices.Concat([]string{"GOOS=linux"}, env, args)
+	return testprogram.Build(t, filepath.Join("testdata", "target"), toolchain, settings...)
 }
 
 // TestImage reads programs for both architectures from their files.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/memwarden/memwarden/internal/leakcheck"
+	"github.com/memwarden/memwarden/internal/testprogram"
 )
 
 // long adds every toolchain and way of building; make test-long sets it.
@@ -14,4 +15,4 @@ var long = flag.Bool("long", false, "test with every toolchain and way of buildi
 // symbol table and not be position-independent.
 var binaryPath = flag.String("binary", "", "measure with this program instead of testdata/target")
 
-func TestMain(m *testing.M) { leakcheck.Main(m) }
+func TestMain(m *testing.M) { leakcheck.Main(m, testprogram.RemoveAll) }

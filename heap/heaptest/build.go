@@ -43,7 +43,7 @@ func New() *Builder {
 	return &Builder{
 		Header: snapshot.Header{
 			GoVersion: "go1.26.8", OS: "linux", Arch: "amd64", Executable: "synthetic", PID: 1,
-			TakenAt: 1_767_225_600_000_000_000, Method: snapshot.Synthetic, PauseSeconds: 0.012, RSSBytes: -1,
+			TakenAt: 1_767_225_600_000_000_000, Method: snapshot.Synthetic, RSSBytes: -1,
 			ContainsDWARF: true,
 		},
 		types: make([]snapshot.Type, 1), names: make([]string, 1),

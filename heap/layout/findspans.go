@@ -120,6 +120,7 @@ func (r *Runtime) sliceAt(addr uint64) (Slice, error) {
 
 // sampleSpans tells cheaply whether a slice could hold pointers to spans.
 func (r *Runtime) sampleSpans(s Slice) bool {
+	s = r.recorded(s)
 	step := max(s.Len/samples, 1)
 	for i := uint64(0); i < s.Len; i += step {
 		if _, err := r.spanAt(s, i); err != nil {
@@ -137,6 +138,17 @@ func (r *Runtime) sampleSpans(s Slice) bool {
 		}
 	}
 	return false
+}
+
+// recorded is a slice of spans, or of goroutines, without its last element if that is nil: the runtime makes the slice
+// longer first, and then stores the element, of which nothing is in use yet.
+func (r *Runtime) recorded(s Slice) Slice {
+	if s.Len > 0 {
+		if last, err := r.Uint64(s.Data + (s.Len-1)*wordSize); err == nil && last == 0 {
+			s.Len--
+		}
+	}
+	return s
 }
 
 // spanAt decodes the span that an element of a slice points to.
@@ -269,6 +281,7 @@ func (r *Runtime) acceptSpans(heap uint64, all Slice, witnesses []witness) error
 	if all.Len == 0 || all.Len > maxSpans || !r.Mapped(all.Data, all.Len*wordSize) {
 		return fmt.Errorf("%d spans at %#x", all.Len, all.Data)
 	}
+	all = r.recorded(all)
 	confirmed := 0
 	arenas := make(map[uint64]bool)
 	err = r.eachWord(all, func(addr uint64) error {

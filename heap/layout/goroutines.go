@@ -59,7 +59,7 @@ func (r *Runtime) findGoroutines() error {
 	const what = "runtime.allgs"
 	if addr, ok := r.symbols["runtime.allgs"]; ok {
 		s, err := r.sliceAt(addr)
-		if err == nil {
+		if s = r.recorded(s); err == nil {
 			err = r.acceptGoroutines(s)
 		}
 		if err != nil {
@@ -81,8 +81,8 @@ func (r *Runtime) findGoroutines() error {
 	// While a collection runs, its snapshot of allgs is the same array, shorter.
 	found := make(map[uint64]uint64) // lengths by array
 	for _, c := range candidates {
-		if c.Len > found[c.Data] && r.acceptGoroutines(c.Slice) == nil {
-			found[c.Data] = c.Len
+		if s := r.recorded(c.Slice); s.Len > found[s.Data] && r.acceptGoroutines(s) == nil {
+			found[s.Data] = s.Len
 		}
 	}
 	for data, n := range found {

@@ -379,3 +379,24 @@ func TestMemory(t *testing.T) {
 		}
 	}
 }
+
+// TestSpanBeingRecorded stops the process between the two stores by which the runtime records a span.
+func TestSpanBeingRecorded(t *testing.T) {
+	m := make(image, imageSize)
+	r := m.runtime(26, "amd64")
+	for number := range 2 {
+		m.addSpan(r, number, fakeSpan{state: spanInUse, class: 10, elemSize: 64, slots: 100, count: 1, alloc: []byte{1}})
+	}
+	head := imageHead + r.at.heap.allspans%0x100
+	m.put(head+8, 3)
+	m.put(head+16, 3)
+	m.accept(t, r)
+	if spans, err := r.Spans(t.Context()); err != nil || len(spans) != 2 {
+		t.Errorf("%d spans, %v: want 2", len(spans), err)
+	}
+	m.put(imageList, 0)
+	r.memory = newCache(r.Process)
+	if all, err := r.sliceAt(head); err != nil || r.acceptSpans(head-r.at.heap.allspans, all, nil) == nil {
+		t.Errorf("a span before others is missing, %v: want an error", err)
+	}
+}

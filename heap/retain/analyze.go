@@ -140,7 +140,7 @@ func (h *heap) header() *Analysis {
 	a := &Analysis{
 		GoVersion: g.Header.GoVersion, OS: g.Header.OS, Arch: g.Header.Arch, Executable: g.Header.Executable,
 		BuildID: g.Header.BuildID, PID: g.Header.PID, TakenAt: g.Header.TakenAt, Method: g.Header.Method,
-		PauseSeconds: g.Header.PauseSeconds, RSSBytes: g.Header.RSSBytes, StackBytes: g.Summary.StackBytes,
+		PauseSeconds: g.Summary.PauseSeconds, RSSBytes: g.Header.RSSBytes, StackBytes: g.Summary.StackBytes,
 		Objects: g.Summary.Objects, Bytes: g.Summary.AllocatedBytes, Edges: g.Summary.Edges,
 		ReachedObjects: g.ReachedObjects(), ReachedBytes: g.ReachedBytes(),
 		RuntimeLiveBytes: g.Summary.RuntimeLiveBytes, LiveRatio: ratio(g.ReachedBytes(), g.Summary.RuntimeLiveBytes),

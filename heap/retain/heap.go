@@ -16,7 +16,7 @@ import (
 const nowhere = math.MaxUint32
 
 // heap is all that questions are answered from: the graph, its dominator tree, and shortest paths. It takes 24 bytes a
-// node beside the graph, and 28 while it is built. It is read-only once built.
+// node beside the graph, and some 30 while it is built. It is read-only once built.
 type heap struct {
 	g *graph.Graph
 	tree

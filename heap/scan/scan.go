@@ -28,6 +28,8 @@ type Options struct {
 	Workers int
 	// Progress is told, from one goroutine at a time, how many bytes of the heap are done. Nil: nobody is.
 	Progress func(done, total uint64)
+	// Pause tells for how long the process stood still. It is asked once the frozen memory is released. Nil: it stays 0.
+	Pause func() time.Duration
 	// Released is called once the frozen memory is no longer needed, before names are looked up in the executable.
 	// Nil: nobody is.
 	Released func()
@@ -231,6 +233,9 @@ func (s *scanner) finish(ctx context.Context, o Options) (snapshot.Summary, erro
 	summary := snapshot.Summary{
 		Objects: s.index.objects, AllocatedBytes: s.index.bytes, RuntimeLiveBytes: s.marked, StackBytes: s.stacks,
 		GCCycles: s.rt.Cycles, Warnings: s.warnings,
+	}
+	if o.Pause != nil {
+		summary.PauseSeconds = o.Pause().Seconds()
 	}
 	if o.Elapsed != nil {
 		summary.ReadSeconds = o.Elapsed().Seconds()

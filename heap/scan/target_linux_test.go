@@ -13,41 +13,19 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/memwarden/memwarden/heap/capture"
 	"github.com/memwarden/memwarden/heap/layout"
 	"github.com/memwarden/memwarden/heap/snapshot"
+	"github.com/memwarden/memwarden/internal/testprogram"
 )
-
-// built holds the programs of this run, by the settings they were built with.
-var built = struct {
-	sync.Mutex
-	paths map[string]string
-}{paths: make(map[string]string)}
 
 // build builds the program in testdata.
 func build(t testing.TB, settings ...string) string {
 	t.Helper()
-	built.Lock()
-	defer built.Unlock()
-	key := strings.Join(settings, " ")
-	if path, ok := built.paths[key]; ok {
-		if _, err := os.Stat(path); err == nil {
-			return path
-		}
-	}
-	out := filepath.Join(t.TempDir(), "target")
-	cmd := exec.Command("go", append(append([]string{"build", "-o", out}, settings...), ".")...)
-	cmd.Dir, cmd.Env = filepath.Join("testdata", "target"), append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod -buildvcs=false")
-	if text, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", cmd.Args, err, text)
-	}
-	built.paths[key] = out
-	return out
+	return testprogram.Build(t, filepath.Join("testdata", "target"), "", settings...)
 }
 
 // target is the program in testdata while it waits.

@@ -167,7 +167,7 @@ func randomContents(seed uint64, n int) (*contents, *rand.Rand) {
 	c := g.c
 	c.Header = Header{
 		GoVersion: "go1.26.8", OS: "linux", Arch: "amd64", Executable: "prog", BuildID: g.word(), PID: g.Int64N(1 << 22),
-		TakenAt: g.Int64(), Method: Fork, PauseSeconds: g.Float64(), RSSBytes: g.Int64N(1<<40) - 1, ContainsDWARF: g.IntN(2) == 0,
+		TakenAt: g.Int64(), Method: Fork, RSSBytes: g.Int64N(1<<40) - 1, ContainsDWARF: g.IntN(2) == 0,
 	}
 	g.tables()
 	g.spans(g.IntN(n + 1))
@@ -175,7 +175,7 @@ func randomContents(seed uint64, n int) (*contents, *rand.Rand) {
 		g.records()
 		g.roots()
 	}
-	c.Summary.GCCycles, c.Summary.ReadSeconds = g.Uint64N(100), g.Float64()
+	c.Summary.GCCycles, c.Summary.PauseSeconds, c.Summary.ReadSeconds = g.Uint64N(100), g.Float64(), g.Float64()
 	c.Summary.RuntimeLiveBytes, c.Summary.StackBytes = g.Uint64N(1<<40), g.Uint64N(1<<30)
 	if g.IntN(2) == 0 {
 		c.Summary.Warnings = []string{g.word(), "", "a sentence"}

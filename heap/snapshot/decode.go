@@ -181,7 +181,6 @@ func (d *decoder) header(h *Header) {
 	h.Executable, h.BuildID = d.string(), d.string()
 	h.PID, h.TakenAt = d.int(), d.int()
 	h.Method = Method(d.string())
-	h.PauseSeconds = d.seconds()
 	h.RSSBytes = d.int()
 	h.ContainsDWARF = d.byte()&1 != 0
 }
@@ -190,7 +189,7 @@ func (d *decoder) summary(s *Summary) {
 	for _, v := range []*uint64{&s.Objects, &s.Edges, &s.AllocatedBytes, &s.RuntimeLiveBytes, &s.StackBytes, &s.GCCycles} {
 		*v = d.uint()
 	}
-	s.ReadSeconds = d.seconds()
+	s.PauseSeconds, s.ReadSeconds = d.seconds(), d.seconds()
 	n := d.list(1)
 	if n > 0 {
 		s.Warnings = make([]string, n)

@@ -60,7 +60,6 @@ func (e *encoder) header(h *Header) {
 	e.int(h.PID)
 	e.int(h.TakenAt)
 	e.string(string(h.Method))
-	e.float(h.PauseSeconds)
 	e.int(h.RSSBytes)
 	e.byte(e.bit(h.ContainsDWARF, 0))
 	e.count = 1
@@ -70,6 +69,7 @@ func (e *encoder) summary(s *Summary) {
 	for _, v := range []uint64{s.Objects, s.Edges, s.AllocatedBytes, s.RuntimeLiveBytes, s.StackBytes, s.GCCycles} {
 		e.uint(v)
 	}
+	e.float(s.PauseSeconds)
 	e.float(s.ReadSeconds)
 	e.uint(uint64(len(s.Warnings)))
 	for _, warning := range s.Warnings {

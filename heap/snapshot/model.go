@@ -36,9 +36,8 @@ type Header struct {
 	PID           int64
 	TakenAt       int64 // Unix nanoseconds
 	Method        Method
-	PauseSeconds  float64 // for which the process stood still
-	RSSBytes      int64   // resident memory when it was taken, -1 if unknown
-	ContainsDWARF bool    // names of variables and their types are known
+	RSSBytes      int64 // resident memory when it was taken, -1 if unknown
+	ContainsDWARF bool  // names of variables and their types are known
 }
 
 // Summary closes a file.
@@ -48,6 +47,7 @@ type Summary struct {
 	RuntimeLiveBytes uint64   // what the last completed collection marked, read from the image
 	StackBytes       uint64   // spans in use as goroutine stacks
 	GCCycles         uint64   // 0 if unknown
+	PauseSeconds     float64  // for which the process stood still
 	ReadSeconds      float64  // from the frozen image to the last byte
 	Warnings         []string // what could not be read, and what that means, a sentence each
 }

@@ -144,14 +144,14 @@ func (t *twin) chunk(kind, flags uint32, count int) {
 func (t *twin) header() {
 	t.out.Header = Header{
 		GoVersion: t.text(), OS: t.text(), Arch: t.text(), Executable: t.text(), BuildID: t.text(), PID: t.int(),
-		TakenAt: t.int(), Method: Method(t.text()), PauseSeconds: t.f64(), RSSBytes: t.int(), ContainsDWARF: t.oneByte() == 1,
+		TakenAt: t.int(), Method: Method(t.text()), RSSBytes: t.int(), ContainsDWARF: t.oneByte() == 1,
 	}
 }
 
 func (t *twin) summary() {
 	t.out.Summary = Summary{
 		Objects: t.uint(), Edges: t.uint(), AllocatedBytes: t.uint(), RuntimeLiveBytes: t.uint(), StackBytes: t.uint(),
-		GCCycles: t.uint(), ReadSeconds: t.f64(),
+		GCCycles: t.uint(), PauseSeconds: t.f64(), ReadSeconds: t.f64(),
 	}
 	for range t.uint() {
 		t.out.Summary.Warnings = append(t.out.Summary.Warnings, t.text())

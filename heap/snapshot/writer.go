@@ -37,9 +37,6 @@ type Writer struct {
 // NewWriter begins a snapshot.
 func NewWriter(w io.Writer, h Header) (*Writer, error) {
 	out := &Writer{w: w}
-	if bad(h.PauseSeconds) {
-		return nil, fmt.Errorf("snapshot: a pause of %v seconds", h.PauseSeconds)
-	}
 	if _, err := io.WriteString(w, magicPrefix+strconv.Itoa(Version)+"\n"); err != nil {
 		return nil, fmt.Errorf("snapshot: write: %w", err)
 	}
@@ -194,6 +191,8 @@ func (w *Writer) Close(s Summary) error {
 		return w.err
 	case w.openRecord || w.records != w.scanned:
 		return w.fail(fmt.Errorf("%d complete records of %d objects that may hold pointers", w.records, w.scanned))
+	case bad(s.PauseSeconds):
+		return w.fail(fmt.Errorf("a pause of %v seconds", s.PauseSeconds))
 	case bad(s.ReadSeconds):
 		return w.fail(fmt.Errorf("it took %v seconds", s.ReadSeconds))
 	}

@@ -59,6 +59,7 @@ var testPackages = []excuse{
 	{"internal/freeport", "*", "finds ports for the three beside it"},
 	{"internal/pgtest", "*", "runs a PostgreSQL server for a test; stands on the standard library, for every module's tests"},
 	{"internal/redistest", "*", "runs a Redis server for a test; stands on the standard library, for every module's tests"},
+	{"internal/testprogram", "*", "builds the programs that tests look at from outside"},
 	{"heap/heaptest", "*", "builds synthetic snapshots"},
 }
 

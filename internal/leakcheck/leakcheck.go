@@ -18,8 +18,14 @@ import (
 const patience = 2 * time.Second
 
 // Main runs the tests of a package and ends the process: with 1 if they passed but goroutines that were not there
-// before are still running two seconds later. Call it from TestMain.
-func Main(m *testing.M) { os.Exit(check(m.Run, patience, os.Stderr)) }
+// before are still running two seconds later. Before it ends it calls what cleans up. Call it from TestMain.
+func Main(m *testing.M, cleanup ...func()) {
+	code := check(m.Run, patience, os.Stderr)
+	for _, clean := range cleanup {
+		clean()
+	}
+	os.Exit(code)
+}
 
 // check runs the tests and returns the exit code. Failed tests keep their own code and their own output.
 func check(run func() int, limit time.Duration, out io.Writer) int {

@@ -44,7 +44,7 @@ func (s *Scan) Run(ctx context.Context, o Options, out io.Writer) (Result, error
 	if s.NeedBytes > o.BudgetBytes {
 		return Result{}, fmt.Errorf("snapshot helper: %w", refuse("reading the process", s.NeedBytes, o.BudgetBytes))
 	}
-	r := request{BudgetBytes: o.BudgetBytes, Scan: &scanRequest{s.Threads, s.Header, s.NeedBytes, s.MaxFileBytes}}
+	r := request{BudgetBytes: o.BudgetBytes, Scan: &scanRequest{s.Threads, s.Header, s.Pause, s.NeedBytes, s.MaxFileBytes}}
 	a, err := run(ctx, o, r, out, s.Released, s.Memory, s.Maps, s.Binary)
 	return a.Result, err
 }

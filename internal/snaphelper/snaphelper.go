@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/memwarden/memwarden/bytesize"
 	"github.com/memwarden/memwarden/heap/layout"
@@ -50,6 +51,7 @@ type Scan struct {
 	Memory, Maps, Binary *os.File // /proc/PID/mem, maps (unread) and exe of the frozen process
 	Threads              []layout.Thread
 	Header               snapshot.Header
+	Pause                time.Duration // for which the process stood still
 	// NeedBytes is what the helper needs for it: see ScanBytes.
 	NeedBytes int64
 	// MaxFileBytes bounds the file; 0: no bound.
@@ -84,6 +86,7 @@ type request struct {
 type scanRequest struct {
 	Threads      []layout.Thread
 	Header       snapshot.Header
+	Pause        time.Duration
 	NeedBytes    int64
 	MaxFileBytes int64
 }

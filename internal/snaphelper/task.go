@@ -34,7 +34,7 @@ func scanTo(ctx context.Context, r *scanRequest, budget int64, f frozen, out io.
 	}
 	file := &boundedWriter{out: out, left: r.MaxFileBytes, limit: r.MaxFileBytes}
 	summary, err := scan.Write(ctx, process, file, scan.Options{
-		Header: r.Header, Released: released, Elapsed: func() time.Duration { return time.Since(began) },
+		Header: r.Header, Released: released, Pause: func() time.Duration { return r.Pause }, Elapsed: func() time.Duration { return time.Since(began) },
 	})
 	if err != nil {
 		return Result{}, err

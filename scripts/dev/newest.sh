@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests packages with another toolchain than the one at hand.
+# Tests packages with another toolchain than the one at hand, and fails on low coverage.
 #
 #	newest.sh TOOLCHAIN ARGUMENT...
 #
@@ -12,4 +12,4 @@ shift
 if ! go version; then
 	exec "$here/left-out.sh" "tests with $GOTOOLCHAIN" "the toolchain cannot be had"
 fi
-exec go test "$@"
+go test -cover "$@" | "$here/cover.sh"

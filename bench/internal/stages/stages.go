@@ -114,7 +114,8 @@ func (r *Report) capture(ctx context.Context, o Options) (ranOn time.Time, err e
 	r.Pause = image.Pause.Seconds()
 	next := newLap(o.Now)
 	_, err = scan.Write(ctx, image.Process, file, scan.Options{
-		Header: snapshot.Header{PID: int64(o.PID), TakenAt: ranOn.UnixNano(), Method: snapshot.InjectedFork, PauseSeconds: r.Pause, RSSBytes: -1},
+		Header: snapshot.Header{PID: int64(o.PID), TakenAt: ranOn.UnixNano(), Method: snapshot.InjectedFork, RSSBytes: -1},
+		Pause:  func() time.Duration { return image.Pause },
 		Progress: func(uint64, uint64) {
 			if r.Start == 0 { // a thousandth of the pass is done: nobody is told when it begins
 				r.Start = next()

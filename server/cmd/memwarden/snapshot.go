@@ -180,7 +180,7 @@ func writeSnapshot(ctx context.Context, w *world, f *snapshotFlags, file *os.Fil
 	image.Process.Binary = binary
 	t.header = snapshot.Header{
 		Executable: executableOf(f.pid), PID: int64(f.pid), TakenAt: w.now().UnixNano(), Method: snapshot.InjectedFork,
-		PauseSeconds: image.Pause.Seconds(), RSSBytes: rss,
+		RSSBytes: rss,
 	}
 	if image.Method == capture.MethodStop {
 		t.header.Method = snapshot.Stop
@@ -193,6 +193,7 @@ func writeSnapshot(ctx context.Context, w *world, f *snapshotFlags, file *os.Fil
 			_ = image.Close() // the deferred one tells
 			bar.show("finding names", 0, 0)
 		},
+		Pause:   func() time.Duration { return image.Pause },
 		Elapsed: func() time.Duration { return w.now().Sub(began) },
 	})
 	if ctx.Err() != nil {

@@ -143,7 +143,7 @@ func TestSnapshotAndAnalyze(t *testing.T) {
 			asJSON := newCall(t, "analyze", "--json", file)
 			asJSON.want(t, 0, `"suspects": [`, "")
 			var a retain.Analysis
-			if err := json.Unmarshal(asJSON.out.Bytes(), &a); err != nil || a.TypedRatio < 0.9 || a.Objects < 40_000 || a.PID != int64(v.cmd.Process.Pid) {
+			if err := json.Unmarshal(asJSON.out.Bytes(), &a); err != nil || a.TypedRatio < 0.9 || a.Objects < 40_000 || a.PauseSeconds <= 0 || a.PID != int64(v.cmd.Process.Pid) {
 				t.Errorf("%v: %s", err, &asJSON.out)
 			}
 			newCall(t, "analyze", "--type", "main.Session", file).want(t, 0, "main.Session: 20,000 objects", "")

@@ -125,15 +125,15 @@ func start(t *testing.T, program, name string, n int) (pid int, live uint64) {
 	return cmd.Process.Pid, facts.Live
 }
 
-// threads is what the runtime may have allocated since the last collection: a thread of its own takes some 5 KiB.
-const threads = 16 << 10
-
-// gate compares what was reached with what the last collection marked: they may differ by 1 %, in a small heap by some
-// threads.
+// gate compares what was reached with what the last collection marked: they may differ by 1 %.
 func (a *analysis) gate() error {
-	difference := math.Abs(float64(a.ReachedBytes) - float64(a.RuntimeLiveBytes))
-	if difference > max(0.01*float64(a.RuntimeLiveBytes), threads) || a.RuntimeLiveBytes == 0 {
+	if apart(a.ReachedBytes, a.RuntimeLiveBytes) {
 		return fmt.Errorf("%d bytes reached, %d marked by the last collection", a.ReachedBytes, a.RuntimeLiveBytes)
 	}
 	return nil
+}
+
+// apart tells whether bytes differ by more than 1 % of what they are held against.
+func apart(bytes, against uint64) bool {
+	return against == 0 || math.Abs(float64(bytes)-float64(against)) > 0.01*float64(against)
 }

@@ -1,0 +1,35 @@
+package testprogram
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/memwarden/memwarden/internal/leakcheck"
+)
+
+func TestMain(m *testing.M) { leakcheck.Main(m, RemoveAll) }
+
+func TestBuild(t *testing.T) {
+	source := t.TempDir()
+	program := "package main\n\nimport \"os\"\n\nvar word = \"plain\"\n\nfunc main() { os.Stdout.WriteString(word) }\n"
+	if err := os.WriteFile(filepath.Join(source, "main.go"), []byte(program), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	plain := Build(t, source, "")
+	if again := Build(t, source, ""); again != plain {
+		t.Errorf("it was built twice: %s, %s", plain, again)
+	}
+	told := Build(t, source, "", "CGO_ENABLED=0", "-ldflags=-X main.word=told")
+	for path, want := range map[string]string{plain: "plain", told: "told"} {
+		if out, err := exec.Command(path).Output(); err != nil || string(out) != want {
+			t.Errorf("%s says %q, %v: want %q", path, out, err, want)
+		}
+	}
+	RemoveAll()
+	if _, err := os.Stat(plain); err == nil || !strings.HasSuffix(plain, "target") {
+		t.Errorf("%s is still there: %v", plain, err)
+	}
+}
