@@ -15,6 +15,7 @@ func databaseCheck(s *store.Store) health.Check {
 		stats := s.Stats()
 		result := health.Result{Level: health.OK, Details: map[string]any{
 			"kind": stats.Kind, "connections_max": stats.Max, "connections_in_use": stats.InUse, "connections_idle": stats.Idle,
+			"connections_waited_for_total": stats.Waits, "connections_held_too_long_total": stats.HeldTooLong,
 		}}
 		if err := s.Ping(ctx); err != nil {
 			result.Level, result.Message, result.Err = health.Down, "the database does not answer; the log says why", err

@@ -208,7 +208,7 @@ func (p *postgresDB) stats() PoolStats {
 	s := p.pool.Stats()
 	return PoolStats{
 		Kind: kindPostgres, Max: s.MaxConns, InUse: s.InUse, Idle: s.Idle, Open: s.Open, PeakOpen: s.PeakOpen,
-		Waits: s.Waits, WaitSeconds: s.WaitSeconds,
+		Waits: s.Waits, WaitSeconds: s.WaitSeconds, HeldTooLong: s.HeldTooLong,
 	}
 }
 

@@ -57,4 +57,5 @@ type PoolStats struct {
 	PeakOpen    int64   `json:"peak_open"`   // most open at once; exact for PostgreSQL, for SQLite as often as it was asked
 	Waits       int64   `json:"waits_total"` // operations that had to wait for a connection
 	WaitSeconds float64 `json:"wait_seconds_total"`
+	HeldTooLong int64   `json:"held_too_long_total"` // connections that were not given back for 30 s; PostgreSQL only
 }
