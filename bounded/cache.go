@@ -44,7 +44,7 @@ const (
 	LRU CachePolicy = iota
 	// TinyLFU lets a new entry prove itself in a small window, and then in place of an older one only if it was used
 	// more often lately: scans and loops larger than the cache do not flush what is used again and again. It takes
-	// 36 bytes an entry more than LRU at most, which are counted.
+	// 40 bytes an entry more than LRU at most, which are counted.
 	TinyLFU
 )
 
