@@ -190,7 +190,7 @@ func (m *cacheModel) trim(entries int, bytes int64) {
 // are.
 func TestLRUIsExact(t *testing.T) {
 	for _, timed := range []bool{false, true} {
-		for range 10 {
+		for range 8 {
 			compareWithModel(t, rand.Uint64(), timed, 1000)
 		}
 	}

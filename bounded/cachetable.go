@@ -58,8 +58,11 @@ func (e *cacheEntry[K, V]) enter(s segment) { e.state = e.state&^(1<<segmentBits
 const (
 	// slotsEach is how many slots there are for each entry: with two, a chain rarely has more than one.
 	slotsEach = 2
-	// pageSlots is how many slots are allocated at once, and the least that a table has.
-	pageSlots = 256
+	// pageSlots is how many slots are allocated at once, and the least that a table has. An object with pointers that is
+	// larger than the 512 bytes of a page would be rounded up by the allocator.
+	pageSlots = 64
+	// leastPages is the least room that a directory has.
+	leastPages = 4
 )
 
 type cachePage[K comparable, V any] [pageSlots]atomic.Pointer[cacheEntry[K, V]]
@@ -75,11 +78,14 @@ type cacheTable[K comparable, V any] struct {
 	slots atomic.Uint32
 	// version is odd while entries move between slots.
 	version atomic.Uint32
-	pages   atomic.Pointer[[]*cachePage[K, V]]
+	// pages has room for more than there are; the others are nil.
+	pages atomic.Pointer[[]atomic.Pointer[cachePage[K, V]]]
 }
 
 func (t *cacheTable[K, V]) init() {
-	t.pages.Store(&[]*cachePage[K, V]{new(cachePage[K, V])})
+	pages := make([]atomic.Pointer[cachePage[K, V]], leastPages)
+	pages[0].Store(new(cachePage[K, V]))
+	t.pages.Store(&pages)
 	t.slots.Store(pageSlots)
 }
 
@@ -101,7 +107,11 @@ func (t *cacheTable[K, V]) find(hash uint64, key K) (e *cacheEntry[K, V], certai
 	if int(slot/pageSlots) >= len(pages) {
 		return nil, false
 	}
-	for e := pages[slot/pageSlots][slot%pageSlots].Load(); e != nil; e = e.chain.Load() {
+	page := pages[slot/pageSlots].Load()
+	if page == nil {
+		return nil, false
+	}
+	for e := page[slot%pageSlots].Load(); e != nil; e = e.chain.Load() {
 		if e.key == key {
 			return e, true
 		}
@@ -111,7 +121,7 @@ func (t *cacheTable[K, V]) find(hash uint64, key K) (e *cacheEntry[K, V], certai
 
 // at returns a slot.
 func (t *cacheTable[K, V]) at(slot uint32) *atomic.Pointer[cacheEntry[K, V]] {
-	return &(*t.pages.Load())[slot/pageSlots][slot%pageSlots]
+	return &(*t.pages.Load())[slot/pageSlots].Load()[slot%pageSlots]
 }
 
 // insert adds an entry whose key is not there.
@@ -138,10 +148,12 @@ func (t *cacheTable[K, V]) replace(hash uint64, old, by *cacheEntry[K, V]) {
 // grow adds a slot, and moves to it what belongs there from the slot that it is split from.
 func (t *cacheTable[K, V]) grow(hash func(K) uint64) {
 	slots := t.slots.Load()
-	if pages := *t.pages.Load(); int(slots/pageSlots) == len(pages) {
-		// append leaves room at the end, for as many pages as there are: a thousandth of the table
-		more := append(pages, new(cachePage[K, V]))
-		t.pages.Store(&more)
+	if slots%pageSlots == 0 {
+		page := int(slots / pageSlots)
+		if page == len(*t.pages.Load()) {
+			t.makeDirectory(2 * page)
+		}
+		(*t.pages.Load())[page].Store(new(cachePage[K, V]))
 	}
 	from := slots &^ (1 << (bits.Len32(slots) - 1))
 	t.version.Add(1)
@@ -158,9 +170,22 @@ func (t *cacheTable[K, V]) shrink(hash func(K) uint64) {
 	t.move(last, hash)
 	t.version.Add(1)
 	if last%pageSlots == 0 {
-		fewer := append([]*cachePage[K, V](nil), (*t.pages.Load())[:last/pageSlots]...)
-		t.pages.Store(&fewer)
+		pages, page := *t.pages.Load(), int(last/pageSlots)
+		pages[page].Store(nil)
+		if len(pages) > leastPages && page < len(pages)/4 {
+			t.makeDirectory(len(pages) / 2)
+		}
 	}
+}
+
+// makeDirectory makes a directory with room for so many pages: an eighth of a byte for each slot that it leads to.
+func (t *cacheTable[K, V]) makeDirectory(room int) {
+	directory := make([]atomic.Pointer[cachePage[K, V]], room)
+	old := *t.pages.Load()
+	for i := range min(room, len(old)) {
+		directory[i].Store(old[i].Load())
+	}
+	t.pages.Store(&directory)
 }
 
 // move puts the entries of a slot where they belong.

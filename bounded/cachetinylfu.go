@@ -7,7 +7,8 @@ package bounded
 //
 // How large the window should be depends on the program. Here both sides of its border are watched. An entry that
 // comes back soon after the window let it go would have been a hit in a larger window; a hit in probation might have been
-// none in a smaller main part. Each moves the border, the more the fewer entries are watched on its side.
+// none in a smaller main part. Each moves the border, the more the fewer entries are watched on its side. See also
+// missed.
 //
 // How often a key was used is counted for entries that are gone, too, in a sketch of 4-bit counters.
 type tinyLFU[K comparable, V any] struct {
@@ -16,6 +17,8 @@ type tinyLFU[K comparable, V any] struct {
 	share                        float64 // of all entries that the window should have
 	sketch                       frequencySketch
 	gone                         goneKeys // let go by the window lately
+	longGone                     goneKeys // a sample of those let go in a longer time
+	excess                       int      // of hits that a far larger window would have had, in the sample
 }
 
 const (
@@ -27,7 +30,14 @@ const (
 	// shareStep is how far a hit moves the border when one entry is watched.
 	shareStep = 0.15
 	// policyBytes is what sketch and goneKeys take for an entry at most: right after they have been doubled.
-	policyBytes = 4*wordBytes + wordBytes/2
+	policyBytes = 4*wordBytes + wordBytes/2 + wordBytes/2
+	// Of one key in eight is remembered longer that the window let it go: until it has let go three quarters as many keys
+	// as there are entries. A loop that only half fits does not come back as soon.
+	sampleMask    = 7 << 29
+	longGoneShare = 0.75 / 8
+	// excessStep is how far the border moves when the misses that a large window would have spared have become so many
+	// more than the hits of the main part, as a share of the entries.
+	excessStep, excessShare = 0.1, 0.5
 )
 
 func newTinyLFU[K comparable, V any](c *Cache[K, V]) *tinyLFU[K, V] {
@@ -41,6 +51,7 @@ func newTinyLFU[K comparable, V any](c *Cache[K, V]) *tinyLFU[K, V] {
 func (p *tinyLFU[K, V]) fit(entries int64) {
 	p.sketch.fit(int(entries))
 	p.gone.fit(int(entries))
+	p.longGone.fit(int(entries))
 }
 
 func (p *tinyLFU[K, V]) entries() int64 {
@@ -60,12 +71,28 @@ func (p *tinyLFU[K, V]) add(e *cacheEntry[K, V]) {
 	if watched := goneShare * float64(p.entries()+1); p.gone.take(hash, watched) {
 		p.moveBorder(shareStep / watched)
 	}
+	if sampled(hash) && p.longGone.take(hash, longGoneShare*float64(p.entries()+1)) {
+		p.missed()
+	}
 	p.sketch.count(hash)
 	p.window.push(e)
 	for range 2 { // while there is still room, the main part fills without a contest
 		if p.window.entries > p.quota() {
 			p.promote(p.window.oldest)
 		}
+	}
+}
+
+// sampled reports whether a key is one of the eighth that is watched longer.
+func sampled(hash uint64) bool { return hash&sampleMask == 0 }
+
+// missed counts a miss that a far larger window would have spared. What is near the border tells nothing of what is far
+// from it: where keys come back later than that, the window would stay small for good. So when the main part has had
+// fewer hits than there were such misses for some time, the window grows.
+func (p *tinyLFU[K, V]) missed() {
+	if p.excess++; float64(p.excess) > max(8, excessShare/8*float64(p.entries())) {
+		p.excess = 0
+		p.moveBorder(excessStep)
 	}
 }
 
@@ -76,7 +103,11 @@ func (p *tinyLFU[K, V]) promote(e *cacheEntry[K, V]) {
 }
 
 func (p *tinyLFU[K, V]) touch(e *cacheEntry[K, V]) {
-	p.sketch.count(p.cache.hash(e.key))
+	hash := p.cache.hash(e.key)
+	p.sketch.count(hash)
+	if e.segment() != window && p.excess > 0 && sampled(hash) {
+		p.excess--
+	}
 	switch e.segment() {
 	case window:
 		p.window.renew(e)
@@ -134,6 +165,9 @@ func (p *tinyLFU[K, V]) victim() *cacheEntry[K, V] {
 		return victim
 	}
 	p.gone.put(hash)
+	if sampled(hash) {
+		p.longGone.put(hash)
+	}
 	return candidate
 }
 
