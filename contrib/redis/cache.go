@@ -126,7 +126,8 @@ func (o CacheOptions[V]) withDefaults() CacheOptions[V] {
 // drops all he has once he gets them again; meanwhile he serves what he has for LocalTTL at most. What Redis keeps is at
 // most TTL old; a change that Redis could not be told is told later, up to 1,000 of them, and until then this instance
 // does not ask Redis for those keys. A load that was under way when its key was changed is not kept, here or by the
-// others, unless it takes ten seconds longer than the change.
+// others, unless it takes ten seconds longer than the change. What was given up after Timeout can still reach Redis, and if
+// it is late by more than a later change of its key, stay there for TTL.
 //
 // When Redis is gone or slower than Timeout, each instance goes on with its own level, and asks again after 100 ms, then
 // less and less often, until every 5 s: a dead Redis costs a Timeout now and then, and not on each call.
