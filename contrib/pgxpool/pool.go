@@ -91,8 +91,8 @@ type Pool struct {
 }
 
 // Open returns a pool for a configuration made by pgxpool.ParseConfig, which stays as it is; hooks and tracer in it are
-// called as ever. Open does not wait for a connection: errors are mistakes in the options. The end of ctx does not close
-// the pool. Close it.
+// called as ever. Open does not wait for a connection: errors are mistakes in the options. The end of ctx does not
+// close the pool. Close it.
 func Open(ctx context.Context, config *pgxpool.Config, o Options) (*Pool, error) {
 	o, err := o.check()
 	if err != nil {
@@ -186,10 +186,10 @@ func (p *Pool) look(stopped <-chan struct{}) {
 	}
 }
 
-// Close refuses new work, waits until every connection was given back, and closes them. When ctx ends first, it cuts the
-// connections that are still out, so that whoever uses them gets an error, and returns an error that says how many these
-// were and who took the oldest. A connection to a network that has gone silent can take pgx 15 s to close: those end in
-// the background. It may be called more than once. A pool is what a service closes last.
+// Close refuses new work, waits until every connection was given back, and closes them. When ctx ends first, it cuts
+// the connections that are still out, so that whoever uses them gets an error, and returns an error that says how many
+// these were and who took the oldest. A connection to a network that has gone silent can take pgx 15 s to close: those
+// end in the background. It may be called more than once. A pool is what a service closes last.
 func (p *Pool) Close(ctx context.Context) error {
 	p.stop()
 	p.watch.Wait()

@@ -36,7 +36,8 @@ var ErrUntold = errors.New("the change is known to this instance only")
 type CacheOptions[V any] struct {
 	// Client is the Redis that is shared. Required; the cache does not close it. A Client of this package will do.
 	Client goredis.UniversalClient
-	// Prefix begins the keys in Redis; default "memwarden:", at most 128 bytes. They go on with "cache:", Name and the key.
+	// Prefix begins the keys in Redis; default "memwarden:", at most 128 bytes. They go on with "cache:", Name and the
+	// key.
 	Prefix string
 	// Name identifies the cache in Redis and as an Owner: lower-case letters, digits, '_', '.' and '-'. Required.
 	Name string
@@ -118,18 +119,19 @@ func (o CacheOptions[V]) withDefaults() CacheOptions[V] {
 	return o
 }
 
-// Cache is a cache in two levels: what this instance keeps itself, and what all instances share in Redis. It is safe for
-// concurrent use and implements Owner for its own level. It runs three goroutines until it is closed.
+// Cache is a cache in two levels: what this instance keeps itself, and what all instances share in Redis. It is safe
+// for concurrent use and implements Owner for its own level. It runs three goroutines until it is closed.
 //
 // How stale a value may be. Set and Delete change this instance at once and tell the others by a message, on which they
 // drop what they have: that takes as long as the network. Who does not get messages notices within three seconds, and
-// drops all he has once he gets them again; meanwhile he serves what he has for LocalTTL at most. What Redis keeps is at
-// most TTL old; a change that Redis could not be told is told later, up to 1,000 of them, and until then this instance
-// does not ask Redis for those keys. A load that was under way when its key was changed is not kept, here or by the
-// others, unless it takes ten seconds longer than the change.
+// drops all he has once he gets them again; meanwhile he serves what he has for LocalTTL at most. What Redis keeps is
+// at most TTL old; a change that Redis could not be told is told later, up to 1,000 of them, and until then this
+// instance does not ask Redis for those keys. A load that was under way when its key was changed is not kept, here or
+// by the others, unless it takes ten seconds longer than the change. What was given up after Timeout can still reach
+// Redis, and if it is late by more than a later change of its key, stay there for TTL.
 //
-// When Redis is gone or slower than Timeout, each instance goes on with its own level, and asks again after 100 ms, then
-// less and less often, until every 5 s: a dead Redis costs a Timeout now and then, and not on each call.
+// When Redis is gone or slower than Timeout, each instance goes on with its own level, and asks again after 100 ms,
+// then less and less often, until every 5 s: a dead Redis costs a Timeout now and then, and not on each call.
 type Cache[V any] struct {
 	o       CacheOptions[V]
 	local   *bounded.Cache[string, V]
@@ -176,8 +178,8 @@ func NewCache[V any](o CacheOptions[V]) (*Cache[V], error) {
 // errNone says that neither level has a value; it never leaves the package.
 var errNone = errors.New("neither level has a value")
 
-// Get returns the value under a key, and whether there is one; a load of the key that is under way is waited for. A hit in
-// the first level costs a fraction of a microsecond, one in the second a round trip.
+// Get returns the value under a key, and whether there is one; a load of the key that is under way is waited for. A hit
+// in the first level costs a fraction of a microsecond, one in the second a round trip.
 func (c *Cache[V]) Get(ctx context.Context, key string) (value V, found bool) {
 	value, err := c.local.Load(ctx, key, func(ctx context.Context) (V, error) {
 		if v, ok := c.fetch(ctx, key); ok {
@@ -213,10 +215,10 @@ func (c *Cache[V]) Load(ctx context.Context, key string, load func(context.Conte
 }
 
 // Set stores a value under a key: here, in Redis, and with a message to the other instances. A value or key that is too
-// large is refused with bounded.ErrTooLarge, and one that cannot be encoded with the encoder's error; what was under the
-// key is removed then, as it is no longer what was meant to be there. An error that is ErrUntold means that the value is
-// set, for this instance alone. If Redis is gone the value is set here, the others are told to drop theirs once Redis is
-// back, and there is no error.
+// large is refused with bounded.ErrTooLarge, and one that cannot be encoded with the encoder's error; what was under
+// the key is removed then, as it is no longer what was meant to be there. An error that is ErrUntold means that the
+// value is set, for this instance alone. If Redis is gone the value is set here, the others are told to drop theirs
+// once Redis is back, and there is no error.
 func (c *Cache[V]) Set(ctx context.Context, key string, value V) error {
 	if err := checkKey(key); err != nil {
 		return err
@@ -286,8 +288,8 @@ func (c *Cache[V]) Close(ctx context.Context) error {
 	return nil
 }
 
-// CacheStats are figures since the cache was made. Those of Local are of what this instance keeps; a miss there is a hit
-// or a miss of the second level, or was answered without Redis.
+// CacheStats are figures since the cache was made. Those of Local are of what this instance keeps; a miss there is a
+// hit or a miss of the second level, or was answered without Redis.
 type CacheStats struct {
 	Local    bounded.CacheStats `json:"local"`
 	Hits     uint64             `json:"hits_total"`     // values that Redis had

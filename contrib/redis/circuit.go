@@ -12,9 +12,9 @@ const (
 	longestPause  = 5 * time.Second
 )
 
-// circuit keeps callers from a Redis that does not answer, so that a dead one costs a deadline now and then, and not each
-// time. While it is closed all may ask. The first failure opens it: for a pause nobody asks. Then one caller at a time
-// tries; if he gets an answer, the circuit closes. It is safe for concurrent use.
+// circuit keeps callers from a Redis that does not answer, so that a dead one costs a deadline now and then, and not
+// each time. While it is closed all may ask. The first failure opens it: for a pause nobody asks. Then one caller at a
+// time tries; if he gets an answer, the circuit closes. It is safe for concurrent use.
 type circuit struct {
 	now func() time.Time
 
@@ -60,8 +60,8 @@ func (c *circuit) enter() (round uint64, ok bool) {
 	return c.round, true
 }
 
-// leave learns what came of it. Callers of an earlier round have nothing new to say: when many failed at once, the pause
-// is not doubled by each.
+// leave learns what came of it. Callers of an earlier round have nothing new to say: when many failed at once, the
+// pause is not doubled by each.
 func (c *circuit) leave(round uint64, v verdict) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -89,8 +89,8 @@ func (c *circuit) open() bool {
 	return c.pause > 0
 }
 
-// wait blocks until a try may be worth it: a pause is over, or a little later while another caller tries. It returns early
-// when ctx ends.
+// wait blocks until a try may be worth it: a pause is over, or a little later while another caller tries. It returns
+// early when ctx ends.
 func (c *circuit) wait(ctx context.Context) {
 	c.mu.Lock()
 	rest := shortestPause

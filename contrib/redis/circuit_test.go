@@ -24,7 +24,8 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// TestCircuit asks a Redis that goes and comes at random, with several callers at once, and looks at what a circuit is for.
+// TestCircuit asks a Redis that goes and comes at random, with several callers at once, and looks at what a circuit is
+// for.
 func TestCircuit(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()

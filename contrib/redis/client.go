@@ -1,5 +1,5 @@
-// Package redis is what several instances of a service share by a Redis: a client within bounds, a rate limiter, and the
-// second level of a cache.
+// Package redis is what several instances of a service share by a Redis: a client within bounds, a rate limiter, and
+// the second level of a cache.
 //
 // It stands on the client github.com/redis/go-redis/v9 and on bounded. Services stand above. To all of it Redis is a
 // convenience: when it is gone or slow, each instance goes on alone, and comes back by itself.
@@ -116,8 +116,8 @@ func Open(url string, o Options) (*Client, error) {
 	return c, nil
 }
 
-// Check is a health check that pings. Redis is shared convenience: without it a service is degraded, not down. The check
-// has a second more than an exchange may take, so that it always tells its own result.
+// Check is a health check that pings. Redis is shared convenience: without it a service is degraded, not down. The
+// check has a second more than an exchange may take, so that it always tells its own result.
 func (c *Client) Check() health.Check {
 	run := func(ctx context.Context) health.Result {
 		ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)

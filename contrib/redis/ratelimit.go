@@ -51,9 +51,9 @@ type RateLimiterOptions struct {
 // RateLimiter limits how often each key may do something, over all instances of a service together. It is safe for
 // concurrent use, starts no goroutine and implements Owner for what it remembers itself.
 //
-// It follows the algorithm of bounded.RateLimiter (ITU-T I.371, virtual scheduling), kept in Redis: one time per key, in
-// microseconds, read and written by one script in one round trip. Keys are known there by a hash of 128 bits, so that
-// neither their length nor their text matters. They expire when their burst is refilled.
+// It follows the algorithm of bounded.RateLimiter (ITU-T I.371, virtual scheduling), kept in Redis: one time per key,
+// in microseconds, read and written by one script in one round trip. Keys are known there by a hash of 128 bits, so
+// that neither their length nor their text matters. They expire when their burst is refilled.
 //
 // When Redis is gone, or slower than Timeout, each instance decides alone with the same Rate and Burst, and asks Redis
 // again after 100 ms, then less and less often, until every 5 s. It has counted what it let pass before, so that nobody

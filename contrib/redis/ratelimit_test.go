@@ -273,7 +273,8 @@ func TestLimiterThroughFaults(t *testing.T) {
 	}
 }
 
-// throughFaults raises one fault after the other. begun tells that it is felt; back returns what tells that all is well.
+// throughFaults raises one fault after the other. begun tells that it is felt; back returns what tells that all is
+// well.
 func throughFaults(t *testing.T, between *faultproxy.Proxy, begun func() bool, back func() func() bool) {
 	t.Helper()
 	rounds, keep := 1, time.Duration(0)

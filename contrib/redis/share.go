@@ -16,8 +16,8 @@ import (
 	"github.com/memwarden/memwarden/bounded"
 )
 
-// What Redis keeps under a key begins with one of these. A deleted key is marked for deletedFor, so that a load that was
-// under way does not bring back what it read before.
+// What Redis keeps under a key begins with one of these. A deleted key is marked for deletedFor, so that a load that
+// was under way does not bring back what it read before.
 const (
 	valueMark   byte = 'v'
 	deletedMark byte = 'd'
@@ -218,8 +218,8 @@ func (u *untold) told(keys map[string]uint64) {
 	}
 }
 
-// tell tells Redis of the changes that it was not told when they were made: it drops what it has of their keys, and so do
-// the other instances.
+// tell tells Redis of the changes that it was not told when they were made: it drops what it has of their keys, and so
+// do the other instances.
 func (c *Cache[V]) tell() {
 	for {
 		select {
@@ -297,8 +297,8 @@ func (c *Cache[V]) subscribe() (heard bool) {
 	}
 }
 
-// watch asks in each heartbeat whether messages still come, and closes the subscription when nothing has come in one, or
-// ctx ends. This also ends a read that is under way: a read with a deadline could stop in the middle of a message.
+// watch asks in each heartbeat whether messages still come, and closes the subscription when nothing has come in one,
+// or ctx ends. This also ends a read that is under way: a read with a deadline could stop in the middle of a message.
 func watch(ctx context.Context, s *goredis.PubSub, received *atomic.Int64) {
 	defer s.Close() // its only error is that it was closed before
 	ticker := time.NewTicker(heartbeat)

@@ -50,8 +50,8 @@ type Proxy struct {
 	closed    bool
 }
 
-// Start returns a proxy that listens on a free loopback port and forwards to the server's address. It ends with the test,
-// and its connections with it.
+// Start returns a proxy that listens on a free loopback port and forwards to the server's address. It ends with the
+// test, and its connections with it.
 func Start(t testing.TB, server string) *Proxy {
 	t.Helper()
 	listener, err := freeport.Listen()

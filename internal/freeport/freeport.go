@@ -12,7 +12,8 @@ import (
 	"strconv"
 )
 
-// Ports between these are given to connections neither by Linux (from 32768 on), nor by macOS and Windows (from 49152 on).
+// Ports between these are given to connections neither by Linux (from 32768 on), nor by macOS and Windows (from 49152
+// on).
 const (
 	lowest  = 20_000
 	highest = 32_767

@@ -6,8 +6,8 @@
 //
 // The server writes its log to disk with fsync on, as in production, so that tests may kill it and count what survived.
 // It asks for passwords (SCRAM), listens on 127.0.0.1 only, and keeps its socket, on which it asks for none, in a
-// directory that nobody else may enter. It needs initdb and postgres on PATH or under /usr/lib/postgresql/*/bin. PostgreSQL refuses to run as root: there it runs as the user
-// postgres or nobody.
+// directory that nobody else may enter. It needs initdb and postgres on PATH or under /usr/lib/postgresql/*/bin.
+// PostgreSQL refuses to run as root: there it runs as the user postgres or nobody.
 package pgtest
 
 import (

@@ -2,6 +2,7 @@ package pgtest
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -249,4 +250,18 @@ func TestAbsence(t *testing.T) {
 			t.Errorf("%s=%s: fatal %v, want %v; %s", c.name, c.value, fatal, c.fatal, message)
 		}
 	}
+}
+
+// FuzzReadAnswer looks for what a server could say that reading does not survive.
+func FuzzReadAnswer(f *testing.F) {
+	f.Add([]byte("T\x00\x00\x00\x04D\x00\x00\x00\x0b\x00\x01\x00\x00\x00\x01aZ\x00\x00\x00\x05I"))
+	f.Add([]byte("E\x00\x00\x00\x0cSERROR\x00\x00Z\x00\x00\x00\x05I"))
+	f.Fuzz(func(t *testing.T, answer []byte) {
+		column, err := readAnswer(bufio.NewReader(bytes.NewReader(answer)))
+		for _, value := range column {
+			if err == nil && !bytes.Contains(answer, []byte(value)) {
+				t.Errorf("%q is not in %q", value, answer)
+			}
+		}
+	})
 }

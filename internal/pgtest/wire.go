@@ -13,8 +13,9 @@ import (
 	"strings"
 )
 
-// protocol is version 3.0 of the protocol between client and server: PostgreSQL documentation, chapter "Frontend/Backend
-// Protocol". This module has no requirement, so the few messages that the tests' server needs are spoken here.
+// protocol is version 3.0 of the protocol between client and server: PostgreSQL documentation, chapter
+// "Frontend/Backend Protocol". This module has no requirement, so the few messages that the tests' server needs are
+// spoken here.
 const protocol = 3 << 16
 
 // maxMessage bounds what the server may send in one message.

@@ -62,8 +62,8 @@ func openPostgres(ctx context.Context, o Options) (*postgresDB, error) {
 	return p, nil
 }
 
-// logHeld tells of a connection that an operation does not give back: each is bounded to a third of the time after which
-// that is reported, but for migrations.
+// logHeld tells of a connection that an operation does not give back: each is bounded to a third of the time after
+// which that is reported, but for migrations.
 func (o Options) logHeld(h pool.Held) {
 	o.Logger.Warn("a connection to the database is held for long", "held_seconds", h.For.Seconds(), "taken_by", h.Stack)
 }
@@ -130,8 +130,8 @@ func (p *postgresDB) migrationsExist() string { return "SELECT to_regclass($1) I
 // verify has nothing to do: a commit that PostgreSQL acknowledged is in its database.
 func (p *postgresDB) verify() error { return nil }
 
-// uncertain is true where no answer to the commit came: a lost connection, a server that died. pgx calls it safe to retry
-// when a connection ends during the commit (its SafeToRetry), although the server may have committed.
+// uncertain is true where no answer to the commit came: a lost connection, a server that died. pgx calls it safe to
+// retry when a connection ends during the commit (its SafeToRetry), although the server may have committed.
 func (p *postgresDB) uncertain(commit error) bool {
 	if answer := (*pgconn.PgError)(nil); errors.As(commit, &answer) {
 		return answer.Severity != "ERROR" // FATAL and PANIC end the session, perhaps after the commit
