@@ -14,7 +14,6 @@ import (
 	"time"
 )
 
-
 // hand is a clock that is moved by hand.
 type hand struct{ at atomic.Int64 }
 

@@ -50,7 +50,8 @@ type Options struct {
 	// nothing does. Health, probes, metrics and admin routes are never refused, and the live stream holds no slot. Its
 	// Classify is not asked. Register it with the warden to see it among the limits.
 	Admission *Admission
-	// Name tells handlers of one warden apart in its list of limits. Default "http".
+	// Name tells handlers of one warden apart: what they have among its limits is called "rate_limiter", or with the name
+	// "metrics" "metrics_rate_limiter". One of them may be without.
 	Name string
 	// OpenAPI is the document served at /openapi.yaml; nil: the one of this package.
 	OpenAPI []byte
@@ -124,8 +125,8 @@ func withDefaults(o Options) Options {
 	if o.ReportRateLimit == 0 {
 		o.ReportRateLimit = defaultReportRate
 	}
-	if o.Name == "" {
-		o.Name = "http"
+	if o.Name != "" {
+		o.Name += "_"
 	}
 	if o.OpenAPI == nil {
 		o.OpenAPI = openAPI
@@ -149,25 +150,25 @@ func (h *handler) buildBounds() (err error) {
 	}()
 	owners := []bounded.Owner{}
 	if h.o.Live == nil {
-		if h.o.Live, err = NewLive(h.o.Name+"_live_clients", h.warden, defaultMaxLiveClients); err != nil {
+		if h.o.Live, err = NewLive(h.o.Name+"live_clients", h.warden, defaultMaxLiveClients); err != nil {
 			return err
 		}
 	}
 	owners = append(owners, h.o.Live)
 	if h.o.RateLimit > 0 {
-		if h.reads, err = newLimiter(h.o.Name+"_read_clients", h.o.RateLimit, h.o.RateBurst); err != nil {
+		if h.reads, err = newLimiter(h.o.Name+"rate_limiter", h.o.RateLimit, h.o.RateBurst); err != nil {
 			return err
 		}
 		owners = append(owners, h.reads)
 	}
-	if h.admin, err = newLimiter(h.o.Name+"_admin_clients", h.o.AdminRateLimit, int(2*h.o.AdminRateLimit)); err != nil {
+	if h.admin, err = newLimiter(h.o.Name+"admin_rate_limiter", h.o.AdminRateLimit, int(2*h.o.AdminRateLimit)); err != nil {
 		return err
 	}
-	if h.reports, err = newLimiter(h.o.Name+"_report_clients", h.o.ReportRateLimit, int(reportBurstFactor*h.o.ReportRateLimit)); err != nil {
+	if h.reports, err = newLimiter(h.o.Name+"report_rate_limiter", h.o.ReportRateLimit, int(reportBurstFactor*h.o.ReportRateLimit)); err != nil {
 		return err
 	}
 	if h.o.Reports == nil {
-		inMemory, err := newMemoryReports(h.o.Name + "_reports")
+		inMemory, err := newMemoryReports(h.o.Name + "reports")
 		if err != nil {
 			return err
 		}
@@ -182,7 +183,7 @@ func (h *handler) buildBounds() (err error) {
 		registered = append(registered, unregister)
 	}
 	// Streams never end by themselves: a server that waits for its requests would wait for them in vain.
-	_, err = h.warden.Shutdown().Add(shutdown.Hubs, h.o.Name+"_live", func(context.Context) error { h.o.Live.Close(); return nil })
+	_, err = h.warden.Shutdown().Add(shutdown.Hubs, h.o.Name+"live", func(context.Context) error { h.o.Live.Close(); return nil })
 	return err
 }
 

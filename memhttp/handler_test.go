@@ -208,7 +208,7 @@ func TestTwoHandlers(t *testing.T) {
 		if _, err := Handler(w, Options{}); err == nil || !strings.Contains(err.Error(), "needs another Options.Name") {
 			t.Errorf("a second handler of the same name: %v", err)
 		}
-		taken, err := bounded.NewRateLimiter(bounded.RateLimiterOptions{Name: "b_admin_clients", Rate: 1, Burst: 1})
+		taken, err := bounded.NewRateLimiter(bounded.RateLimiterOptions{Name: "b_admin_rate_limiter", Rate: 1, Burst: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,8 +219,8 @@ func TestTwoHandlers(t *testing.T) {
 			t.Error("a handler whose owner's name is taken was made")
 		}
 		time.Sleep(time.Minute) // ticks have passed
-		want := []string{"b_admin_clients", "history", "http_admin_clients", "http_live_clients", "http_read_clients",
-			"http_report_clients", "http_reports"}
+		want := []string{"admin_rate_limiter", "b_admin_rate_limiter", "history", "live_clients", "rate_limiter", "report_rate_limiter",
+			"reports"}
 		if got := ownerNames(w); !slices.Equal(got, want) {
 			t.Errorf("owners %v, want %v", got, want)
 		}

@@ -65,7 +65,7 @@ func TestReports(t *testing.T) {
 		wantProblem(t, ask(h, "GET", reportsPath+query, ""), http.StatusBadRequest, "query")
 	}
 	for _, o := range w.State().Owners {
-		if o.Name == "http_reports" && o.Usage.Entries > o.Usage.MaxEntries {
+		if o.Name == "reports" && o.Usage.Entries > o.Usage.MaxEntries {
 			t.Errorf("%+v", o)
 		}
 	}
