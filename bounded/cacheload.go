@@ -224,16 +224,17 @@ func (c *Cache[K, V]) land(key K, f *flight[V], entry *cacheEntry[K, V], refused
 
 // finish stores the result of a load that nothing has overtaken. mu is held.
 func (c *Cache[K, V]) finish(key K, f *flight[V], e *cacheEntry[K, V], refused error, left *evictions[K, V]) {
-	old, _ := c.table.find(c.hash(key), key)
+	hash := c.hash(key)
+	old, _ := c.table.find(hash, key)
 	switch {
 	case f.err == nil && refused == nil:
-		_ = c.put(e, left) // callers have the value, whether there is room for it or not
+		_ = c.put(hash, e, left) // callers have the value, whether there is room for it or not
 	case f.err == nil:
 		c.refuse(e, left)
 	case errors.Is(f.err, ErrNotFound):
 		if c.negativeTTL > 0 {
 			e, _ = c.newEntry(key, f.value, f.err)
-			_ = c.put(e, left) // an entry without a value that is too large is left out
+			_ = c.put(hash, e, left) // an entry without a value that is too large is left out
 		} else if old != nil {
 			c.remove(old, Deleted, left)
 		}

@@ -49,11 +49,12 @@ func (c *Cache[K, V]) Set(key K, value V) error {
 	if e == nil {
 		return err
 	}
+	hash := c.hash(key)
 	var left evictions[K, V]
-	c.mu.Lock()
+	c.lock()
 	c.detach(key)
 	if err == nil {
-		err = c.put(e, &left)
+		err = c.put(hash, e, &left)
 	} else {
 		c.refuse(e, &left)
 	}
@@ -69,6 +70,9 @@ func (c *Cache[K, V]) newEntry(key K, value V, negative error) (*cacheEntry[K, V
 		return nil, fmt.Errorf("bounded: cache %s: %w", c.name, ErrUnequalKey)
 	}
 	e := &cacheEntry[K, V]{key: key, value: value}
+	if era := c.era.Load(); era != 0 {
+		e.mark.Store(era << 1) // it is used just now
+	}
 	if c.timed {
 		now := c.now()
 		e.times = &entryTimes{stored: now, err: negative}
@@ -106,17 +110,13 @@ func (c *Cache[K, V]) refuse(e *cacheEntry[K, V], left *evictions[K, V]) {
 }
 
 // put stores an entry. mu is held.
-func (c *Cache[K, V]) put(e *cacheEntry[K, V], left *evictions[K, V]) error {
+func (c *Cache[K, V]) put(hash uint64, e *cacheEntry[K, V], left *evictions[K, V]) error {
 	bounds, size := c.bounds.Load(), c.size(e)
 	if size > bounds.bytes {
 		c.refuse(e, left)
 		return c.tooLarge(e.weight())
 	}
-	if era := c.era.Load(); era != 0 {
-		e.mark.Store(era << 1)
-	}
 	c.sweep(sweepWrite, left)
-	hash := c.hash(e.key)
 	old, _ := c.table.find(hash, e.key)
 	if old != nil && old.times != nil {
 		if reason, gone := c.expired(old, e.times.stored); gone {
