@@ -27,7 +27,8 @@ const (
 var (
 	// ErrTooLarge refuses an entry that is larger than the cache's bound in bytes, or not below 1 GiB.
 	ErrTooLarge = errors.New("entry is larger than the cache may be")
-	// ErrNotFound is what a loader returns, wrapped or not, if there is nothing under a key. It is kept for NegativeTTL.
+	// ErrNotFound is what a loader returns, wrapped or not, if there is nothing under a key. It is kept for
+	// NegativeTTL.
 	ErrNotFound = errors.New("not found")
 	// ErrUnequalKey refuses a key that is not equal to itself (NaN), for it would never be found again.
 	ErrUnequalKey = errors.New("key is not equal to itself")

@@ -61,9 +61,10 @@ var errAbandoned = errors.New("nobody waits for this load any more")
 // Load returns the value under a key, and has it loaded and stored if there is none. Callers that ask for the same key
 // at the same time share one call of the first one's loader.
 //
-// The loader runs in a goroutine of its own, with the values of the first caller's context. Its context ends when nobody
-// waits any more, or by Close; when ctx ends, only this call does, with the cause of ctx. An error of the loader goes to
-// all who wait and is not kept, but for ErrNotFound with a NegativeTTL. If the loader panics, all get a PanicError.
+// The loader runs in a goroutine of its own, with the values of the first caller's context. Its context ends when
+// nobody waits any more, or by Close; when ctx ends, only this call does, with the cause of ctx. An error of the loader
+// goes to all who wait and is not kept, but for ErrNotFound with a NegativeTTL. If the loader panics, all get a
+// PanicError.
 //
 // A Set, Delete or Clear meanwhile wins: those who wait get what was loaded, but it is not stored, and who asks later
 // does not get it. A value that is too large is returned, but not stored.

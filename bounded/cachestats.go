@@ -40,8 +40,8 @@ func (c *Cache[K, V]) Stats() CacheStats {
 }
 
 // readCounters count reads without having processors wait for each other: each has a cell of its own, as the pool gives
-// it back to whoever runs there, and tells of its hits in steps. Of what a cell holds when the pool drops it, as it does
-// with those that nobody used between two collections, nothing is counted.
+// it back to whoever runs there, and tells of its hits in steps. Of what a cell holds when the pool drops it, as it
+// does with those that nobody used between two collections, nothing is counted.
 type readCounters struct {
 	pool   sync.Pool // of *readCell
 	_      [64]byte  // what is written below must not slow who reads the pool

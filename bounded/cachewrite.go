@@ -43,7 +43,8 @@ func (c *Cache[K, V]) tell(left evictions[K, V]) {
 // the value that it replaces.
 //
 // A value that is refused (ErrTooLarge, ErrUnequalKey, a negative weight) is not stored, and what was under the key is
-// removed: it is no longer what was meant to be there. A load of the key that is under way does not overwrite the value.
+// removed: it is no longer what was meant to be there. A load of the key that is under way does not overwrite the
+// value.
 func (c *Cache[K, V]) Set(key K, value V) error {
 	e, err := c.newEntry(key, value, nil)
 	if e == nil {
