@@ -54,7 +54,8 @@ func measureCache(ctx context.Context, p plan, w workshop) ([]figure.Figure, err
 		"freecache takes no values of 1 MiB in 100 MiB")
 	w.note("traces are replayed by one goroutine, a miss is stored; theine and ristretto are waited for after each, otter does its " +
 		"maintenance in the call. freecache cannot be so small as the recorded traces ask for")
-	w.note("reads: keys by a zipf distribution that all are there; time of a round by the operations of both threads together; rounds of all caches take turns")
+	w.note("reads: keys by a zipf distribution that all are there; time of a round by the operations of both threads together; rounds of all caches take turns; " +
+		"ours and theine count hits and misses meanwhile, the others do not unless they are asked to")
 	return s, errors.Join(
 		cachePeaks(ctx, p.cache, &s),
 		cacheHits(ctx, p.cache, &s),

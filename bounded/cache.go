@@ -27,7 +27,8 @@ const (
 var (
 	// ErrTooLarge refuses an entry that is larger than the cache's bound in bytes, or not below 1 GiB.
 	ErrTooLarge = errors.New("entry is larger than the cache may be")
-	// ErrNotFound is what a loader returns, wrapped or not, if there is nothing under a key. It is kept for NegativeTTL.
+	// ErrNotFound is what a loader returns, wrapped or not, if there is nothing under a key. It is kept for
+	// NegativeTTL.
 	ErrNotFound = errors.New("not found")
 	// ErrUnequalKey refuses a key that is not equal to itself (NaN), for it would never be found again.
 	ErrUnequalKey = errors.New("key is not equal to itself")
@@ -78,7 +79,7 @@ type CacheOptions[K comparable, V any] struct {
 	// MaxEntries bounds the entries; default 10,000, at most 2^30.
 	MaxEntries int
 	// MaxBytes bounds the bytes of all entries; default 100,000,000. An entry takes what Weigh says and what the cache
-	// itself needs for it, about 64 bytes and the words of the key and the value.
+	// itself needs for it: some 60 bytes and the words of key and value, 48 bytes more with an expiry.
 	MaxBytes int64
 	// Policy chooses what makes room; default LRU.
 	Policy CachePolicy
@@ -100,7 +101,8 @@ type CacheOptions[K comparable, V any] struct {
 	// twice its elements, and behind channels and functions for nothing.
 	Weigh func(K, V) int64
 	// OnEvict is told of each value that has left the cache, by the call that had it removed, before that call returns
-	// and outside of locks: it may call the cache. It is not told of negative results. Default: nobody is told.
+	// and outside of locks: it may call the cache, and must not panic. It is not told of negative results. Default:
+	// nobody is told.
 	OnEvict func(K, V, Reason)
 	// Now is the clock, which must not run backwards; default time.Now. It is read only for entries that expire, and
 	// to time loads.
@@ -144,7 +146,7 @@ type Cache[K comparable, V any] struct {
 	bounds atomic.Pointer[cacheBounds]
 	reads  readCounters
 
-	_ [64]byte // writers below must not slow readers above
+	_ [64]byte // who writes below must not slow who reads above
 
 	lastEra atomic.Uint32
 
@@ -370,6 +372,17 @@ func (c *Cache[K, V]) beginEra() uint32 {
 		return next
 	}
 	return c.era.Load()
+}
+
+// lock locks mu. It is never held for long, so it is worth while to look a few times before waiting as sync.Mutex does.
+func (c *Cache[K, V]) lock() {
+	const looks = 100
+	for range looks {
+		if c.mu.TryLock() {
+			return
+		}
+	}
+	c.mu.Lock()
 }
 
 // hash returns the hash of a key.

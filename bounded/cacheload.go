@@ -61,9 +61,10 @@ var errAbandoned = errors.New("nobody waits for this load any more")
 // Load returns the value under a key, and has it loaded and stored if there is none. Callers that ask for the same key
 // at the same time share one call of the first one's loader.
 //
-// The loader runs in a goroutine of its own, with the values of the first caller's context. Its context ends when nobody
-// waits any more, or by Close; when ctx ends, only this call does, with the cause of ctx. An error of the loader goes to
-// all who wait and is not kept, but for ErrNotFound with a NegativeTTL. If the loader panics, all get a PanicError.
+// The loader runs in a goroutine of its own, with the values of the first caller's context. Its context ends when
+// nobody waits any more, or by Close; when ctx ends, only this call does, with the cause of ctx. An error of the loader
+// goes to all who wait and is not kept, but for ErrNotFound with a NegativeTTL. If the loader panics, all get a
+// PanicError.
 //
 // A Set, Delete or Clear meanwhile wins: those who wait get what was loaded, but it is not stored, and who asks later
 // does not get it. A value that is too large is returned, but not stored.
@@ -224,16 +225,17 @@ func (c *Cache[K, V]) land(key K, f *flight[V], entry *cacheEntry[K, V], refused
 
 // finish stores the result of a load that nothing has overtaken. mu is held.
 func (c *Cache[K, V]) finish(key K, f *flight[V], e *cacheEntry[K, V], refused error, left *evictions[K, V]) {
-	old, _ := c.table.find(c.hash(key), key)
+	hash := c.hash(key)
+	old, _ := c.table.find(hash, key)
 	switch {
 	case f.err == nil && refused == nil:
-		_ = c.put(e, left) // callers have the value, whether there is room for it or not
+		_ = c.put(hash, e, left) // callers have the value, whether there is room for it or not
 	case f.err == nil:
 		c.refuse(e, left)
 	case errors.Is(f.err, ErrNotFound):
 		if c.negativeTTL > 0 {
 			e, _ = c.newEntry(key, f.value, f.err)
-			_ = c.put(e, left) // an entry without a value that is too large is left out
+			_ = c.put(hash, e, left) // an entry without a value that is too large is left out
 		} else if old != nil {
 			c.remove(old, Deleted, left)
 		}

@@ -6,7 +6,8 @@ type cachePolicy[K comparable, V any] interface {
 	add(*cacheEntry[K, V])
 	// touch takes note that an entry was used.
 	touch(*cacheEntry[K, V])
-	// replace puts a new entry, which was used just now, in the place of an old one that has been removed from segment s.
+	// replace puts a new entry, which was used just now, in the place of an old one that has been removed from segment
+	// s.
 	replace(by *cacheEntry[K, V], s segment)
 	// remove forgets an entry.
 	remove(*cacheEntry[K, V])

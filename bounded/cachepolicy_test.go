@@ -302,6 +302,20 @@ func TestGoneKeys(t *testing.T) {
 	}
 }
 
+func TestReadsDoNotAllocate(t *testing.T) {
+	for _, options := range []CacheOptions[int, int]{{}, {Policy: TinyLFU}, {TTL: 1 << 40, IdleExpiry: 1 << 40}} {
+		c := newCache(t, options)
+		store(t, c, 0, 100)
+		if n := testing.AllocsPerRun(100, func() {
+			c.Get(5)
+			c.Get(-1)
+			c.Usage()
+		}); n != 0 {
+			t.Errorf("%+v: %v allocations", options, n)
+		}
+	}
+}
+
 func BenchmarkCacheGet(b *testing.B) {
 	for _, policy := range []CachePolicy{LRU, TinyLFU} {
 		b.Run(fmt.Sprint("policy=", policy), func(b *testing.B) {

@@ -40,19 +40,19 @@ func (c *Cache[K, V]) Stats() CacheStats {
 }
 
 // readCounters count reads without having processors wait for each other: each has a cell of its own, as the pool gives
-// it back to whoever runs there, and tells of its hits in steps. Of what a cell holds when the pool drops it, as it does
-// with those that nobody used between two collections, nothing is counted.
+// it back to whoever runs there, and tells of its hits in steps. Of what a cell holds when the pool drops it, as it
+// does with those that nobody used between two collections, nothing is counted.
 type readCounters struct {
 	pool   sync.Pool // of *readCell
+	_      [64]byte  // what is written below must not slow who reads the pool
 	hits   atomic.Uint64
-	_      [56]byte // most calls read the pool and do not write what is behind
 	misses atomic.Uint64
 }
 
 // readCell belongs to whom the pool has given it to.
 type readCell struct {
 	hits uint32
-	_    [60]byte // a cache line each
+	_    [252]byte // processors fetch lines in pairs, and two pieces of memory may be neighbours
 }
 
 // hitStep is how many hits a cell tells of at once.

@@ -58,8 +58,8 @@ func (e *cacheEntry[K, V]) enter(s segment) { e.state = e.state&^(1<<segmentBits
 const (
 	// slotsEach is how many slots there are for each entry: with two, a chain rarely has more than one.
 	slotsEach = 2
-	// pageSlots is how many slots are allocated at once, and the least that a table has. An object with pointers that is
-	// larger than the 512 bytes of a page would be rounded up by the allocator.
+	// pageSlots is how many slots are allocated at once, and the least that a table has. An object with pointers that
+	// is larger than the 512 bytes of a page would be rounded up by the allocator.
 	pageSlots = 64
 	// leastPages is the least room that a directory has.
 	leastPages = 4
@@ -68,8 +68,8 @@ const (
 type cachePage[K comparable, V any] [pageSlots]atomic.Pointer[cacheEntry[K, V]]
 
 // cacheTable finds entries by their keys: a hash table that grows and shrinks by one slot at a time (Litwin, Linear
-// hashing, VLDB 1980), so that there are two slots for each entry and nobody ever waits for a large table to be rebuilt.
-// Entries whose hash leads to the same slot are chained.
+// hashing, VLDB 1980), so that there are two slots for each entry and nobody ever waits for a large table to be
+// rebuilt. Entries whose hash leads to the same slot are chained.
 //
 // find may run at any time. A chain always leads from each of its entries to all that were behind it, also from one
 // that has just been removed; so a find that meets no change of the number of slots sees every entry that is there.
@@ -200,8 +200,8 @@ func (t *cacheTable[K, V]) move(from uint32, hash func(K) uint64) {
 	}
 }
 
-// fit grows or shrinks by at most slotsEach slots towards as many for each entry. It leaves a page more than that, so that
-// a table at its size does not do both by turns.
+// fit grows or shrinks by at most slotsEach slots towards as many for each entry. It leaves a page more than that, so
+// that a table at its size does not do both by turns.
 func (t *cacheTable[K, V]) fit(entries int64, hash func(K) uint64) {
 	least, most := slotsEach*entries, slotsEach*entries+pageSlots
 	for range slotsEach {

@@ -1,12 +1,12 @@
 package bounded
 
-// tinyLFU is the policy W-TinyLFU (Einziger, Friedman and Manes, TinyLFU: A Highly Efficient Cache Admission Policy, ACM
-// Transactions on Storage 13(4), 2017): a new entry comes into a window, an LRU of its own. The oldest of a full window
-// has to be used more often than the oldest of the main part to take its place; the rarer one goes. The main part is a
-// segmented LRU: entries in probation, and those protected that were used there.
+// tinyLFU is the policy W-TinyLFU (Einziger, Friedman and Manes, TinyLFU: A Highly Efficient Cache Admission Policy,
+// ACM Transactions on Storage 13(4), 2017): a new entry comes into a window, an LRU of its own. The oldest of a full
+// window has to be used more often than the oldest of the main part to take its place; the rarer one goes. The main
+// part is a segmented LRU: entries in probation, and those protected that were used there.
 //
-// How large the window should be depends on the program. Here both sides of its border are watched. An entry that
-// comes back soon after the window let it go would have been a hit in a larger window; a hit in probation might have been
+// How large the window should be depends on the program. Here both sides of its border are watched. An entry that comes
+// back soon after the window let it go would have been a hit in a larger window; a hit in probation might have been
 // none in a smaller main part. Each moves the border, the more the fewer entries are watched on its side. See also
 // missed.
 //
@@ -31,8 +31,8 @@ const (
 	shareStep = 0.15
 	// policyBytes is what sketch and goneKeys take for an entry at most: right after they have been doubled.
 	policyBytes = 4*wordBytes + wordBytes/2 + wordBytes/2
-	// Of one key in eight is remembered longer that the window let it go: until it has let go three quarters as many keys
-	// as there are entries. A loop that only half fits does not come back as soon.
+	// Of one key in eight is remembered longer that the window let it go: until it has let go three quarters as many
+	// keys as there are entries. A loop that only half fits does not come back as soon.
 	sampleMask    = 7 << 29
 	longGoneShare = 0.75 / 8
 	// excessStep is how far the border moves when the misses that a large window would have spared have become so many

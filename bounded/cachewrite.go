@@ -43,17 +43,19 @@ func (c *Cache[K, V]) tell(left evictions[K, V]) {
 // the value that it replaces.
 //
 // A value that is refused (ErrTooLarge, ErrUnequalKey, a negative weight) is not stored, and what was under the key is
-// removed: it is no longer what was meant to be there. A load of the key that is under way does not overwrite the value.
+// removed: it is no longer what was meant to be there. A load of the key that is under way does not overwrite the
+// value.
 func (c *Cache[K, V]) Set(key K, value V) error {
 	e, err := c.newEntry(key, value, nil)
 	if e == nil {
 		return err
 	}
+	hash := c.hash(key)
 	var left evictions[K, V]
-	c.mu.Lock()
+	c.lock()
 	c.detach(key)
 	if err == nil {
-		err = c.put(e, &left)
+		err = c.put(hash, e, &left)
 	} else {
 		c.refuse(e, &left)
 	}
@@ -69,6 +71,9 @@ func (c *Cache[K, V]) newEntry(key K, value V, negative error) (*cacheEntry[K, V
 		return nil, fmt.Errorf("bounded: cache %s: %w", c.name, ErrUnequalKey)
 	}
 	e := &cacheEntry[K, V]{key: key, value: value}
+	if era := c.era.Load(); era != 0 {
+		e.mark.Store(era << 1) // it is used just now
+	}
 	if c.timed {
 		now := c.now()
 		e.times = &entryTimes{stored: now, err: negative}
@@ -106,17 +111,13 @@ func (c *Cache[K, V]) refuse(e *cacheEntry[K, V], left *evictions[K, V]) {
 }
 
 // put stores an entry. mu is held.
-func (c *Cache[K, V]) put(e *cacheEntry[K, V], left *evictions[K, V]) error {
+func (c *Cache[K, V]) put(hash uint64, e *cacheEntry[K, V], left *evictions[K, V]) error {
 	bounds, size := c.bounds.Load(), c.size(e)
 	if size > bounds.bytes {
 		c.refuse(e, left)
 		return c.tooLarge(e.weight())
 	}
-	if era := c.era.Load(); era != 0 {
-		e.mark.Store(era << 1)
-	}
 	c.sweep(sweepWrite, left)
-	hash := c.hash(e.key)
 	old, _ := c.table.find(hash, e.key)
 	if old != nil && old.times != nil {
 		if reason, gone := c.expired(old, e.times.stored); gone {

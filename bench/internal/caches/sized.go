@@ -54,8 +54,8 @@ type Sized struct {
 	New func(bytes int64, l *Ledger) (set func(key uint64, b *Block), stop func(), err error)
 }
 
-// AllSized are the caches that take large values by reference. freecache copies, and takes none of more than a 1024th of
-// its size.
+// AllSized are the caches that take large values by reference. freecache copies, and takes none of more than a 1024th
+// of its size.
 func AllSized() []Sized {
 	return []Sized{
 		{LRU, true, oursSized(bounded.LRU)},

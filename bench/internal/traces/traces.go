@@ -1,5 +1,5 @@
-// Package traces has the order in which programs asked for something again and again: some made by rule, others recorded
-// from programs at work.
+// Package traces has the order in which programs asked for something again and again: some made by rule, others
+// recorded from programs at work.
 //
 // It knows no cache. The benchmarks stand above it.
 package traces
