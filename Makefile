@@ -88,6 +88,11 @@ bench-memstat: ## a sample beside runtime.ReadMemStats, which stops the world
 bench-heap: ## heap snapshots beside WriteHeapDump and goref: about ten minutes
 	$(GO) -C bench run . -only heap-capture,heap-pid,heap-analysis,heap-typing
 
+bench-bounded: ## the parts with a bound: the cache beside otter and others, rate limiter, topics, retention; about six minutes
+	$(GO) -C bench run . -only cache
+	$(GO) test -run '^$$' -bench '^Benchmark(RateLimiter|RateLimiterFlood|Topic|Retention)$$' -benchmem ./bounded
+	$(GO) test -run '^$$' -bench '^BenchmarkRateLimiterMemory$$' -benchtime 1x ./bounded
+
 bench-packages: ## the benchmarks of every package
 	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)
 

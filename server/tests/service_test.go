@@ -53,7 +53,7 @@ func (s setup) command(t *testing.T) *exec.Cmd {
 	command := exec.Command(line[0], line[1:]...)
 	command.Dir = openDir(t)
 	settings := map[string]string{
-		"ADDR": "127.0.0.1:0", "ADMIN_TOKEN": token, "DRAIN_DELAY": "0s", "RATE_LIMIT": "0", "ADMIN_RATE_LIMIT": "0",
+		"ADDR": "127.0.0.1:0", "ADMIN_TOKEN": token, "DRAIN_DELAY": "0s", "SNAPSHOT_DEADLINE": "5m", "RATE_LIMIT": "0", "ADMIN_RATE_LIMIT": "0",
 		"DATA_DIR": filepath.Join(command.Dir, "data"),
 	}
 	for name, value := range s.env {
