@@ -14,6 +14,8 @@ PACKAGES := ./... $(patsubst %/go.mod,./%/...,$(wildcard server/go.mod contrib/*
 LONG := $(addprefix ./,$(sort $(dir $(shell git grep -l --untracked 'flag.Bool."long"' -- '*_test.go'))))
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 5s
+# Packages tested at a time: some wait more than they compute.
+PARALLEL ?= 3
 # For the tests of one package; the slowest take a minute with the race detector on two busy cores.
 TIMEOUT ?= 5m
 
@@ -49,11 +51,11 @@ rules: ## test the rules of the repository: imports, modules, documents, API tex
 	$(GO) test -count=1 ./internal/archtest
 
 unit: ## test the library and the service with the race detector
-	$(GO) test -race $(FRESH) -timeout=$(TIMEOUT) $(PACKAGES)
+	$(GO) test -race -p=$(PARALLEL) $(FRESH) -timeout=$(TIMEOUT) $(PACKAGES)
 
 # Coverage is taken here, because the race detector makes its counters five times as slow.
 unit-newest: ## test the library and the service with the newest Go; fail on low coverage
-	@scripts/dev/newest.sh $(NEWEST_GO) $(FRESH) -timeout=$(TIMEOUT) $(PACKAGES)
+	@scripts/dev/newest.sh $(NEWEST_GO) -p=$(PARALLEL) $(FRESH) -timeout=$(TIMEOUT) $(PACKAGES)
 
 nested: ## vet and test the modules outside the workspace: examples, benchmarks
 	@scripts/dev/nested.sh

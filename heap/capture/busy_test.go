@@ -279,7 +279,11 @@ func (l *load) signal(turns *atomic.Int64) error {
 		select {
 		case <-caught:
 		case <-time.After(30 * time.Second):
-			return errors.New("a signal was lost")
+			select {
+			case <-caught: // both may have come before this goroutine had its turn
+			default:
+				return errors.New("a signal was lost")
+			}
 		}
 	}
 	turns.Add(1)

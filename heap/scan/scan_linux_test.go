@@ -24,8 +24,7 @@ func TestWrite(t *testing.T) {
 	}{
 		{"default", nil, capture.AttachOptions{}},
 		{"stripped", []string{"-ldflags=-s -w"}, capture.AttachOptions{}},
-		{"stopped", nil, capture.AttachOptions{NoFork: true}},
-		{"position independent", []string{"-buildmode=pie"}, capture.AttachOptions{}},
+		{"position independent, stopped", []string{"-buildmode=pie"}, capture.AttachOptions{NoFork: true}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			running := start(t, build(t, test.settings...))

@@ -227,13 +227,13 @@ func TestTwin(t *testing.T) {
 
 // TestChurn captures a program again and again that changes what it has and collects garbage all the time.
 func TestChurn(t *testing.T) {
-	captures := 5
+	captures := 3
 	if *long {
 		captures = 200
 	}
 	running := start(t, build(t), "churn")
 	for i := range captures {
-		captureOnce(t, running, capture.AttachOptions{NoFork: i%5 == 4, Deadline: time.Hour})
+		captureOnce(t, running, capture.AttachOptions{NoFork: i%3 == 2, Deadline: time.Hour})
 		if t.Failed() {
 			t.Fatalf("in capture %d", i)
 		}

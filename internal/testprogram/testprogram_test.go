@@ -28,6 +28,19 @@ func TestBuild(t *testing.T) {
 			t.Errorf("%s says %q, %v: want %q", path, out, err, want)
 		}
 	}
+	if err := copyModule(t.TempDir(), filepath.Join(source, "nothing")); err == nil {
+		t.Error("a program that is not there was copied")
+	}
+	own := t.TempDir()
+	if err := os.WriteFile(filepath.Join(source, "go.mod"), []byte("module own\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := copyModule(own, source); err != nil {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(filepath.Join(own, "go.mod")); err != nil || string(text) != "module own\n" {
+		t.Errorf("go.mod is %q, %v: want the program's own", text, err)
+	}
 	RemoveAll()
 	if _, err := os.Stat(plain); err == nil || !strings.HasSuffix(plain, "target") {
 		t.Errorf("%s is still there: %v", plain, err)
