@@ -102,7 +102,7 @@ type service struct {
 func (s setup) launch(t *testing.T) *service {
 	t.Helper()
 	r := &service{
-		command: s.command(t), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: patience},
+		command: s.command(t), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: 5 * patience}, // a snapshot by a race-detecting helper takes its time
 		ended: make(chan struct{}),
 	}
 	r.command.Stdout, r.command.Stderr = &r.out, &r.said

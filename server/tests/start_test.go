@@ -21,7 +21,7 @@ import (
 // TestLife starts the service in an empty directory, uses it, ends it and starts it again.
 func TestLife(t *testing.T) {
 	t.Parallel()
-	how := setup{env: map[string]string{"DATA_DIR": openDir(t) + "/made/data", "SNAPSHOT_COOLDOWN": "0s"}}
+	how := setup{env: map[string]string{"DATA_DIR": openDir(t) + "/made/data"}}
 	s := how.start(t)
 	askEverything(t, s)
 	checkBanner(t, s)
@@ -79,7 +79,7 @@ func askEverything(t *testing.T, s *service) {
 	if index.Name != "memwarden" || index.Version != version || len(index.Routes) < 15 {
 		t.Errorf("the index is %+v", index)
 	}
-	first, second := s.snapshot(t), s.snapshot(t)
+	taken := s.snapshot(t)
 	for _, r := range index.Routes {
 		if r.Method != http.MethodGet || r.Path == livePath {
 			continue
@@ -87,12 +87,12 @@ func askEverything(t *testing.T, s *service) {
 		if r.Access == "admin" {
 			s.wantProblem(t, http.StatusUnauthorized, r.Method, r.Path, "", "Authorization", "Bearer wrong")
 		}
-		path := strings.NewReplacer("{profile}", "heap", "{id}", first).Replace(r.Path)
+		path := strings.NewReplacer("{profile}", "heap", "{id}", taken).Replace(r.Path)
 		switch {
 		case strings.HasSuffix(path, "/profile"), strings.HasSuffix(path, "/trace"):
 			path += "?seconds=1"
 		case strings.HasSuffix(path, "/compare"):
-			path += "?from=" + first + "&to=" + second
+			path += "?from=" + taken + "&to=" + taken
 		}
 		got := s.get(t, path)
 		if len(got.body) == 0 {
