@@ -179,15 +179,19 @@ func (p *Program) look() {
 	defer close(p.rested)
 	var longest time.Duration
 	last := time.Now()
-	for i := 0; ; i++ {
-		p.byNumber[i%len(p.byNumber)].Looks++
+	passed := func() {
 		now := time.Now()
 		longest = max(longest, now.Sub(last))
 		last = now
+	}
+	for i := 0; ; i++ {
+		p.byNumber[i%len(p.byNumber)].Looks++
+		passed()
 		select {
 		case <-p.stopping:
 			return
 		case answer := <-p.asked:
+			passed() // the world may have stood still since the look
 			answer <- longest
 			longest = 0 // last stays: who asked may do something before this goroutine runs again
 		default:
