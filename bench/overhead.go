@@ -139,7 +139,7 @@ func touch(ctx context.Context, url string, routes bool) error {
 		paths = append(paths, "/")
 	}
 	for _, r := range memhttp.Routes() {
-		if routes && r.Access != memhttp.Admin && r.Path != "/api/monitoring/live" {
+		if routes && r.Method == http.MethodGet && r.Access != memhttp.Admin && r.Path != "/api/monitoring/live" {
 			paths = append(paths, r.Path)
 		}
 	}
