@@ -26,7 +26,7 @@ const nobody = 65534
 func TestRole(t *testing.T) {
 	name, arguments, _ := strings.Cut(os.Getenv(roleVariable), " ")
 	if name == "" {
-		t.Skip("for the re-executed binary only")
+		t.Skip("SKIPPED: it is a part that the test binary plays when other tests start it anew")
 	}
 	role := map[string]func(arguments []string){
 		"heap":       roleHeap,

@@ -61,7 +61,7 @@ func queriesOf(table string) reportQueries {
 	return reportQueries{
 		insert: `INSERT INTO ` + table + ` (at_us, data) VALUES ($1, $2) RETURNING id`,
 		trim: `DELETE FROM ` + table + ` WHERE at_us <= $1 OR id <= coalesce((
-			SELECT id FROM ` + table + ` ORDER BY id DESC LIMIT 1 OFFSET $2), 0)`,
+			SELECT id FROM ` + table + ` ORDER BY id DESC LIMIT 1 OFFSET $2), 0) RETURNING length(data)`,
 		list:  `SELECT id, at_us, data FROM ` + table + ` WHERE id < $1 AND at_us > $2 ORDER BY id DESC LIMIT $3`,
 		get:   `SELECT at_us, data FROM ` + table + ` WHERE id = $1 AND at_us > $2`,
 		count: `SELECT count(*), coalesce(sum(length(data)), 0) FROM ` + table,
@@ -77,7 +77,7 @@ type Reports struct {
 	queries reportQueries
 	o       ReportOptions
 
-	count, bytes         atomic.Int64 // as of the last change that this process made
+	count, bytes         atomic.Int64 // counted by Trim, and by what this process has added and removed since
 	peakCount, peakBytes atomic.Int64
 }
 
@@ -125,16 +125,18 @@ func (r *Reports) Add(ctx context.Context, data []byte) (id int64, _ error) {
 	if data == nil {
 		data = []byte{} // nil would be NULL
 	}
-	err := r.change(ctx, "add to", func(ctx context.Context, tx *sql.Tx) error {
+	var removed, freed int64
+	err := r.store.write(ctx, "add to "+string(r.o.Kind), func(ctx context.Context, tx *sql.Tx) (err error) {
 		if err := tx.QueryRowContext(ctx, r.queries.insert, r.o.Now().UnixMicro(), data).Scan(&id); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, r.queries.trim, r.oldest(), r.o.MaxCount)
+		removed, freed, err = r.trim(ctx, tx)
 		return err
 	})
 	if err != nil {
 		return 0, err
 	}
+	r.note(r.count.Add(1-removed), r.bytes.Add(int64(len(data))-freed))
 	return id, nil
 }
 
@@ -193,46 +195,61 @@ func (r *Reports) Get(ctx context.Context, id int64) (Report, error) {
 	return one, nil
 }
 
-// Trim removes what is too old or too much, and returns the bytes that it freed.
+// Trim removes what is too old or too much, and returns the bytes that it freed. It counts what is left, what other
+// processes have added included, in time proportional to that.
 func (r *Reports) Trim(ctx context.Context) (freed int64, _ error) {
-	before := r.bytes.Load()
-	err := r.change(ctx, "trim", func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, r.queries.trim, r.oldest(), r.o.MaxCount)
-		return err
-	})
-	return max(0, before-r.bytes.Load()), err
-}
-
-// oldest is the moment from before which reports are too old.
-func (r *Reports) oldest() int64 { return r.o.Now().Add(-r.o.MaxAge).UnixMicro() }
-
-// change makes a change in a transaction and counts what is kept after it.
-func (r *Reports) change(ctx context.Context, what string, do func(context.Context, *sql.Tx) error) error {
 	var count, bytes int64
-	err := r.store.write(ctx, what+" "+string(r.o.Kind), func(ctx context.Context, tx *sql.Tx) error {
-		if err := do(ctx, tx); err != nil {
+	err := r.store.write(ctx, "trim "+string(r.o.Kind), func(ctx context.Context, tx *sql.Tx) (err error) {
+		if _, freed, err = r.trim(ctx, tx); err != nil {
 			return err
 		}
 		return tx.QueryRowContext(ctx, r.queries.count).Scan(&count, &bytes)
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	r.count.Store(count)
 	r.bytes.Store(bytes)
-	raise(&r.peakCount, count)
-	raise(&r.peakBytes, bytes)
-	return nil
+	r.note(count, bytes)
+	return freed, nil
 }
+
+// trim removes what is too old or too much, and returns how many reports that was, and their bytes.
+func (r *Reports) trim(ctx context.Context, tx *sql.Tx) (removed, freed int64, _ error) {
+	rows, err := tx.QueryContext(ctx, r.queries.trim, r.oldest(), r.o.MaxCount)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer rows.Close()
+	for ; rows.Next(); removed++ {
+		var length int64
+		if err := rows.Scan(&length); err != nil {
+			return 0, 0, err
+		}
+		freed += length
+	}
+	return removed, freed, rows.Err()
+}
+
+// note keeps the peaks. Of two that add at once, each counts what it has done in whatever order: the bound, which the
+// database keeps, is not passed.
+func (r *Reports) note(count, bytes int64) {
+	raise(&r.peakCount, min(count, int64(r.o.MaxCount)))
+	raise(&r.peakBytes, bytes)
+}
+
+// oldest is the moment from before which reports are too old.
+func (r *Reports) oldest() int64 { return r.o.Now().Add(-r.o.MaxAge).UnixMicro() }
 
 // Name is the kind.
 func (r *Reports) Name() string { return string(r.o.Kind) }
 
-// Usage counts the reports on disk as of the last change that this process made; bytes are those of their data.
+// Usage counts the reports on disk, those that other processes have added since the last Trim left out; bytes are those of
+// their data.
 func (r *Reports) Usage() bounded.Usage {
 	return bounded.Usage{
-		Entries: r.count.Load(), MaxEntries: int64(r.o.MaxCount), PeakEntries: r.peakCount.Load(),
-		Bytes: r.bytes.Load(), MaxBytes: int64(r.o.MaxCount) * MaxReportBytes, PeakBytes: r.peakBytes.Load(),
+		Entries: max(0, r.count.Load()), MaxEntries: int64(r.o.MaxCount), PeakEntries: r.peakCount.Load(),
+		Bytes: max(0, r.bytes.Load()), MaxBytes: int64(r.o.MaxCount) * MaxReportBytes, PeakBytes: r.peakBytes.Load(),
 	}
 }
 

@@ -152,6 +152,11 @@ func testReportsContended(t *testing.T, o Options) {
 	if err != nil || len(list) != most || string(list[0].Value) != "last" {
 		t.Fatalf("%d reports, %v: want %d", len(list), err, most)
 	}
+	held := int64(0)
+	for _, one := range list {
+		held += int64(len(one.Value))
+	}
+	wantUsage(t, r, most, held) // what was counted step by step
 	for i, one := range list[1:] {
 		if one.ID >= list[i].ID || !bytes.Equal(one.Value, byID[one.ID]) {
 			t.Errorf("report %d is %q, want %q", one.ID, one.Value, byID[one.ID])

@@ -1,4 +1,4 @@
-// The program waits in a C function that called Go, and in one that did not.
+// Command callback waits in a C function that called Go, and in one that did not.
 package main
 
 /*

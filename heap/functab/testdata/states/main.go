@@ -1,4 +1,4 @@
-// The program has goroutines in many states, each of which holds a node by its stack alone. It prints where the nodes
+// Command states has goroutines in many states, each of which holds a node by its stack alone. It prints where the nodes
 // are ("live NAME ADDRESS", "dead NAME ADDRESS" for those whose last use is past), its stacks after "stacks", "ready",
 // and waits to be stopped.
 package main

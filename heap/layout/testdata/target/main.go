@@ -1,4 +1,4 @@
-// Program target holds what the tests of heap/layout look for, says so and waits. With "big" it holds a heap of 0.4 GB,
+// Command target holds what the tests of heap/layout look for, says so and waits. With "big" it holds a heap of 0.4 GB,
 // with "churn" it allocates on and collects.
 package main
 
