@@ -12,9 +12,10 @@ func MemoryBytes(objects uint64) int64 { return 60*int64(objects) + 32<<20 }
 const largeHeap = 128 << 20
 
 // Prepare prepares a process that is there for an analysis of so many objects, before the graph is loaded. It sets a memory
-// limit, so that the collector runs before garbage adds to large arrays; a lower limit stays as it is. And it asks the kernel to back them by huge pages, without which most reads of such arrays miss the processor's table of
-// pages too, and each page costs a fault: an analysis takes a quarter less time with them. The function that it returns
-// takes the limit back. Limit and marks are those of the whole process: call it where analyses do not overlap.
+// limit, so that the collector runs before garbage adds to large arrays; a lower limit stays as it is. And it asks the
+// kernel to back them by huge pages, without which most reads of such arrays miss the processor's table of pages too, and
+// each page costs a fault: an analysis takes a quarter less time with them. The function that it returns takes the limit
+// back. Limit and marks are those of the whole process: call it where analyses do not overlap.
 func Prepare(objects uint64) (undo func()) {
 	need := MemoryBytes(objects)
 	before := debug.SetMemoryLimit(-1)
