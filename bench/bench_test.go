@@ -130,11 +130,12 @@ func TestChoose(t *testing.T) {
 func TestDescribeMachine(t *testing.T) {
 	root := t.TempDir()
 	for name, text := range map[string]string{
-		"proc/cpuinfo":              "processor\t: 0\nmodel name\t: Some Processor\n\nprocessor\t: 1\nmodel name\t: Another\n",
-		"proc/meminfo":              "MemTotal:       1024 kB\nMemFree: 1 kB\n",
-		"proc/sys/kernel/ostype":    "Linux\n",
-		"proc/sys/kernel/osrelease": "6.1.0\n",
-		"proc/loadavg":              "0.10 0.20 0.30 1/100 4242\n",
+		"proc/cpuinfo":                               "processor\t: 0\nmodel name\t: Some Processor\n\nprocessor\t: 1\nmodel name\t: Another\n",
+		"proc/meminfo":                               "MemTotal:       1024 kB\nMemFree: 1 kB\n",
+		"proc/sys/kernel/ostype":                     "Linux\n",
+		"proc/sys/kernel/osrelease":                  "6.1.0\n",
+		"sys/kernel/mm/transparent_hugepage/enabled": "always [madvise] never\n",
+		"proc/loadavg":                               "0.10 0.20 0.30 1/100 4242\n",
 	} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o700); err != nil {
 			t.Fatal(err)
@@ -144,7 +145,7 @@ func TestDescribeMachine(t *testing.T) {
 		}
 	}
 	got := describeMachine(root)
-	for _, want := range []string{"Machine: Some Processor, ", "Memory: 1024 kB\n", "Kernel: Linux 6.1.0\n", "minutes): 0.10, 0.20, 0.30\n", "Go: go"} {
+	for _, want := range []string{"Machine: Some Processor, ", "Memory: 1024 kB\n", "Kernel: Linux 6.1.0\n", "huge pages: madvise\n", "minutes): 0.10, 0.20, 0.30\n", "Go: go"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is not in\n%s", want, got)
 		}

@@ -27,6 +27,7 @@ func describeMachine(root string) string {
 	line("Machine", strings.TrimPrefix(fmt.Sprintf("%s, %d processors", processor, runtime.NumCPU()), ", "))
 	line("Memory", field(read("proc/meminfo"), "MemTotal"))
 	line("Kernel", strings.Join(strings.Fields(read("proc/sys/kernel/ostype")+read("proc/sys/kernel/osrelease")), " "))
+	line("Transparent huge pages", chosen(read("sys/kernel/mm/transparent_hugepage/enabled")))
 	line("Go", runtime.Version()+" "+runtime.GOOS+"/"+runtime.GOARCH)
 	line("Load at the start (1, 5, 15 minutes)", loadAverage(root))
 	return text.String()
@@ -40,6 +41,13 @@ func field(text, name string) string {
 		}
 	}
 	return ""
+}
+
+// chosen finds what stands in brackets among the choices of a file of the kernel.
+func chosen(text string) string {
+	_, text, _ = strings.Cut(text, "[")
+	text, _, _ = strings.Cut(text, "]")
+	return text
 }
 
 // loadAverage is how many tasks ran or waited for a processor on average: more than there are processors, and the
