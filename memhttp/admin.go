@@ -34,7 +34,7 @@ func (h *handler) serveGC(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// The reason is part of the live stream, which may be open to all: who asked is for the log alone.
-	h.o.Logger.Info("memory collection asked for", "peer", ClientAddress(r), "return_to_os", request.ReturnToOS)
+	h.o.Logger.Info("memory collection asked for", "peer", h.client(r), "return_to_os", request.ReturnToOS)
 	result, err := h.warden.GC(r.Context(), "asked for over HTTP", request.ReturnToOS)
 	switch {
 	case errors.Is(err, memwarden.ErrRemote):
@@ -54,7 +54,7 @@ func (h *handler) serveConfig(w http.ResponseWriter, r *http.Request) {
 
 // servePatchConfig takes a JSON merge patch; If-Match makes it conditional on a version, ?dry_run=true only checks.
 func (h *handler) servePatchConfig(w http.ResponseWriter, r *http.Request) {
-	patch := memwarden.ConfigPatch{Actor: "admin", Peer: ClientAddress(r)}
+	patch := memwarden.ConfigPatch{Actor: "admin", Peer: h.client(r)}
 	var err error
 	if patch.DryRun, err = boolIn(r, "dry_run"); err != nil {
 		NewProblem(http.StatusBadRequest, err.Error()).ServeHTTP(w, r)

@@ -12,8 +12,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -30,8 +30,9 @@ type Options struct {
 	AdminToken Token
 	// ReadsNeedToken closes statistics, limits, the live stream and metrics too. Health and probes stay open.
 	ReadsNeedToken bool
-	// RateLimit bounds the requests per second of one client (its address) on everything but health and probes;
-	// RateBurst of them may come at once. Default 100 and 200. A negative RateLimit does not limit.
+	// RateLimit bounds the requests per second of one client on everything but health and probes; RateBurst of them may
+	// come at once. Default 100 and 200. A negative RateLimit does not limit. A client is known by its address, see
+	// ClientAddress; with IPv6 all addresses of a /64 are one client.
 	RateLimit float64
 	RateBurst int
 	// AdminRateLimit bounds the requests per second of one client on admin routes, wrong tokens included. Default 10,
@@ -39,6 +40,13 @@ type Options struct {
 	AdminRateLimit float64
 	// ReportRateLimit bounds the reports per second that pages at one address send. Default 5, with a burst of 20.
 	ReportRateLimit float64
+	// NewLimiter makes what keeps one of these three rates, under the name that it must have as an Owner: one that several
+	// instances share, as contrib/redis has it. Where it returns nil, and if it is nil itself, a bounded.RateLimiter of
+	// the handler's own does.
+	NewLimiter func(name string, rate float64, burst int) (Limiter, error)
+	// TrustedProxies are those whose word counts for where a request comes from, see ParseTrustedProxies and
+	// ClientAddress. Default: none, the address of the connection is the client's.
+	TrustedProxies []netip.Prefix
 	// Reports keeps them; nil: 1,000 for 24 hours, in at most 8 MiB of memory.
 	Reports Reports
 	// Live is the stream's followers; nil: at most 100 of its own. Share one with WebSocket.
@@ -57,6 +65,13 @@ type Options struct {
 	OpenAPI []byte
 	// Logger receives what goes wrong while answering; nil: slog.Default().
 	Logger *slog.Logger
+}
+
+// Limiter decides how often each key may do something, such as bounded.RateLimiter. It must be safe for concurrent use.
+type Limiter interface {
+	bounded.Owner
+	// Allow counts a request of a key and decides on it. Each request but probes waits for it.
+	Allow(ctx context.Context, key string) bounded.RateDecision
 }
 
 const (
@@ -81,7 +96,7 @@ type handler struct {
 	o      Options
 	mux    *http.ServeMux
 
-	reads, admin, reports *bounded.RateLimiter // reads nil: not limited
+	reads, admin, reports Limiter // reads nil: not limited
 	metrics               cachedBody
 	origin                http.CrossOriginProtection // the zero value trusts no other origin
 }
@@ -101,7 +116,9 @@ func Handler(w *memwarden.Warden, o Options) (http.Handler, error) {
 	if o.ReadsNeedToken && !o.AdminToken.IsSet() {
 		problems = append(problems, errors.New("memhttp: ReadsNeedToken is set, but there is no AdminToken: nobody could read"))
 	}
-	if err := errors.Join(problems...); err != nil {
+	var err error
+	o.TrustedProxies, err = normalProxies(o.TrustedProxies)
+	if err = errors.Join(append(problems, err)...); err != nil {
 		return nil, err
 	}
 	h := &handler{warden: w, o: withDefaults(o), mux: http.NewServeMux()}
@@ -156,15 +173,15 @@ func (h *handler) buildBounds() (err error) {
 	}
 	owners = append(owners, h.o.Live)
 	if h.o.RateLimit > 0 {
-		if h.reads, err = newLimiter(h.o.Name+"rate_limiter", h.o.RateLimit, h.o.RateBurst); err != nil {
+		if h.reads, err = h.newLimiter(h.o.Name+"rate_limiter", h.o.RateLimit, h.o.RateBurst); err != nil {
 			return err
 		}
 		owners = append(owners, h.reads)
 	}
-	if h.admin, err = newLimiter(h.o.Name+"admin_rate_limiter", h.o.AdminRateLimit, int(2*h.o.AdminRateLimit)); err != nil {
+	if h.admin, err = h.newLimiter(h.o.Name+"admin_rate_limiter", h.o.AdminRateLimit, int(2*h.o.AdminRateLimit)); err != nil {
 		return err
 	}
-	if h.reports, err = newLimiter(h.o.Name+"report_rate_limiter", h.o.ReportRateLimit, int(reportBurstFactor*h.o.ReportRateLimit)); err != nil {
+	if h.reports, err = h.newLimiter(h.o.Name+"report_rate_limiter", h.o.ReportRateLimit, int(reportBurstFactor*h.o.ReportRateLimit)); err != nil {
 		return err
 	}
 	if h.o.Reports == nil {
@@ -187,8 +204,30 @@ func (h *handler) buildBounds() (err error) {
 	return err
 }
 
-func newLimiter(name string, rate float64, burst int) (*bounded.RateLimiter, error) {
-	return bounded.NewRateLimiter(bounded.RateLimiterOptions{Name: name, Rate: rate, Burst: max(1, burst), MaxKeys: maxRateKeys})
+// newLimiter makes a limiter by the options, or one of this process.
+func (h *handler) newLimiter(name string, rate float64, burst int) (Limiter, error) {
+	burst = max(1, burst)
+	if h.o.NewLimiter != nil {
+		l, err := h.o.NewLimiter(name, rate, burst)
+		if err != nil {
+			return nil, fmt.Errorf("memhttp: %s: %w", name, err)
+		}
+		if l != nil {
+			return l, nil
+		}
+	}
+	l, err := bounded.NewRateLimiter(bounded.RateLimiterOptions{Name: name, Rate: rate, Burst: burst, MaxKeys: maxRateKeys})
+	if err != nil {
+		return nil, err
+	}
+	return localLimiter{l}, nil
+}
+
+// localLimiter is a Limiter that never waits.
+type localLimiter struct{ *bounded.RateLimiter }
+
+func (l localLimiter) Allow(_ context.Context, key string) bounded.RateDecision {
+	return l.RateLimiter.Allow(key)
 }
 
 // register puts every route on the mux: one pattern a path, methods told apart below it, so that a wrong one gets a
@@ -275,8 +314,8 @@ func (f route) class(r *http.Request) RequestClass {
 	return class
 }
 
-// admit checks the rate and the token that an access asks for. Every admin attempt counts, so tokens cannot be tried
-// quickly.
+// admit checks where a request comes from, and the rate and the token that an access asks for. Every admin attempt
+// counts, so tokens cannot be tried quickly.
 func (h *handler) admit(w http.ResponseWriter, r *http.Request, access Access) (Problem, bool) {
 	limiter := h.reads
 	switch access {
@@ -287,13 +326,17 @@ func (h *handler) admit(w http.ResponseWriter, r *http.Request, access Access) (
 	case Public:
 		limiter = h.reports
 	}
+	key, err := clientKey(r, h.o.TrustedProxies)
+	if err != nil {
+		return NewProblem(http.StatusBadRequest, err.Error()), false
+	}
 	if limiter != nil {
-		decision := limiter.Allow(ClientAddress(r))
+		decision := limiter.Allow(r.Context(), key)
 		if access != Read || !decision.Allowed {
 			setRateHeaders(w.Header(), decision)
 		}
 		if !decision.Allowed {
-			p := NewProblem(http.StatusTooManyRequests, fmt.Sprintf("more than %v requests a second from one address", rateOf(h, access)))
+			p := NewProblem(http.StatusTooManyRequests, fmt.Sprintf("more than %v requests a second from one client", rateOf(h, access)))
 			p.RetryAfter = decision.RetryAfter
 			return p, false
 		}
@@ -362,10 +405,9 @@ func setRateHeaders(header http.Header, d bounded.RateDecision) {
 	header.Set("RateLimit-Reset", fmt.Sprint(wholeSeconds(d.ResetAfter)))
 }
 
-// ClientAddress is what a client is known by: the address of its connection, without the port.
-func ClientAddress(r *http.Request) string {
-	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-		return host
-	}
-	return r.RemoteAddr
+// client is where a request comes from, for the log and the audit. Routes that tell it are not reached by a request of
+// which that is not known.
+func (h *handler) client(r *http.Request) string {
+	address, _ := ClientAddress(r, h.o.TrustedProxies)
+	return address
 }

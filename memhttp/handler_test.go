@@ -349,14 +349,6 @@ func TestOpenAPIIsServed(t *testing.T) {
 	}
 }
 
-func TestClientAddress(t *testing.T) {
-	for remote, want := range map[string]string{"192.0.2.1:80": "192.0.2.1", "[2001:db8::1]:80": "2001:db8::1", "@": "@", "": ""} {
-		if got := ClientAddress(&http.Request{RemoteAddr: remote}); got != want {
-			t.Errorf("ClientAddress of %q is %q, want %q", remote, got, want)
-		}
-	}
-}
-
 // TestWebSocketIsHandedOver: an upgrade goes to who answers it, within the rate and without a token; without anybody to
 // answer it the client gets the event stream.
 func TestWebSocketIsHandedOver(t *testing.T) {
@@ -378,4 +370,113 @@ func TestWebSocketIsHandedOver(t *testing.T) {
 	answer := httptest.NewRecorder()
 	alone.ServeHTTP(answer, newRequest("GET", livePath, "", "Upgrade", "websocket").WithContext(ctx))
 	wantHeaders(t, answer.Header(), "Content-Type", "text/event-stream")
+}
+
+// keyBook is a Limiter that notes what it is asked, and allows it as often as it says.
+type keyBook struct {
+	bounded.Owner
+	rate     float64
+	burst    int
+	keys     []string
+	decision bounded.RateDecision
+	ctx      context.Context
+}
+
+func (b *keyBook) Allow(ctx context.Context, key string) bounded.RateDecision {
+	b.keys, b.ctx = append(b.keys, key), ctx
+	return b.decision
+}
+
+// TestLimitersOfOthers: the handler asks the limiters that it is given, each for its routes, and none for probes.
+func TestLimitersOfOthers(t *testing.T) {
+	made := map[string]*keyBook{}
+	newLimiter := func(name string, rate float64, burst int) (Limiter, error) {
+		owner, err := bounded.NewRateLimiter(bounded.RateLimiterOptions{Name: name, Rate: 1, Burst: 1})
+		if err != nil {
+			return nil, err
+		}
+		if name == "x_report_rate_limiter" {
+			return nil, nil // leaves it to the handler
+		}
+		made[name] = &keyBook{Owner: owner, rate: rate, burst: burst, decision: bounded.RateDecision{
+			Limit: 7, Remaining: 0, ResetAfter: 2500 * time.Millisecond, RetryAfter: 1500 * time.Millisecond,
+		}}
+		return made[name], nil
+	}
+	w := startWarden(t, memwarden.Options{})
+	h, err := Handler(w, Options{
+		Name: "x", AdminToken: mustToken(t, secret), RateLimit: 20, AdminRateLimit: 0.1, NewLimiter: newLimiter,
+		TrustedProxies: mustProxies(t, "192.0.2.1"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reads, admin := made["x_rate_limiter"], made["x_admin_rate_limiter"]
+	if len(made) != 2 || reads.rate != 20 || reads.burst != 40 || admin.rate != 0.1 || admin.burst != 1 {
+		t.Fatalf("made %v", made)
+	}
+	type mark struct{}
+	send := func(method, path string, header ...string) *httptest.ResponseRecorder {
+		answer := httptest.NewRecorder() // the peer of httptest's requests is 192.0.2.1
+		r := newRequest(method, path, "", header...)
+		h.ServeHTTP(answer, r.WithContext(context.WithValue(r.Context(), mark{}, true)))
+		return answer
+	}
+	const stats, config = "/api/monitoring/memory/stats", "/api/monitoring/memory/config"
+	for _, c := range []struct {
+		path  string
+		asked *keyBook
+	}{{stats, reads}, {config, admin}, {livePath, reads}} {
+		refused := send("GET", c.path, "X-Forwarded-For", "198.51.100.1, 2001:db8:1:2:3::4")
+		wantProblem(t, refused, http.StatusTooManyRequests, fmt.Sprintf("more than %v requests a second from one client", c.asked.rate))
+		wantHeaders(t, refused.Header(), "RateLimit-Limit", "7", "RateLimit-Remaining", "0", "RateLimit-Reset", "3", "Retry-After", "2")
+		if key := c.asked.keys[len(c.asked.keys)-1]; key != "2001:db8:1:2::" || c.asked.ctx.Value(mark{}) != true {
+			t.Errorf("%s: asked for %q", c.path, key)
+		}
+	}
+	admin.decision = bounded.RateDecision{Allowed: true, Limit: 7, Remaining: 6, ResetAfter: time.Millisecond}
+	allowed := send("GET", config)
+	wantStatus(t, allowed, http.StatusOK)
+	wantHeaders(t, allowed.Header(), "RateLimit-Limit", "7", "RateLimit-Remaining", "6", "RateLimit-Reset", "1", "Retry-After", "")
+
+	asked := len(reads.keys) + len(admin.keys)
+	for _, r := range Routes() {
+		if r.Access == Probe {
+			got := send(r.Method, r.Path, "X-Forwarded-For", "203.0.113.7", "Forwarded", "for=203.0.113.8")
+			wantStatus(t, got, http.StatusOK)
+			wantHeaders(t, got.Header(), "RateLimit-Limit", "")
+			continue
+		}
+		got := send(r.Method, concrete(r.Path), "X-Forwarded-For", "203.0.113.7", "Forwarded", "for=203.0.113.8")
+		wantProblem(t, got, http.StatusBadRequest, "X-Forwarded-For and Forwarded")
+	}
+	if now := len(reads.keys) + len(admin.keys); now != asked {
+		t.Errorf("%d requests of probes and of nobody in particular were counted", now-asked)
+	}
+
+	for _, wrong := range []func(string, float64, int) (Limiter, error){
+		func(string, float64, int) (Limiter, error) { return nil, errLost },
+		func(_ string, rate float64, burst int) (Limiter, error) { return newLimiter("Über", rate, burst) },
+	} {
+		if _, err := Handler(w, Options{Name: "y", NewLimiter: wrong}); err == nil {
+			t.Error("a handler without its limiter was made")
+		}
+	}
+}
+
+// TestWhoIsToldOf: the log and the audit tell of the client, and not of the proxy.
+func TestWhoIsToldOf(t *testing.T) {
+	log := &logBook{}
+	store := &memoryStore{}
+	w := startWarden(t, memwarden.Options{Store: store})
+	h := mustHandler(t, w, Options{Logger: log.logger(), TrustedProxies: mustProxies(t, "192.0.2.0/24")})
+	from := []string{"Forwarded", `for=198.51.100.1, for="[2001:db8::7]:80"`}
+	wantStatus(t, ask(h, "POST", "/api/monitoring/memory/gc", "", from...), http.StatusOK)
+	wantStatus(t, ask(h, "PATCH", "/api/monitoring/memory/config", `{"gc":{"relief":false}}`, from...), http.StatusOK)
+	if !strings.Contains(log.String(), "peer=2001:db8::7") || strings.Contains(log.String(), "192.0.2.1") {
+		t.Errorf("the log is %s", log)
+	}
+	if changes, err := store.ConfigChanges(t.Context(), 1); err != nil || len(changes) != 1 || changes[0].Peer != "2001:db8::7" {
+		t.Errorf("the audit has %+v, %v", changes, err)
+	}
 }

@@ -187,7 +187,7 @@ func (h *handler) serveStream(w http.ResponseWriter, r *http.Request) {
 		err = out.send(liveEnd, []byte(`{"reason":"the server is shutting down"}`))
 	}
 	if err != nil && r.Context().Err() == nil {
-		h.o.Logger.Debug("memory live stream: a client was dropped", "client", ClientAddress(r), "error", err)
+		h.o.Logger.Debug("memory live stream: a client was dropped", "client", h.client(r), "error", err)
 	}
 }
 

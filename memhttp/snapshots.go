@@ -57,7 +57,7 @@ func (h *handler) serveTakeSnapshot(w http.ResponseWriter, r *http.Request) {
 		h.internal(w, r, "extend the write deadline", err)
 		return
 	}
-	h.o.Logger.Info("memory heap snapshot asked for", "peer", ClientAddress(r))
+	h.o.Logger.Info("memory heap snapshot asked for", "peer", h.client(r))
 	record, err := h.warden.StoreSnapshot(r.Context())
 	if err != nil {
 		h.snapshotProblem(w, r, err)
@@ -216,7 +216,7 @@ func (h *handler) serveDeleteSnapshot(w http.ResponseWriter, r *http.Request) {
 		h.snapshotProblem(w, r, err)
 		return
 	}
-	h.o.Logger.Info("memory heap snapshot deleted", "id", r.PathValue("id"), "peer", ClientAddress(r))
+	h.o.Logger.Info("memory heap snapshot deleted", "id", r.PathValue("id"), "peer", h.client(r))
 	w.WriteHeader(http.StatusNoContent)
 }
 

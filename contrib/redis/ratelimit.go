@@ -20,10 +20,11 @@ const (
 	// defaultPatience is how long an exchange may take before an instance goes on alone.
 	defaultPatience = 50 * time.Millisecond
 	maxPrefix       = 128
-	// maxSharedRate keeps the interval between two requests at 100 µs or more, so that rounding it to whole microseconds
-	// changes a rate by 0.5 % at most.
-	maxSharedRate = 1e4
 )
+
+// MaxRate is the highest rate that a RateLimiter shares, in requests a second. It keeps the interval between two of them
+// at 100 µs or more, so that rounding it to whole microseconds changes a rate by 0.5 % at most.
+const MaxRate = 1e4
 
 // RateLimiterOptions are the settings of a RateLimiter. They are read once, by NewRateLimiter. Instances that share
 // limits have the same Prefix, Name, Rate and Burst.
@@ -34,7 +35,7 @@ type RateLimiterOptions struct {
 	Prefix string
 	// Name identifies the limiter in Redis and as an Owner: lower-case letters, digits, '_', '.' and '-'. Required.
 	Name string
-	// Rate is how many requests a second each key may make for good; above 0, at most 1e4. Required.
+	// Rate is how many requests a second each key may make for good; above 0, at most MaxRate. Required.
 	Rate float64
 	// Burst is how many requests a key may make at once after a pause; at least 1. Required.
 	Burst int
@@ -101,8 +102,8 @@ func NewRateLimiter(o RateLimiterOptions) (*RateLimiter, error) {
 	if len(o.Prefix) > maxPrefix {
 		mistakes = append(mistakes, fmt.Errorf("redis: rate limiter: prefix of %d bytes: want at most %d", len(o.Prefix), maxPrefix))
 	}
-	if o.Rate > maxSharedRate {
-		mistakes = append(mistakes, fmt.Errorf("redis: rate limiter: rate %v per second: want at most %g", o.Rate, maxSharedRate))
+	if o.Rate > MaxRate {
+		mistakes = append(mistakes, fmt.Errorf("redis: rate limiter: rate %v per second: want at most %g", o.Rate, MaxRate))
 	}
 	if o.Timeout != 0 && o.Timeout < minTimeout {
 		mistakes = append(mistakes, fmt.Errorf("redis: rate limiter: %w", timeoutMistake(o.Timeout)))

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,6 +38,7 @@ type Config struct {
 	AdminRateLimit int // as RateLimit
 	// ReportRateLimit bounds the reports a second that pages at one address send.
 	ReportRateLimit int
+	TrustedProxies  []netip.Prefix
 
 	DataDir          string
 	DatabaseURL      Secret // empty: the embedded database
@@ -175,6 +177,7 @@ func (c *Config) fill() {
 	c.RateBurst = int(v.Int(rateBurst))
 	c.AdminRateLimit = int(v.Int(adminRateLimit))
 	c.ReportRateLimit = int(v.Int(reportRateLimit))
+	c.TrustedProxies, _ = memhttp.ParseTrustedProxies(v.String(trustedProxies)) // the table has checked it
 	c.DataDir = v.String(dataDir)
 	c.DatabaseURL = Secret(v.String(databaseURL))
 	c.DatabaseMaxConns = int(v.Int(databaseMaxConns))

@@ -36,9 +36,9 @@ func TestDefaults(t *testing.T) {
 	if err != nil || warnings != nil {
 		t.Fatal(warnings, err)
 	}
-	got := fmt.Sprintln(c.Addr, c.MaxLiveClients, c.MaxRequests, c.MaxRequestMemory, c.RequestWait, c.AdminToken, c.ReadsNeedToken, c.RateLimit, c.RateBurst, c.AdminRateLimit, c.ReportRateLimit, c.DataDir,
+	got := fmt.Sprintln(c.Addr, c.MaxLiveClients, c.MaxRequests, c.MaxRequestMemory, c.RequestWait, c.AdminToken, c.ReadsNeedToken, c.RateLimit, c.RateBurst, c.AdminRateLimit, c.ReportRateLimit, c.TrustedProxies, c.DataDir,
 		c.DatabaseURL == "", c.DatabaseMaxConns, c.ReportsMaxCount, c.ReportsMaxAge, c.RedisURL == "", c.DrainDelay, c.ShutdownTimeout, c.LogLevel, c.LogFormat, c.LogMemoryInterval, c.EnvFile == "")
-	want := "127.0.0.1:8080 100 256 67108864 250ms not set false 100 200 10 5 data true 20 1000 24h0m0s true 1s 30s INFO json 1m0s true\n"
+	want := "127.0.0.1:8080 100 256 67108864 250ms not set false 100 200 10 5 [] data true 20 1000 24h0m0s true 1s 30s INFO json 1m0s true\n"
 	if got != want {
 		t.Errorf("got  %swant %s", got, want)
 	}
@@ -156,6 +156,7 @@ func TestChecks(t *testing.T) {
 		{addr, ":0", true}, {addr, "[::1]:80", true}, {addr, "example.org:443", true}, {addr, ":65536", false}, {addr, ":http", false}, {addr, ":00", false},
 		{adminToken, "sha256:" + strings.Repeat("ab", 32), true}, {adminToken, "sha256:ab", false}, {adminToken, strings.Repeat("x", 16), true},
 		{databaseURL, "postgresql://h/d", true}, {databaseURL, "host=h dbname=d", false}, {redisURL, "rediss://h", true}, {redisURL, "http://h", false},
+		{trustedProxies, "10.0.0.0/8, ::1", true}, {trustedProxies, "10.0.0.1/8", false}, {trustedProxies, "proxy", false},
 		{rateLimit, "0", true}, {rateBurst, "0", false}, {rateLimit, "-1", false}, {logLevel, "WARN", true}, {logFormat, "Text", true},
 		{drainDelay, "0s", true}, {drainDelay, "5", false}, {shutdownTimeout, "500ms", false},
 	}
@@ -168,6 +169,10 @@ func TestChecks(t *testing.T) {
 	c, _, err := Load(Sources{Dir: t.TempDir(), Environ: []string{logLevel + "=WARN", logFormat + "=Text", drainDelay + "=0s"}})
 	if err != nil || c.LogLevel != slog.LevelWarn || c.LogFormat != "text" || c.DrainDelay != 0 || c.ShutdownTimeout != 30*time.Second {
 		t.Errorf("%+v, %v", c, err)
+	}
+	c, _, err = Load(Sources{Dir: t.TempDir(), Environ: []string{trustedProxies + "=10.0.0.0/8 192.0.2.1"}})
+	if err != nil || fmt.Sprint(c.TrustedProxies) != "[10.0.0.0/8 192.0.2.1/32]" {
+		t.Errorf("trusted proxies %v, %v", c.TrustedProxies, err)
 	}
 	if _, _, err = Load(Sources{Dir: t.TempDir(), Environ: []string{readsNeedToken + "=yes"}}); err == nil || !strings.Contains(err.Error(), adminToken) {
 		t.Errorf("reads need a token that is not set: %v", err)

@@ -30,6 +30,7 @@ const (
 	rateBurst        = settings.Prefix + "RATE_BURST"
 	adminRateLimit   = settings.Prefix + "ADMIN_RATE_LIMIT"
 	reportRateLimit  = settings.Prefix + "REPORT_RATE_LIMIT"
+	trustedProxies   = settings.Prefix + "TRUSTED_PROXIES"
 	maxLiveClients   = settings.Prefix + "MAX_LIVE_CLIENTS"
 	maxRequests      = settings.Prefix + "MAX_REQUESTS"
 	maxRequestMemory = settings.Prefix + "MAX_REQUEST_MEMORY"
@@ -80,6 +81,8 @@ func serverSettings() []settings.Setting {
 			Help: "Requests a second that one client may make on routes that need the token, on average; 0: no limit."},
 		{Name: reportRateLimit, Section: access, Kind: settings.Int, Default: "5", Min: 1, Max: 1e6,
 			Help: "Reports a second that pages at one address may send, on average; four times as many at once."},
+		{Name: trustedProxies, Section: access, Kind: settings.String, Check: checkProxies,
+			Help: "Addresses and networks (10.0.0.0/8) of the proxies in front, with commas between them. A client is then known by the address that they write into X-Forwarded-For or Forwarded, one of which they must write. Without any it is known by the address of its connection."},
 
 		{Name: dataDir, Section: storage, Kind: settings.String, Default: "data",
 			Help: "Directory of the embedded database; a relative one lies in the working directory. It is made if it does not exist."},
@@ -92,7 +95,7 @@ func serverSettings() []settings.Setting {
 		{Name: reportsMaxAge, Section: storage, Kind: settings.Duration, Default: "24h", Min: 60, Max: 8784 * 3600,
 			Help: "How long a report from a page is kept."},
 		{Name: redisURL, Section: storage, Kind: settings.String, Secret: true, Check: checkURL("redis", "rediss"),
-			Help: "Redis that several servers share; its health is checked: a URL that begins with redis://, or rediss:// for TLS."},
+			Help: "Redis by which several servers share the limits of their clients, up to 10000 requests a second: a URL that begins with redis://, or rediss:// for TLS. While it does not answer, each server limits by itself."},
 
 		{Name: drainDelay, Section: shutdown, Kind: settings.Duration, Default: "1s", Min: 0, Max: 600,
 			Help: "How long the server still accepts requests after it says that it is not ready. Behind a load balancer or in Kubernetes: 5s or more."},
@@ -123,6 +126,11 @@ func checkAddr(text string) error {
 
 func checkToken(text string) error {
 	_, err := memhttp.ParseToken(text)
+	return err
+}
+
+func checkProxies(text string) error {
+	_, err := memhttp.ParseTrustedProxies(text)
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -24,8 +25,10 @@ import (
 type Options struct {
 	Stream *memhttp.Live
 	// Token is asked for in the first message, if it is set.
-	Token  memhttp.Token
-	Logger *slog.Logger
+	Token memhttp.Token
+	// TrustedProxies are those of the memhttp.Handler, which has refused a request of which the client is not known.
+	TrustedProxies []netip.Prefix
+	Logger         *slog.Logger
 }
 
 const (
@@ -97,9 +100,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, http.StatusServiceUnavailable, err)
 		return
 	}
-	if _, err := h.hub.Upgrade(w, r, place); err != nil {
+	address, _ := memhttp.ClientAddress(r, h.o.TrustedProxies)
+	if _, err := h.hub.Upgrade(w, r, follower{place, address}); err != nil {
 		place.Leave() // and refuse has answered
 	}
+}
+
+// follower is who is at the other end of a connection.
+type follower struct {
+	place   *memhttp.Follower
+	address string
 }
 
 // refuse answers a request that does not become a connection.
@@ -169,10 +179,9 @@ func (h *Handler) join(c *websocket.Client) {
 
 // leave gives the client's place back.
 func (h *Handler) leave(c *websocket.Client, reason error) {
-	if place, ok := c.Value().(*memhttp.Follower); ok {
-		place.Leave()
-	}
-	h.o.Logger.Debug("memory live stream: a client has gone or was dropped", "client", c.RemoteAddr(), "reason", reason)
+	f := c.Value().(follower) // what ServeHTTP gave it
+	f.place.Leave()
+	h.o.Logger.Debug("memory live stream: a client has gone or was dropped", "client", f.address, "reason", reason)
 }
 
 var errNotAuthorized = errors.New(`the first message must be {"type":"auth","token":…} with the admin token, within 5 seconds`)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/memwarden/memwarden/contrib/redis"
 	"github.com/memwarden/memwarden/memhttp"
 	"github.com/memwarden/memwarden/pressure"
 	"github.com/memwarden/memwarden/server"
@@ -43,7 +44,7 @@ func (s *service) handler(reports *store.Reports) (http.Handler, *live.Handler, 
 	if err != nil {
 		return nil, nil, err
 	}
-	liveOptions := live.Options{Stream: stream, Logger: s.o.Logger}
+	liveOptions := live.Options{Stream: stream, TrustedProxies: c.TrustedProxies, Logger: s.o.Logger}
 	if c.ReadsNeedToken {
 		liveOptions.Token = c.AdminToken
 	}
@@ -58,7 +59,7 @@ func (s *service) handler(reports *store.Reports) (http.Handler, *live.Handler, 
 	routes, err := memhttp.Handler(s.warden, memhttp.Options{
 		AdminToken: c.AdminToken, ReadsNeedToken: c.ReadsNeedToken,
 		RateLimit: limited(c.RateLimit, -1), RateBurst: c.RateBurst, AdminRateLimit: limited(c.AdminRateLimit, unlimitedAdmin),
-		ReportRateLimit: float64(c.ReportRateLimit), Reports: reports,
+		ReportRateLimit: float64(c.ReportRateLimit), NewLimiter: s.newLimiter, TrustedProxies: c.TrustedProxies, Reports: reports,
 		Live: stream, WebSocket: streams, Admission: admission, OpenAPI: server.OpenAPI(), Logger: s.o.Logger,
 	})
 	if err != nil {
@@ -94,6 +95,29 @@ func limited(rate int, unlimited float64) float64 {
 		return unlimited
 	}
 	return float64(rate)
+}
+
+// newLimiter makes a limiter that the servers with one Redis share. Without Redis, and for a rate that cannot be shared,
+// there is none, and this server limits by itself.
+func (s *service) newLimiter(name string, rate float64, burst int) (memhttp.Limiter, error) {
+	if s.redis == nil {
+		return nil, nil
+	}
+	if rate > redis.MaxRate {
+		if rate < unlimitedAdmin {
+			s.o.Logger.Warn("a rate is too high to be shared by Redis: this server limits by itself",
+				"limiter", name, "rate", rate, "highest_rate_shared", redis.MaxRate)
+		}
+		return nil, nil
+	}
+	l, err := redis.NewRateLimiter(redis.RateLimiterOptions{
+		Client: s.redis, Name: name, Rate: rate, Burst: burst, Timeout: s.redisPatience,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.limiters = append(s.limiters, l)
+	return l, nil
 }
 
 // draining counts the requests under way. It asks clients to come back on another connection once the shutdown has

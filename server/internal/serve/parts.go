@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/memwarden/memwarden/bounded"
+	"github.com/memwarden/memwarden/contrib/redis"
 	"github.com/memwarden/memwarden/health"
 	"github.com/memwarden/memwarden/server/internal/store"
 )
@@ -22,6 +23,32 @@ func databaseCheck(s *store.Store) health.Check {
 		}
 		return result
 	}}
+}
+
+// redisCheck is the client's check, beside who decides on the rates of requests: Redis for all servers that share it, or
+// this one alone. Degraded is the number of limiters to which Redis did not answer when they asked last.
+func redisCheck(client *redis.Client, limiters []*redis.RateLimiter) health.Check {
+	check := client.Check()
+	ping := check.Run
+	check.Run = func(ctx context.Context) health.Result {
+		var sum redis.RateLimiterStats
+		degraded := 0
+		for _, l := range limiters {
+			stats := l.Stats()
+			sum.Shared += stats.Shared
+			sum.Local += stats.Local
+			if stats.Degraded {
+				degraded++
+			}
+		}
+		result := ping(ctx)
+		result.Details = map[string]any{
+			"rate_decisions_shared_total": sum.Shared, "rate_decisions_local_total": sum.Local,
+			"rate_limiters": len(limiters), "rate_limiters_degraded": degraded,
+		}
+		return result
+	}
+	return check
 }
 
 // databaseOwner shows the connection pool among the limits.

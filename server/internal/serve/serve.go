@@ -47,9 +47,12 @@ type service struct {
 	store    *store.Store
 	warden   *memwarden.Warden
 	redis    *redis.Client // nil: none
-	http     *http.Server
-	busy     atomic.Int64 // requests under way
-	failed   chan error   // why the server stopped, nil if it was asked to
+	limiters []*redis.RateLimiter
+	// redisPatience is how long Redis may take to decide on a request; 0: as long as contrib/redis says.
+	redisPatience time.Duration
+	http          *http.Server
+	busy          atomic.Int64 // requests under way
+	failed        chan error   // why the server stopped, nil if it was asked to
 }
 
 // Run serves until SIGTERM, an interrupt or the end of ctx, and shuts down in order: readiness off, drain, streams
@@ -167,7 +170,7 @@ func (s *service) join(streams *live.Handler, reports *store.Reports) error {
 	note(sequence.Add(shutdown.Hubs, "websockets", streams.Close))
 	note(sequence.Add(shutdown.Servers, "http", s.stopServer))
 	if s.redis != nil {
-		note(s.warden.Health().Add(s.redis.Check()))
+		note(s.warden.Health().Add(redisCheck(s.redis, s.limiters)))
 		note(s.warden.Register(s.redis))
 		note(sequence.Add(shutdown.Pools, "redis", func(context.Context) error { return s.redis.Close() }))
 	}
