@@ -1,11 +1,14 @@
 package live
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -317,4 +320,41 @@ func wantProblem(t *testing.T, response *http.Response, status int) memhttp.Prob
 		t.Errorf("status %d, want %d: %s: %+v", response.StatusCode, status, response.Header.Get("Content-Type"), p)
 	}
 	return p
+}
+
+// TestWhoHasGone: the log tells of the client, and not of the proxy in front.
+func TestWhoHasGone(t *testing.T) {
+	w, err := memwarden.Start(context.Background(), memwarden.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close(context.Background())
+	stream, err := memhttp.NewLive("live", w, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	handler, err := New(Options{
+		Stream: stream, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(handler)
+	defer server.Close()
+	conn, _, err := websocket.DefaultDialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(server.URL, "http"),
+		http.Header{"X-Forwarded-For": {"192.0.2.1, 198.51.100.7"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	read1(t, conn)
+	go follow(conn)
+	if err := handler.Close(t.Context()); err != nil { // it waits for the client's end
+		t.Fatal(err)
+	}
+	if !strings.Contains(log.String(), "client=198.51.100.7 reason=") {
+		t.Errorf("the log is %s", &log)
+	}
 }
