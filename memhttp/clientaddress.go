@@ -19,7 +19,7 @@ const (
 	limitedBits = 64
 )
 
-// ErrAmbiguousClient is why the client of a request is not known: both headers are there and tell of different clients,
+// ErrAmbiguousClient is why the client of a request is not known: X-Forwarded-For and Forwarded tell of different clients,
 // so that one of them may be the client's own.
 var ErrAmbiguousClient = errors.New("X-Forwarded-For and Forwarded tell of different clients: the proxy must remove the one that it does not write")
 

@@ -179,9 +179,10 @@ func (h *Handler) join(c *websocket.Client) {
 
 // leave gives the client's place back.
 func (h *Handler) leave(c *websocket.Client, reason error) {
-	f := c.Value().(follower) // what ServeHTTP gave it
-	f.place.Leave()
-	h.o.Logger.Debug("memory live stream: a client has gone or was dropped", "client", f.address, "reason", reason)
+	if f, ok := c.Value().(follower); ok {
+		f.place.Leave()
+		h.o.Logger.Debug("memory live stream: a client has gone or was dropped", "client", f.address, "reason", reason)
+	}
 }
 
 var errNotAuthorized = errors.New(`the first message must be {"type":"auth","token":…} with the admin token, within 5 seconds`)
