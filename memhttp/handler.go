@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/memwarden/memwarden"
@@ -332,9 +333,7 @@ func (h *handler) admit(w http.ResponseWriter, r *http.Request, access Access) (
 	}
 	if limiter != nil {
 		decision := limiter.Allow(r.Context(), key)
-		if access != Read || !decision.Allowed {
-			setRateHeaders(w.Header(), decision)
-		}
+		setRateHeaders(w.Header(), decision)
 		if !decision.Allowed {
 			p := NewProblem(http.StatusTooManyRequests, fmt.Sprintf("more than %v requests a second from one client", rateOf(h, access)))
 			p.RetryAfter = decision.RetryAfter
@@ -400,9 +399,9 @@ func (h *handler) authorize(w http.ResponseWriter, r *http.Request) (Problem, bo
 }
 
 func setRateHeaders(header http.Header, d bounded.RateDecision) {
-	header.Set("RateLimit-Limit", fmt.Sprint(d.Limit))
-	header.Set("RateLimit-Remaining", fmt.Sprint(d.Remaining))
-	header.Set("RateLimit-Reset", fmt.Sprint(wholeSeconds(d.ResetAfter)))
+	header.Set("RateLimit-Limit", strconv.Itoa(d.Limit))
+	header.Set("RateLimit-Remaining", strconv.Itoa(d.Remaining))
+	header.Set("RateLimit-Reset", strconv.FormatInt(wholeSeconds(d.ResetAfter), 10))
 }
 
 // client is where a request comes from, for the log and the audit. Routes that tell it are not reached by a request of
