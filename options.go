@@ -26,6 +26,9 @@ type Options struct {
 	LogInterval time.Duration
 	// Snapshot says how heap snapshots are taken and kept.
 	Snapshot SnapshotOptions
+	// WarnSubscribers is how many subscriptions to events are taken for a leak: the log then says where they come from,
+	// and again whenever their number has doubled. Default 256, at most 16,384.
+	WarnSubscribers int
 	// Shutdown holds the deadlines of the shutdown sequence.
 	Shutdown shutdown.Options
 	// Logger receives what happens; every line says "memory". Nil: slog.Default().
@@ -57,6 +60,9 @@ func (o Options) withDefaults() (Options, error) {
 	if o.LogInterval < 0 {
 		problems = append(problems, fmt.Errorf("LogInterval %v is negative", o.LogInterval))
 	}
+	if o.WarnSubscribers < 0 || o.WarnSubscribers > maxSubscribers {
+		problems = append(problems, fmt.Errorf("WarnSubscribers %d: want 1 to %d, or 0 for %d", o.WarnSubscribers, maxSubscribers, defaultWarnSubscribers))
+	}
 	if o.Config == nil {
 		c := DefaultConfig()
 		o.Config = &c
@@ -70,6 +76,9 @@ func (o Options) withDefaults() (Options, error) {
 	var err error
 	if o.Snapshot, err = o.Snapshot.withDefaults(); err != nil {
 		problems = append(problems, err)
+	}
+	if o.WarnSubscribers == 0 {
+		o.WarnSubscribers = defaultWarnSubscribers
 	}
 	if o.FlushInterval == 0 {
 		o.FlushInterval = defaultFlushInterval

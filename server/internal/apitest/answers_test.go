@@ -157,7 +157,10 @@ func testReads(t *testing.T, b *book) {
 // awaitTick waits for a tick that began after the call.
 func awaitTick(t *testing.T, w *memwarden.Warden) {
 	t.Helper()
-	events := w.Subscribe()
+	events, err := w.Subscribe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer events.Close()
 	for samples := 0; samples < 2; {
 		select {

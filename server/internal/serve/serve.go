@@ -119,6 +119,7 @@ func (s *service) start(ctx context.Context) (err error) {
 	// The end of ctx begins a shutdown, through which the warden goes on to watch.
 	if s.warden, err = memwarden.Start(context.WithoutCancel(ctx), memwarden.Options{
 		PID: s.o.PID, Config: &c.Warden, Snapshot: c.Snapshot, Store: s.store, Logger: s.o.Logger, LogInterval: c.LogMemoryInterval,
+		WarnSubscribers: c.MaxLiveClients + otherSubscribers,
 		Shutdown: shutdown.Options{Deadlines: deadlines(c.ShutdownTimeout, c.DrainDelay), DrainDelay: c.DrainDelay, Logger: s.o.Logger},
 	}); err != nil {
 		if s.o.PID != 0 && errors.Is(err, fs.ErrNotExist) {
@@ -173,6 +174,9 @@ func (s *service) join(streams *live.Handler, reports *store.Reports) error {
 	}
 	return errors.Join(problems...)
 }
+
+// otherSubscribers are more than the service has beside the clients of its live stream.
+const otherSubscribers = 16
 
 // trimInterval is how often reports that have become too old are removed; they are not shown before that either.
 const trimInterval = time.Hour
