@@ -55,7 +55,7 @@ type receivedDocument struct {
 	ID int64 `json:"id"`
 }
 
-// serveReport keeps a report from a page. A beacon that a page sends as it goes can only be text/plain.
+// serveReport keeps a report from a page, once however often it comes. A beacon that a page sends as it goes can only be text/plain.
 func (h *handler) serveReport(w http.ResponseWriter, r *http.Request) {
 	var body json.RawMessage
 	if problem, ok := readBody(r, &body, DecodeLimits{Types: []string{jsonType, "text/plain"}}); !ok {
@@ -71,7 +71,7 @@ func (h *handler) serveReport(w http.ResponseWriter, r *http.Request) {
 		h.internal(w, r, "compact a report", err)
 		return
 	}
-	id, err := h.o.Reports.Add(r.Context(), compact.Bytes())
+	id, err := h.keep(r, compact.Bytes())
 	if err != nil {
 		h.o.Logger.Error("memory frontend report could not be stored", "error", err)
 		NewProblem(http.StatusServiceUnavailable, "the report could not be stored; the log says why").ServeHTTP(w, r)

@@ -92,7 +92,7 @@ func serverSettings() []settings.Setting {
 		{Name: reportsMaxAge, Section: storage, Kind: settings.Duration, Default: "24h", Min: 60, Max: 8784 * 3600,
 			Help: "How long a report from a page is kept."},
 		{Name: redisURL, Section: storage, Kind: settings.String, Secret: true, Check: checkURL("redis", "rediss"),
-			Help: "Redis that several servers share; its health is checked: a URL that begins with redis://, or rediss:// for TLS."},
+			Help: "Redis that several servers share, so that a report from a page which comes to two of them is kept once; its health is checked: a URL that begins with redis://, or rediss:// for TLS."},
 
 		{Name: drainDelay, Section: shutdown, Kind: settings.Duration, Default: "1s", Min: 0, Max: 600,
 			Help: "How long the server still accepts requests after it says that it is not ready. Behind a load balancer or in Kubernetes: 5s or more."},

@@ -58,7 +58,7 @@ func (s *service) handler(reports *store.Reports) (http.Handler, *live.Handler, 
 	routes, err := memhttp.Handler(s.warden, memhttp.Options{
 		AdminToken: c.AdminToken, ReadsNeedToken: c.ReadsNeedToken,
 		RateLimit: limited(c.RateLimit, -1), RateBurst: c.RateBurst, AdminRateLimit: limited(c.AdminRateLimit, unlimitedAdmin),
-		ReportRateLimit: float64(c.ReportRateLimit), Reports: reports,
+		ReportRateLimit: float64(c.ReportRateLimit), Reports: reports, ReportIDs: s.cache,
 		Live: stream, WebSocket: streams, Admission: admission, OpenAPI: server.OpenAPI(), Logger: s.o.Logger,
 	})
 	if err != nil {

@@ -47,6 +47,7 @@ type service struct {
 	store    *store.Store
 	warden   *memwarden.Warden
 	redis    *redis.Client // nil: none
+	cache    reportCache
 	http     *http.Server
 	busy     atomic.Int64 // requests under way
 	failed   chan error   // why the server stopped, nil if it was asked to
@@ -120,7 +121,7 @@ func (s *service) start(ctx context.Context) (err error) {
 	if s.warden, err = memwarden.Start(context.WithoutCancel(ctx), memwarden.Options{
 		PID: s.o.PID, Config: &c.Warden, Snapshot: c.Snapshot, Store: s.store, Logger: s.o.Logger, LogInterval: c.LogMemoryInterval,
 		WarnSubscribers: c.MaxLiveClients + otherSubscribers,
-		Shutdown: shutdown.Options{Deadlines: deadlines(c.ShutdownTimeout, c.DrainDelay), DrainDelay: c.DrainDelay, Logger: s.o.Logger},
+		Shutdown:        shutdown.Options{Deadlines: deadlines(c.ShutdownTimeout, c.DrainDelay), DrainDelay: c.DrainDelay, Logger: s.o.Logger},
 	}); err != nil {
 		if s.o.PID != 0 && errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("there is no process %d: %w", s.o.PID, err)
@@ -131,6 +132,9 @@ func (s *service) start(ctx context.Context) (err error) {
 		Kind: store.FrontendReports, MaxCount: c.ReportsMaxCount, MaxAge: c.ReportsMaxAge,
 	})
 	if err != nil {
+		return err
+	}
+	if s.cache, err = newCache(s.redis, s.store.Identity()); err != nil {
 		return err
 	}
 	handler, streams, err := s.handler(reports)
@@ -167,10 +171,11 @@ func (s *service) join(streams *live.Handler, reports *store.Reports) error {
 	sequence := s.warden.Shutdown()
 	note(sequence.Add(shutdown.Hubs, "websockets", streams.Close))
 	note(sequence.Add(shutdown.Servers, "http", s.stopServer))
+	note(s.warden.Register(s.cache))
+	note(sequence.Add(shutdown.Pools, "cache", s.closeShared))
 	if s.redis != nil {
 		note(s.warden.Health().Add(s.redis.Check()))
 		note(s.warden.Register(s.redis))
-		note(sequence.Add(shutdown.Pools, "redis", func(context.Context) error { return s.redis.Close() }))
 	}
 	return errors.Join(problems...)
 }
@@ -192,9 +197,7 @@ func (s *service) abandon(ctx context.Context) error {
 	if s.warden != nil {
 		problems = append(problems, s.warden.Close(ctx))
 	}
-	if s.redis != nil {
-		problems = append(problems, s.redis.Close())
-	}
+	problems = append(problems, s.closeShared(ctx))
 	if s.store != nil {
 		problems = append(problems, s.store.Close())
 	}
