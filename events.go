@@ -71,27 +71,16 @@ const (
 // events hands each event to every subscription without ever waiting for one.
 type events struct{ topic *bounded.Topic[Event] }
 
-func newEvents(warnAt int, logger *slog.Logger) (events, error) {
+// newEvents has grow told, by who subscribes, when there are so many subscriptions, and whenever they have doubled.
+func newEvents(warnAt int, grow func(bounded.TopicGrowth), logger *slog.Logger) (events, error) {
 	// What an event leads to is held by the warden too: its State is the newest or was so some seconds ago.
 	topic, err := bounded.NewTopic[Event](bounded.TopicOptions{
-		Name: "event_bus", MaxListeners: maxSubscribers, MaxQueue: eventQueue, WarnListeners: warnAt,
-		OnGrowth: func(g bounded.TopicGrowth) {
-			logger.Warn("memory events have more and more subscribers: perhaps some never close", "subscribers", g.Listeners, "from", sitesText(g.Sites))
-		},
+		Name: "event_bus", MaxListeners: maxSubscribers, MaxQueue: eventQueue, WarnListeners: warnAt, OnGrowth: grow,
 		OnPanic: func(p bounded.ListenerPanic) {
 			logger.Error("memory events: handing one on panicked", "reason", fmt.Sprint(p.Value), "stack", string(p.Stack))
 		},
 	})
 	return events{topic}, err
-}
-
-// sitesText names the places that subscribed, most first.
-func sitesText(sites []bounded.ListenerSite) []string {
-	text := make([]string, len(sites))
-	for i, site := range sites {
-		text[i] = fmt.Sprintf("%d from %s %s:%d", site.Listeners, site.Function, site.File, site.Line)
-	}
-	return text
 }
 
 // subscribe is called by Warden.Subscribe, whose caller is named if there are too many.
@@ -117,8 +106,6 @@ func (b events) publish(e Event) { _ = b.topic.Publish(context.Background(), e) 
 
 // close ends every subscription, whether its reader reads or not. Nothing is published or subscribed to any more.
 func (b events) close() {
-	now, cancel := context.WithCancel(context.Background())
-	cancel()
-	_ = b.topic.Close(now) // its error would tell of slow readers, which now nobody waits for any more
+	_ = b.topic.Close(done()) // its error would tell of slow readers, which now nobody waits for any more
 	_ = b.topic.Close(context.Background())
 }

@@ -135,11 +135,23 @@ func TestSubscribersComeAndGo(t *testing.T) {
 
 // TestManySubscribersAreNamed has a place in the program subscribe and never close.
 func TestManySubscribersAreNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		manySubscribers(t)
+	})
+}
+
+func manySubscribers(t *testing.T) {
 	o, log := newContainer(t, "max").options()
 	o.WarnSubscribers = 4
 	w := begin(t, o)
 	for range 8 {
 		subscribe(t, w)
+	}
+	synctest.Wait()
+	if list := leaksOf(t, w, 0, 9); len(list) != 2 || list[0].Kind != "subscriptions" || list[0].Owner != "event_bus" ||
+		!strings.Contains(list[0].Sentence, "8 subscriptions to events are open, more than ever before, 8 of them from one place") ||
+		len(list[0].AllocStack) != 1 || !strings.HasPrefix(list[0].AllocStack[0], "github.com/memwarden/memwarden.subscribe ") {
+		t.Errorf("the leak reports are %+v", list)
 	}
 	if n := strings.Count(log.String(), "more and more subscribers"); n != 2 {
 		t.Errorf("warned %d times:\n%s", n, log)

@@ -59,6 +59,8 @@ type Warden struct {
 	shutdown  *shutdown.Sequence
 	owners    owners
 	events    events
+	leaks     *bounded.Topic[[]byte] // reports that wait to be kept
+	lostLeaks atomic.Uint64          // reports for which there was no room or no time
 	store     storeStatus
 
 	snapshots    *archive.Archive // nil: none are kept
@@ -133,7 +135,7 @@ func (w *Warden) build() (err error) {
 	if w.shutdown, err = shutdown.New(w.o.Shutdown); err != nil {
 		return err
 	}
-	if w.events, err = newEvents(w.o.WarnSubscribers, w.o.Logger); err != nil {
+	if w.events, err = newEvents(w.o.WarnSubscribers, w.subscribersGrow, w.o.Logger); err != nil {
 		return err
 	}
 	if err := w.buildHealth(); err != nil {
@@ -141,7 +143,7 @@ func (w *Warden) build() (err error) {
 	}
 	_, ofHistory := w.owners.register(w.history)
 	_, ofEvents := w.owners.register(w.events.topic)
-	return errors.Join(ofHistory, ofEvents, w.buildSnapshots(), w.addShutdownSteps())
+	return errors.Join(ofHistory, ofEvents, w.buildLeaks(), w.buildSnapshots(), w.addShutdownSteps())
 }
 
 // buildGovernors constructs what governs the calling process.
@@ -215,6 +217,9 @@ func (w *Warden) dismantle(ctx context.Context) error {
 	}
 	if w.health != nil {
 		problems = append(problems, w.health.Close(ctx))
+	}
+	if w.leaks != nil {
+		problems = append(problems, w.closeLeaks(ctx))
 	}
 	if w.limit != nil {
 		w.limit.Close()

@@ -20,6 +20,9 @@ type Options struct {
 	// Store keeps history and configuration changes across restarts; nil: they live as long as the process. The
 	// warden does not close it.
 	Store Store
+	// LeakReports keeps leak reports, the caller's own (ReportLeak) and the warden's; nil: 1,000 for 24 hours in at most
+	// 8 MiB of memory, shown among the limits as leak_reports. The warden neither registers nor closes what is given.
+	LeakReports Reports
 	// FlushInterval is how often the history is stored. Default 5 s.
 	FlushInterval time.Duration
 	// LogInterval is how often a line sums up the memory in the log; 0: never. Changes are always logged.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/memwarden/memwarden"
 	"github.com/memwarden/memwarden/bounded"
 	"github.com/memwarden/memwarden/shutdown"
 )
@@ -39,7 +40,7 @@ func newReportIDs(name string) (*bounded.Cache[string, int64], error) {
 // the limits and what ends with the warden's shutdown.
 func (h *handler) buildReports() (owners []bounded.Owner, ends []end, err error) {
 	if h.o.Reports == nil {
-		reports, err := newMemoryReports(h.o.Name + "reports")
+		reports, err := memwarden.NewMemoryReports(h.o.Name+"reports", nil)
 		if err != nil {
 			return nil, nil, err
 		}

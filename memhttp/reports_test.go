@@ -144,7 +144,7 @@ func (c *counting) Add(ctx context.Context, data []byte) (int64, error) {
 
 func newCounting(t *testing.T) *counting {
 	t.Helper()
-	kept, err := newMemoryReports("kept")
+	kept, err := memwarden.NewMemoryReports("kept", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

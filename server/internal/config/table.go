@@ -38,6 +38,8 @@ const (
 	databaseMaxConns = settings.Prefix + "DATABASE_MAX_CONNS"
 	reportsMaxCount  = settings.Prefix + "REPORTS_MAX_COUNT"
 	reportsMaxAge    = settings.Prefix + "REPORTS_MAX_AGE"
+	leaksMaxCount    = settings.Prefix + "LEAK_REPORTS_MAX_COUNT"
+	leaksMaxAge      = settings.Prefix + "LEAK_REPORTS_MAX_AGE"
 	redisURL         = settings.Prefix + "REDIS_URL"
 	drainDelay       = settings.Prefix + "DRAIN_DELAY"
 	shutdownTimeout  = settings.Prefix + "SHUTDOWN_TIMEOUT"
@@ -91,6 +93,10 @@ func serverSettings() []settings.Setting {
 			Help: "Reports from pages that are kept; the oldest make room."},
 		{Name: reportsMaxAge, Section: storage, Kind: settings.Duration, Default: "24h", Min: 60, Max: 8784 * 3600,
 			Help: "How long a report from a page is kept."},
+		{Name: leaksMaxCount, Section: storage, Kind: settings.Int, Default: "1000", Min: 1, Max: 100000,
+			Help: "Leak reports that are kept; the oldest make room."},
+		{Name: leaksMaxAge, Section: storage, Kind: settings.Duration, Default: "24h", Min: 60, Max: 8784 * 3600,
+			Help: "How long a leak report is kept."},
 		{Name: redisURL, Section: storage, Kind: settings.String, Secret: true, Check: checkURL("redis", "rediss"),
 			Help: "Redis that several servers share, so that a report from a page which comes to two of them is kept once; its health is checked: a URL that begins with redis://, or rediss:// for TLS."},
 

@@ -24,6 +24,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/memwarden/memwarden/contrib/pgxpool"
 )
 
 const (
@@ -47,6 +49,9 @@ type Options struct {
 	NoMigrate bool
 	// Now is the clock for the moment of opening; nil means time.Now.
 	Now func() time.Time
+	// OnHeld is told, beside the log, of a connection to PostgreSQL that is held too long; nil means nobody is. It is called
+	// from a goroutine of the pool, and must neither block nor close the store.
+	OnHeld func(pgxpool.Held)
 	// Logger gets a line about opening, migrations and loose file modes; nil means none.
 	Logger *slog.Logger
 }
