@@ -286,7 +286,8 @@ func TestStoredChangesThatDoNotFitAnyMore(t *testing.T) {
 
 func TestPatchReachesTheRunningWarden(t *testing.T) {
 	w := begin(t, Options{})
-	events := w.Subscribe()
+	events := subscribe(t, w)
+	defer events.Close()
 	if _, err := w.PatchConfig(t.Context(), patch(`{"pressure":{"fall_dwell_seconds":5},"sampling":{"interval_seconds":0.2}}`)); err != nil {
 		t.Fatal(err)
 	}

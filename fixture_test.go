@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -102,6 +103,28 @@ func begin(t *testing.T, o Options) *Warden {
 		}
 	})
 	return w
+}
+
+func subscribe(t *testing.T, w *Warden) *Subscription {
+	t.Helper()
+	s, err := w.Subscribe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// waiting takes the events that wait for a reader, in a bubble.
+func waiting(s *Subscription) (list []Event) {
+	for {
+		synctest.Wait()
+		select {
+		case e := <-s.Events:
+			list = append(list, e)
+		default:
+			return list
+		}
+	}
 }
 
 var errDown = errors.New("the store is down")

@@ -59,6 +59,8 @@ type Warden struct {
 	shutdown  *shutdown.Sequence
 	owners    owners
 	events    events
+	leaks     *bounded.Topic[[]byte] // reports that wait to be kept
+	lostLeaks atomic.Uint64          // reports for which there was no room or no time
 	store     storeStatus
 
 	snapshots    *archive.Archive // nil: none are kept
@@ -133,11 +135,15 @@ func (w *Warden) build() (err error) {
 	if w.shutdown, err = shutdown.New(w.o.Shutdown); err != nil {
 		return err
 	}
+	if w.events, err = newEvents(w.o.WarnSubscribers, w.subscribersGrow, w.o.Logger); err != nil {
+		return err
+	}
 	if err := w.buildHealth(); err != nil {
 		return err
 	}
-	_, err = w.owners.register(w.history)
-	return errors.Join(err, w.buildSnapshots(), w.addShutdownSteps())
+	_, ofHistory := w.owners.register(w.history)
+	_, ofEvents := w.owners.register(w.events.topic)
+	return errors.Join(ofHistory, ofEvents, w.buildLeaks(), w.buildSnapshots(), w.addShutdownSteps())
 }
 
 // buildGovernors constructs what governs the calling process.
@@ -212,6 +218,9 @@ func (w *Warden) dismantle(ctx context.Context) error {
 	if w.health != nil {
 		problems = append(problems, w.health.Close(ctx))
 	}
+	if w.leaks != nil {
+		problems = append(problems, w.closeLeaks(ctx))
+	}
 	if w.limit != nil {
 		w.limit.Close()
 	}
@@ -236,8 +245,10 @@ func (w *Warden) Uptime() time.Duration { return time.Since(w.started) }
 // Done is closed when the warden stops: when Close is called or the context of Start ends.
 func (w *Warden) Done() <-chan struct{} { return w.done }
 
-// Subscribe returns the events from now on. The subscription holds at most sixteen of them; close it when done.
-func (w *Warden) Subscribe() *Subscription { return w.events.subscribe() }
+// Subscribe returns the events from now on. The subscription holds at most seventeen of them; close it when done. The
+// error wraps bounded.ErrTopicClosed once the warden is closed, and bounded.ErrTooManyListeners, with who subscribed most
+// often, if there are 16,384 subscriptions.
+func (w *Warden) Subscribe() (*Subscription, error) { return w.events.subscribe() }
 
 // Register adds an owner of memory: its use is sampled from now on, shown against its bound, and shrunk under high
 // pressure. Its name must be unique; there may be MaxOwners.

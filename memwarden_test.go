@@ -128,7 +128,7 @@ func TestPressureShrinksOwnersRunsTasksAndTells(t *testing.T) {
 		}}); err != nil {
 			t.Fatal(err)
 		}
-		events := w.Subscribe()
+		events := subscribe(t, w)
 		defer events.Close()
 		c.use(850_000_000)
 		time.Sleep(10 * time.Second)
@@ -143,8 +143,8 @@ func TestPressureShrinksOwnersRunsTasksAndTells(t *testing.T) {
 			t.Error("the cleanup task did not run")
 		}
 		var changed bool
-		for len(events.Events) > 0 {
-			changed = (<-events.Events).Kind == EventPressure || changed
+		for _, e := range waiting(events) {
+			changed = e.Kind == EventPressure || changed
 		}
 		if !changed || !strings.Contains(log.String(), "memory pressure changed") {
 			t.Errorf("the change of level was not told; log:\n%s", log)
@@ -207,7 +207,8 @@ func TestOwnersAreShownAndGuarded(t *testing.T) {
 		t.Fatal(err)
 	}
 	usage := w.owners.usage()
-	if len(usage) != 3 || usage[0].Name != "broken" || usage[0].Err == nil || usage[0].Usage.Bytes != bounded.NotApplicable || usage[1].Name != "history" {
+	if len(usage) != 6 || usage[0].Name != "broken" || usage[0].Err == nil || usage[0].Usage.Bytes != bounded.NotApplicable ||
+		usage[1].Name != "event_bus" || usage[2].Name != "history" {
 		t.Errorf("owners: %+v", usage)
 	}
 	if freed := w.owners.shrink(t.Context(), 5); freed != 5 {
@@ -215,7 +216,7 @@ func TestOwnersAreShownAndGuarded(t *testing.T) {
 	}
 	remove()
 	remove()
-	if usage := w.owners.usage(); len(usage) != 2 {
+	if usage := w.owners.usage(); len(usage) != 5 {
 		t.Errorf("owners after one was removed: %+v", usage)
 	}
 	for i := range MaxOwners {
@@ -339,7 +340,7 @@ func TestStartRefusesWhatCannotWork(t *testing.T) {
 		o    Options
 		want []string
 	}{
-		"options":  {Options{PID: -1, FlushInterval: -1, LogInterval: -1}, []string{"PID -1", "FlushInterval", "LogInterval"}},
+		"options":  {Options{PID: -1, FlushInterval: -1, LogInterval: -1, WarnSubscribers: -1}, []string{"PID -1", "FlushInterval", "LogInterval", "WarnSubscribers -1"}},
 		"config":   {Options{Config: &wrong}, []string{"pressure.elevated_ratio", "gc.min_interval_seconds"}},
 		"process":  {Options{PID: 1 << 30}, []string{"1073741824"}},
 		"root":     {Options{Root: "/nowhere/at/all"}, []string{"/nowhere/at/all"}},
@@ -377,36 +378,6 @@ func TestTheEndOfTheContextStopsTheWarden(t *testing.T) {
 	if w.State() == nil || w.Uptime() <= 0 {
 		t.Error("a closed warden has forgotten what it knew")
 	}
-}
-
-func TestSlowSubscribersLoseTheOldest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o, _ := newContainer(t, "max").options()
-		w := begin(t, o)
-		slow := w.Subscribe()
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		if slow.Dropped() == 0 || len(slow.Events) != eventQueue {
-			t.Errorf("dropped %d, %d wait", slow.Dropped(), len(slow.Events))
-		}
-		first := (<-slow.Events).Data.(*State)
-		if newest := w.State().Sequence; newest-first.Sequence > eventQueue {
-			t.Errorf("the oldest that waits is %d, the newest %d", first.Sequence, newest)
-		}
-		slow.Close()
-		slow.Close()
-		for range slow.Events { // what waits, then the end
-		}
-		open := w.Subscribe()
-		if err := w.Close(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-		for range open.Events {
-		}
-		for range w.Subscribe().Events {
-			t.Error("an event after the end")
-		}
-	})
 }
 
 func TestSummaryLine(t *testing.T) {

@@ -20,12 +20,18 @@ type Options struct {
 	// Store keeps history and configuration changes across restarts; nil: they live as long as the process. The
 	// warden does not close it.
 	Store Store
+	// LeakReports keeps leak reports, the caller's own (ReportLeak) and the warden's; nil: 1,000 for 24 hours in at most
+	// 8 MiB of memory, shown among the limits as leak_reports. The warden neither registers nor closes what is given.
+	LeakReports Reports
 	// FlushInterval is how often the history is stored. Default 5 s.
 	FlushInterval time.Duration
 	// LogInterval is how often a line sums up the memory in the log; 0: never. Changes are always logged.
 	LogInterval time.Duration
 	// Snapshot says how heap snapshots are taken and kept.
 	Snapshot SnapshotOptions
+	// WarnSubscribers is how many subscriptions to events are taken for a leak: the log then says where they come from,
+	// and again whenever their number has doubled. Default 256, at most 16,384.
+	WarnSubscribers int
 	// Shutdown holds the deadlines of the shutdown sequence.
 	Shutdown shutdown.Options
 	// Logger receives what happens; every line says "memory". Nil: slog.Default().
@@ -57,6 +63,9 @@ func (o Options) withDefaults() (Options, error) {
 	if o.LogInterval < 0 {
 		problems = append(problems, fmt.Errorf("LogInterval %v is negative", o.LogInterval))
 	}
+	if o.WarnSubscribers < 0 || o.WarnSubscribers > maxSubscribers {
+		problems = append(problems, fmt.Errorf("WarnSubscribers %d: want 1 to %d, or 0 for %d", o.WarnSubscribers, maxSubscribers, defaultWarnSubscribers))
+	}
 	if o.Config == nil {
 		c := DefaultConfig()
 		o.Config = &c
@@ -70,6 +79,9 @@ func (o Options) withDefaults() (Options, error) {
 	var err error
 	if o.Snapshot, err = o.Snapshot.withDefaults(); err != nil {
 		problems = append(problems, err)
+	}
+	if o.WarnSubscribers == 0 {
+		o.WarnSubscribers = defaultWarnSubscribers
 	}
 	if o.FlushInterval == 0 {
 		o.FlushInterval = defaultFlushInterval

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 )
 
 // listenerBytes is a listener without its queue: its channels, its context and its places in two lists.
@@ -22,6 +23,8 @@ type listener[T any] struct {
 	ctx      context.Context         // with the listener itself as a key, so that it knows its own calls
 	stop     context.CancelCauseFunc // of ctx
 	start    func()                  // run, as a value: a go statement with a method would allocate
+	lost     *atomic.Uint64          // grows with dropped; nil: nobody asks
+	onEnd    func()                  // nil: nobody is told
 
 	room chan struct{} // holds one token when a publisher that waits should look again
 	shed chan struct{} // closed with closed: publishers need not wait any longer
@@ -39,6 +42,7 @@ type listener[T any] struct {
 func newListener[T any](t *Topic[T], options ListenerOptions, handle func(context.Context, T)) *listener[T] {
 	l := &listener[T]{
 		topic: t, handle: handle, overflow: options.Overflow, ring: make([]T, options.Queue),
+		lost: options.Dropped, onEnd: options.OnEnd,
 		room: make(chan struct{}, 1), shed: make(chan struct{}), done: make(chan struct{}),
 	}
 	l.start = l.run
@@ -58,14 +62,14 @@ func (l *listener[T]) push(ctx context.Context, event T) bool {
 		switch l.overflow {
 		case DropOldest:
 			l.take()
-			l.dropped++
+			l.drop()
 		case DropNewest:
-			l.dropped++
+			l.drop()
 			l.mu.Unlock()
 			return true
 		case Block:
 			if roomy := l.waitForRoom(ctx); !roomy && !l.closed {
-				l.dropped++
+				l.drop()
 				l.mu.Unlock()
 				return false
 			}
@@ -130,6 +134,14 @@ func (l *listener[T]) take() T {
 	l.count--
 	l.account(-1)
 	return event
+}
+
+// drop counts an event that the listener does not get. mu is held.
+func (l *listener[T]) drop() {
+	l.dropped++
+	if l.lost != nil {
+		l.lost.Add(1)
+	}
 }
 
 // account enters events that came or went into the topic's usage. mu is held.
@@ -200,7 +212,7 @@ func (l *listener[T]) shut(drop bool) {
 	if drop {
 		for l.count > 0 {
 			l.take()
-			l.dropped++
+			l.drop()
 		}
 	}
 	end := first && !l.running
@@ -216,10 +228,14 @@ func (l *listener[T]) shut(drop bool) {
 // end is called once: by shut if there is no goroutine, by the goroutine otherwise.
 func (l *listener[T]) end() {
 	l.stop(errRemoved)
+	if l.onEnd != nil { // while the topic still has the listener: Close waits for it
+		l.onEnd()
+		l.onEnd = nil
+	}
 	l.topic.remove(l)
 	l.handle = nil // whoever keeps cancel keeps the listener, but no more of it than that
 	l.mu.Lock()
-	l.ring = nil
+	l.ring, l.lost = nil, nil
 	l.mu.Unlock()
 	close(l.done)
 }
@@ -260,7 +276,7 @@ func (l *listener[T]) dropSome(bytes int64) (freed int64) {
 	defer l.mu.Unlock()
 	for l.count > 0 && freed < bytes {
 		l.take()
-		l.dropped++
+		l.drop()
 		freed += l.topic.options.EventBytes
 	}
 	return freed

@@ -71,6 +71,15 @@ type ListenerOptions struct {
 	Queue int
 	// Overflow is what happens to an event when the queue is full; default DropOldest.
 	Overflow OverflowPolicy
+	// Dropped grows by one for each event that the listener did not get, as TopicStats.Dropped does for all listeners
+	// together. Default: only they are counted.
+	Dropped *atomic.Uint64
+	// OnEnd is called once when the listener has been removed, by cancel or with its topic: handle is not called any
+	// more. Whoever waits for that, by cancel or Close, waits for OnEnd too. It must not panic.
+	OnEnd func()
+	// Skip is how many callers there are between Subscribe and who subscribes, whom TopicGrowth names: 1 for a function
+	// that calls Subscribe for its own caller. At most 100.
+	Skip int
 }
 
 // Topic hands each event that is published to every listener, each with a bounded queue and one call at a time. It is
@@ -199,9 +208,10 @@ func (t *Topic[T]) Subscribe(options ListenerOptions, handle func(context.Contex
 		return nil, err
 	}
 	l := newListener(t, options, handle)
-	l.site = callSite()
+	l.site = callSite(options.Skip)
 	growth, err := t.add(l)
 	if err != nil {
+		l.onEnd = nil // it has not begun
 		l.shut(true)
 		return nil, err
 	}
@@ -222,6 +232,9 @@ func (t *Topic[T]) checkListener(o ListenerOptions, handles bool) error {
 	}
 	if o.Overflow > Block {
 		mistake("overflow policy %d: want DropOldest, DropNewest or Block", o.Overflow)
+	}
+	if o.Skip < 0 || o.Skip > 100 {
+		mistake("skip %d: want 0 to 100", o.Skip)
 	}
 	if !handles {
 		mistake("no function to call")

@@ -125,7 +125,8 @@ func comparePolicy(t *testing.T, random *rand.Rand, policy OverflowPolicy) {
 	queue := 1 + random.IntN(8)
 	topic := newTopic[int](t, TopicOptions{EventBytes: 100})
 	g := &gate{open: make(chan struct{})}
-	subscribe(t, topic, ListenerOptions{Queue: queue, Overflow: policy}, g.handle)
+	var lost atomic.Uint64
+	subscribe(t, topic, ListenerOptions{Queue: queue, Overflow: policy, Dropped: &lost}, g.handle)
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 
@@ -170,7 +171,7 @@ func comparePolicy(t *testing.T, random *rand.Rand, policy OverflowPolicy) {
 		queued := max(0, len(waiting)-1)
 		peak = max(peak, 1+queued)
 		stats, usage := topic.Stats(), topic.Usage()
-		if stats.Queued != queued || stats.Dropped != uint64(dropped) || usage.Entries != int64(1+queued) ||
+		if stats.Queued != queued || stats.Dropped != uint64(dropped) || lost.Load() != uint64(dropped) || usage.Entries != int64(1+queued) ||
 			usage.Bytes != topicBytes+listenerBytes+int64(8*queue+100*queued) {
 			t.Fatalf("event %d: %d queued, %d dropped; stats %+v, usage %+v", number, queued, dropped, stats, usage)
 		}
@@ -232,7 +233,8 @@ func TestTopicCancelWaitsForARunningCall(t *testing.T) {
 		topic := newTopic[int](t, TopicOptions{})
 		g := &gate{open: make(chan struct{})}
 		var told error
-		cancel := subscribe(t, topic, ListenerOptions{}, func(ctx context.Context, event int) {
+		var lost atomic.Uint64
+		cancel := subscribe(t, topic, ListenerOptions{Dropped: &lost}, func(ctx context.Context, event int) {
 			g.handle(ctx, event)
 			told = context.Cause(ctx)
 		})
@@ -263,7 +265,7 @@ func TestTopicCancelWaitsForARunningCall(t *testing.T) {
 		if err := cancel(t.Context()); err != nil {
 			t.Errorf("once more: %v", err)
 		}
-		if stats := topic.Stats(); stats != (TopicStats{Published: 4, Delivered: 1, Dropped: 2}) {
+		if stats := topic.Stats(); stats != (TopicStats{Published: 4, Delivered: 1, Dropped: 2}) || lost.Load() != 2 {
 			t.Errorf("%+v", stats)
 		}
 	})

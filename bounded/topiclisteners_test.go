@@ -50,10 +50,47 @@ func TestTopicWarnsOfGrowth(t *testing.T) {
 	closeTopic(t, topic)
 }
 
+// TestTopicNamesWhoWraps: a function that subscribes for its caller has that one named.
+func TestTopicNamesWhoWraps(t *testing.T) {
+	var told TopicGrowth
+	topic := newTopic[int](t, TopicOptions{WarnListeners: 1, OnGrowth: func(g TopicGrowth) { told = g }})
+	wrap := func() { subscribe(t, topic, ListenerOptions{Skip: 2}, ignore) }
+	wrap()
+	if site := told.Sites[0]; !strings.HasSuffix(site.Function, ".TestTopicNamesWhoWraps") {
+		t.Errorf("named is %+v", site)
+	}
+	closeTopic(t, topic)
+}
+
+// TestTopicTellsTheEnd of listeners that are removed in each way: once, after the last call, before whoever waits goes on.
+func TestTopicTellsTheEnd(t *testing.T) {
+	topic := newTopic[int](t, TopicOptions{MaxListeners: 3})
+	var ended [3]int
+	var heard int
+	options := func(i int) ListenerOptions { return ListenerOptions{OnEnd: func() { ended[i]++ }} }
+	first := subscribe(t, topic, options(0), func(_ context.Context, n int) { heard += n })
+	subscribe(t, topic, options(1), ignore)
+	own := make(chan func(context.Context) error, 1)
+	var answer error
+	own <- subscribe(t, topic, options(2), func(ctx context.Context, _ int) { answer = (<-own)(ctx) })
+	if _, err := topic.Subscribe(ListenerOptions{OnEnd: func() { t.Error("told of a listener that was refused") }}, ignore); err == nil {
+		t.Error("a fourth listener of three was taken")
+	}
+	publish(t, topic, 1)
+	if err := errors.Join(first(t.Context()), first(t.Context())); err != nil || ended[0] != 1 || heard > 1 {
+		t.Errorf("cancelled: %v, told %d times, heard %d", err, ended[0], heard)
+	}
+	closeTopic(t, topic)
+	closeTopic(t, topic)
+	if answer != nil || ended != [3]int{1, 1, 1} {
+		t.Errorf("told of the ends %v times; within a listener: %v", ended, answer)
+	}
+}
+
 func TestTopicListsFewSites(t *testing.T) {
 	listeners := make([]*listener[int], 100)
 	for i := range listeners {
-		listeners[i] = &listener[int]{site: callSite() + uintptr(i/2)}
+		listeners[i] = &listener[int]{site: callSite(0) + uintptr(i/2)}
 	}
 	if got := sites(listeners); len(got) != maxSites || cap(got) > 2*maxSites || got[0].Listeners != 2 {
 		t.Errorf("%d places, the first of %d listeners", len(got), got[0].Listeners)
@@ -169,8 +206,8 @@ func TestNewTopicListsEveryMistake(t *testing.T) {
 
 func TestSubscribeListsEveryMistake(t *testing.T) {
 	topic := newTopic[int](t, TopicOptions{MaxQueue: 10})
-	_, err := topic.Subscribe(ListenerOptions{Queue: 11, Overflow: 3}, nil)
-	for _, want := range []string{"listener of topic test: queue 11: want 1 to the topic's 10", "overflow policy 3", "no function"} {
+	_, err := topic.Subscribe(ListenerOptions{Queue: 11, Overflow: 3, Skip: -1}, nil)
+	for _, want := range []string{"listener of topic test: queue 11: want 1 to the topic's 10", "overflow policy 3", "skip -1", "no function"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v\nlacks %q", err, want)
 		}

@@ -39,10 +39,10 @@ type ListenerPanic struct {
 	Stack []byte
 }
 
-// callSite returns the caller of the exported function that it is called from.
-func callSite() uintptr {
+// callSite returns the caller of the exported function that it is called from, or one that stands so many callers above.
+func callSite(above int) uintptr {
 	var pcs [1]uintptr
-	runtime.Callers(3, pcs[:]) // 0 is Callers, 1 is callSite, 2 the exported function
+	runtime.Callers(3+above, pcs[:]) // 0 is Callers, 1 is callSite, 2 the exported function
 	return pcs[0]
 }
 

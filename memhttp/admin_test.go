@@ -24,7 +24,7 @@ func TestGC(t *testing.T) {
 	log := &logBook{}
 	w := startWarden(t, memwarden.Options{Logger: log.logger()})
 	h := mustHandler(t, w, Options{Logger: log.logger()})
-	events := w.Subscribe()
+	events := subscribe(t, w)
 	defer events.Close()
 	var result struct {
 		Ran          bool

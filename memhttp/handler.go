@@ -50,6 +50,9 @@ type Options struct {
 	TrustedProxies []netip.Prefix
 	// Reports keeps them; nil: 1,000 for 24 hours, in at most 8 MiB of memory.
 	Reports Reports
+	// ReportIDs makes that a report which is sent again is kept once; nil: what was kept in the last 10 minutes, at most
+	// 10,000 reports in 4 MiB. One that is given is registered and closed by who gives it.
+	ReportIDs ReportIDs
 	// Live is the stream's followers; nil: at most 100 of its own. Share one with WebSocket.
 	Live *Live
 	// WebSocket answers requests for an upgrade at the live route; nil: they get the event stream. It is called within the rate
@@ -185,24 +188,35 @@ func (h *handler) buildBounds() (err error) {
 	if h.reports, err = h.newLimiter(h.o.Name+"report_rate_limiter", h.o.ReportRateLimit, int(reportBurstFactor*h.o.ReportRateLimit)); err != nil {
 		return err
 	}
-	if h.o.Reports == nil {
-		inMemory, err := newMemoryReports(h.o.Name + "reports")
-		if err != nil {
-			return err
-		}
-		h.o.Reports = inMemory
-		owners = append(owners, inMemory)
+	reportOwners, ends, err := h.buildReports()
+	if err != nil {
+		return err
 	}
-	for _, owner := range append(owners, h.admin, h.reports) {
+	// Streams never end by themselves: a server that waits for its requests would wait for them in vain.
+	ends = append(ends, end{shutdown.Hubs, "live", func(context.Context) error { h.o.Live.Close(); return nil }})
+	owners = append(append(owners, reportOwners...), h.admin, h.reports)
+	for _, owner := range owners {
 		unregister, err := h.warden.Register(owner)
 		if err != nil {
 			return fmt.Errorf("memhttp: a second handler of a warden needs another Options.Name: %w", err)
 		}
 		registered = append(registered, unregister)
 	}
-	// Streams never end by themselves: a server that waits for its requests would wait for them in vain.
-	_, err = h.warden.Shutdown().Add(shutdown.Hubs, h.o.Name+"live", func(context.Context) error { h.o.Live.Close(); return nil })
-	return err
+	for _, end := range ends {
+		remove, err := h.warden.Shutdown().Add(end.phase, h.o.Name+end.name, end.run)
+		if err != nil {
+			return err
+		}
+		registered = append(registered, remove)
+	}
+	return nil
+}
+
+// end is a step of the warden's shutdown.
+type end struct {
+	phase shutdown.Phase
+	name  string
+	run   func(context.Context) error
 }
 
 // newLimiter makes a limiter by the options, or one of this process.

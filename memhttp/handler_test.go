@@ -219,8 +219,9 @@ func TestTwoHandlers(t *testing.T) {
 			t.Error("a handler whose owner's name is taken was made")
 		}
 		time.Sleep(time.Minute) // ticks have passed
-		want := []string{"admin_rate_limiter", "b_admin_rate_limiter", "history", "live_clients", "rate_limiter", "report_rate_limiter",
-			"reports"}
+		want := []string{"admin_rate_limiter", "b_admin_rate_limiter", "event_bus", "history", "leak_report_queue",
+			"leak_reports", "live_clients", "rate_limiter", "report_ids",
+			"report_rate_limiter", "reports"}
 		if got := ownerNames(w); !slices.Equal(got, want) {
 			t.Errorf("owners %v, want %v", got, want)
 		}

@@ -86,7 +86,12 @@ func (f *Follower) Run(ctx context.Context, send func(LiveEvent) error) error {
 // or the warden closes, which is no error. The stream is never idle for long: samples keep it alive. It takes no place:
 // it is for who hands the events on to others, each of whom has a Follower's.
 func (l *Live) Run(ctx context.Context, send func(LiveEvent) error) error {
-	subscription := l.warden.Subscribe()
+	subscription, err := l.warden.Subscribe()
+	if errors.Is(err, bounded.ErrTopicClosed) {
+		return nil
+	} else if err != nil {
+		return err
+	}
 	defer subscription.Close()
 	next := memwarden.Event{Kind: memwarden.EventSample, Data: l.warden.State()}
 	for {

@@ -197,7 +197,7 @@ func TestStreamHasPlacesForSome(t *testing.T) {
 		t.Errorf("%s: %+v", live.Name(), u)
 	}
 	client.response.Body.Close()
-	events := w.Subscribe()
+	events := subscribe(t, w)
 	defer events.Close()
 	for live.Usage().Entries > 0 { // the server notices at its next write, or before
 		<-events.Events

@@ -65,6 +65,15 @@ func startWarden(t testing.TB, o memwarden.Options) *memwarden.Warden {
 	return w
 }
 
+func subscribe(t *testing.T, w *memwarden.Warden) *memwarden.Subscription {
+	t.Helper()
+	s, err := w.Subscribe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // mustHandler makes a handler with the admin token, and without limits that the options do not ask for.
 func mustHandler(t testing.TB, w *memwarden.Warden, o Options) *handler {
 	t.Helper()

@@ -251,7 +251,7 @@ func TestRemote(t *testing.T) {
 	if err := child.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	events := w.Subscribe()
+	events := subscribe(t, w)
 	defer events.Close()
 	for range 2 { // the second began after the end
 		<-events.Events

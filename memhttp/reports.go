@@ -2,27 +2,20 @@ package memhttp
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
 	"time"
 
-	"github.com/memwarden/memwarden/bounded"
+	"github.com/memwarden/memwarden"
 )
 
-// Reports keeps what browsers report, within bounds of its own. It must be safe for concurrent use.
-type Reports interface {
-	// Add keeps a report, which is compact JSON of at most 64 KiB, and returns its number: higher than those before. When
-	// it returns nil, the report is as durable as it will ever be. It does not keep data itself.
-	Add(ctx context.Context, data []byte) (id int64, err error)
-	// List returns reports newest first: those whose number is below before (0: the newest), at most limit of them.
-	List(ctx context.Context, before int64, limit int) ([]Report, error)
-}
+// Reports keeps what browsers report.
+type Reports = memwarden.Reports
 
-// Report is an entry of Reports: a number, when it was added, and what.
-type Report = bounded.Retained[[]byte]
+// Report is an entry of Reports.
+type Report = memwarden.Report
 
 // frontendReport is the body of a report. Items are open: what is beside kind and at depends on the kind.
 type frontendReport struct {
@@ -55,7 +48,7 @@ type receivedDocument struct {
 	ID int64 `json:"id"`
 }
 
-// serveReport keeps a report from a page. A beacon that a page sends as it goes can only be text/plain.
+// serveReport keeps a report from a page, once however often it comes. A beacon that a page sends as it goes can only be text/plain.
 func (h *handler) serveReport(w http.ResponseWriter, r *http.Request) {
 	var body json.RawMessage
 	if problem, ok := readBody(r, &body, DecodeLimits{Types: []string{jsonType, "text/plain"}}); !ok {
@@ -71,7 +64,7 @@ func (h *handler) serveReport(w http.ResponseWriter, r *http.Request) {
 		h.internal(w, r, "compact a report", err)
 		return
 	}
-	id, err := h.o.Reports.Add(r.Context(), compact.Bytes())
+	id, err := h.keep(r, compact.Bytes())
 	if err != nil {
 		h.o.Logger.Error("memory frontend report could not be stored", "error", err)
 		NewProblem(http.StatusServiceUnavailable, "the report could not be stored; the log says why").ServeHTTP(w, r)
@@ -148,18 +141,11 @@ type reportsDocument struct {
 
 // serveReports lists reports newest first, from one before ?before on.
 func (h *handler) serveReports(w http.ResponseWriter, r *http.Request) {
-	limit, err := numberIn(r, "limit", defaultReports, 1, maxReports)
-	if err == nil {
-		var before int
-		if before, err = numberIn(r, "before", 0, 1, math.MaxInt); err == nil {
-			h.listReports(w, r, int64(before), limit)
-			return
-		}
+	before, limit, err := pageOf(r)
+	if err != nil {
+		NewProblem(http.StatusBadRequest, err.Error()).ServeHTTP(w, r)
+		return
 	}
-	NewProblem(http.StatusBadRequest, err.Error()).ServeHTTP(w, r)
-}
-
-func (h *handler) listReports(w http.ResponseWriter, r *http.Request, before int64, limit int) {
 	list, err := h.o.Reports.List(r.Context(), before, limit)
 	if err != nil {
 		h.o.Logger.Error("memory frontend reports could not be read", "error", err)
@@ -173,23 +159,11 @@ func (h *handler) listReports(w http.ResponseWriter, r *http.Request, before int
 	h.answer(w, r, document)
 }
 
-// memoryReports are Reports in memory.
-type memoryReports struct{ *bounded.Retention[[]byte] }
-
-func newMemoryReports(name string) (memoryReports, error) {
-	kept, err := bounded.NewRetention(bounded.RetentionOptions[[]byte]{
-		Name: name, MaxBytes: maxReportsBytes, Weigh: func(data []byte) int64 { return int64(cap(data)) },
-	})
-	return memoryReports{kept}, err
-}
-
-// maxReportsBytes bounds reports in memory: a thousand of them are small as a rule.
-const maxReportsBytes = 8 << 20
-
-func (m memoryReports) Add(_ context.Context, data []byte) (id int64, err error) {
-	return m.Retention.Add(bytes.Clone(data))
-}
-
-func (m memoryReports) List(_ context.Context, before int64, limit int) ([]Report, error) {
-	return m.Retention.List(before, limit), nil
+// pageOf reads which part of a list of reports is asked for.
+func pageOf(r *http.Request) (before int64, limit int, err error) {
+	if limit, err = numberIn(r, "limit", defaultReports, 1, maxReports); err != nil {
+		return 0, 0, err
+	}
+	below, err := numberIn(r, "before", 0, 1, math.MaxInt)
+	return int64(below), limit, err
 }

@@ -6,10 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/memwarden/memwarden"
+	"github.com/memwarden/memwarden/shutdown"
 )
 
 const reportsPath = "/api/monitoring/frontend/reports"
@@ -111,9 +116,135 @@ func TestReportsThatAreNone(t *testing.T) {
 	wantProblem(t, ask(h, "POST", reportsPath, whole(item), "Content-Type", "text/html"), http.StatusUnsupportedMediaType, "application/json or text/plain")
 }
 
+// counting are reports in memory that can be told to fail, or to wait for a moment.
+type counting struct {
+	Reports
+	added, fails atomic.Int64
+	began        chan struct{} // if not nil, has room
+	goOn         chan struct{} // if not nil, waited for
+}
+
+func (c *counting) Add(ctx context.Context, data []byte) (int64, error) {
+	c.added.Add(1)
+	if c.began != nil {
+		c.began <- struct{}{}
+	}
+	if c.goOn != nil {
+		select {
+		case <-c.goOn:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+	if c.fails.Add(-1) >= 0 {
+		return 0, errBroken
+	}
+	return c.Reports.Add(ctx, data)
+}
+
+func newCounting(t *testing.T) *counting {
+	t.Helper()
+	kept, err := memwarden.NewMemoryReports("kept", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &counting{Reports: kept}
+}
+
+func received(t *testing.T, answer *httptest.ResponseRecorder) int64 {
+	t.Helper()
+	wantStatus(t, answer, http.StatusCreated)
+	var document receivedDocument
+	decodeInto(t, answer, &document)
+	return document.ID
+}
+
+// TestReportIsKeptOnce sends a report again: at once, with other white space, after an error, and after ten minutes.
+func TestReportIsKeptOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reports := newCounting(t)
+		reports.fails.Store(1)
+		h := mustHandler(t, startWarden(t, memwarden.Options{}), Options{ReportRateLimit: 1000, Reports: reports})
+		wantProblem(t, ask(h, "POST", reportsPath, report("x")), http.StatusServiceUnavailable, "could not be stored")
+		first := received(t, ask(h, "POST", reportsPath, report("x")))
+		for _, again := range []string{report("x"), strings.ReplaceAll(report("x"), "\n", " \t")} {
+			if id := received(t, ask(h, "POST", reportsPath, again)); id != first {
+				t.Errorf("the report %d is kept again as %d", first, id)
+			}
+		}
+		if id := received(t, ask(h, "POST", reportsPath, report("y"))); id == first {
+			t.Errorf("another report has the number %d too", id)
+		}
+		time.Sleep(9 * time.Minute)
+		if id := received(t, ask(h, "POST", reportsPath, report("x"))); id != first || reports.added.Load() != 3 {
+			t.Errorf("the report is %d, want %d; there were %d tries, want 3", id, first, reports.added.Load())
+		}
+		time.Sleep(2 * time.Minute)
+		if id := received(t, ask(h, "POST", reportsPath, report("x"))); id == first {
+			t.Error("a report is remembered for more than ten minutes")
+		}
+	})
+}
+
+// TestReportsAtOnce: of those who send the same report at the same time each is told the one number that it gets, and
+// that it gets one does not depend on who still waits for it.
+func TestReportsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reports := newCounting(t)
+		reports.began, reports.goOn = make(chan struct{}, 10), make(chan struct{})
+		h := mustHandler(t, startWarden(t, memwarden.Options{}), Options{ReportRateLimit: 1000, Reports: reports})
+		ids := make(chan int64, 5)
+		for range cap(ids) {
+			go func() { ids <- received(t, ask(h, "POST", reportsPath, report("x"))) }()
+		}
+		gone, leave := context.WithCancel(t.Context())
+		go h.ServeHTTP(httptest.NewRecorder(), newRequest("POST", reportsPath, report("left")).WithContext(gone))
+		synctest.Wait()
+		leave()
+		synctest.Wait()
+		close(reports.goOn)
+		first := <-ids
+		for range cap(ids) - 1 {
+			if id := <-ids; id != first {
+				t.Errorf("one report is both %d and %d", first, id)
+			}
+		}
+		if got := received(t, ask(h, "POST", reportsPath, report("left"))); reports.added.Load() != 2 || len(reports.began) != 2 {
+			t.Errorf("%d reports were added, want 2; the one whose page was left is %d", reports.added.Load(), got)
+		}
+	})
+}
+
+// TestReportStoreThatHangs is given up after a time, and when the handler's memory of reports is closed.
+func TestReportStoreThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reports := newCounting(t)
+		reports.goOn = make(chan struct{})
+		w := startWarden(t, memwarden.Options{})
+		h := mustHandler(t, w, Options{ReportRateLimit: 1000, Reports: reports})
+		began := time.Now()
+		wantProblem(t, ask(h, "POST", reportsPath, report("x")), http.StatusServiceUnavailable, "could not be stored")
+		if took := time.Since(began); took != reportTimeout {
+			t.Errorf("given up after %v", took)
+		}
+		answered := make(chan time.Duration, 1)
+		go func() {
+			wantProblem(t, ask(h, "POST", reportsPath, report("y")), http.StatusServiceUnavailable, "could not be stored")
+			answered <- time.Since(began)
+		}()
+		synctest.Wait()
+		if report := w.Shutdown().Run(context.Background(), "test"); report.ExitCode() != shutdown.ExitClean {
+			t.Error(report.Err())
+		}
+		if took := <-answered; took >= 2*reportTimeout {
+			t.Errorf("the shutdown left a report waiting until %v", took)
+		}
+	})
+}
+
 func TestReportsAreLimited(t *testing.T) {
 	h := mustHandler(t, startWarden(t, memwarden.Options{}), Options{ReportRateLimit: 0.01})
-	for i := range 2 {
+	for i := range 2 { // one that is known counts too
 		answer := ask(h, "POST", reportsPath, report("x"))
 		if answer.Header().Get("RateLimit-Limit") != "1" {
 			t.Errorf("limit %q", answer.Header().Get("RateLimit-Limit"))

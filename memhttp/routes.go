@@ -67,6 +67,7 @@ func (h *handler) routes() []route {
 		{Route{get, memory + "/stats", Read, "The newest sample, the owners of memory, history on request"}, h.serveStats, names("history", "since", "until")},
 		{Route{get, memory + "/health", Read, "The pressure level with its reason, and what was decided"}, h.serveMemoryHealth, nil},
 		{Route{get, memory + "/limits", Read, "Every bound with its use and its peak"}, h.serveLimits, nil},
+		{Route{get, memory + "/leaks", Read, "The leaks that were found, newest first"}, h.serveLeaks, names("before", "limit")},
 		{Route{get, livePath, Read, "Follow samples and what happens, as server-sent events"}, h.serveStream, nil},
 		{Route{get, metricsPath, Read, "The metrics in Prometheus' text format"}, h.serveMetrics, nil},
 		{Route{get, openAPIPath, Read, "The OpenAPI document of this API"}, h.serveOpenAPI, nil},

@@ -133,7 +133,7 @@ func (e example) checkReads(t *testing.T, p *program) {
 // checkOwners waits for the sample that shows the owner which the program has registered.
 func (e example) checkOwners(t *testing.T, p *program) {
 	t.Helper()
-	want := []string{"history"}
+	want := []string{"event_bus", "history"}
 	if e.owner != "" {
 		want = append(want, e.owner)
 	}

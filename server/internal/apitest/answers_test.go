@@ -55,7 +55,7 @@ func TestAnswers(t *testing.T) {
 		name string
 		run  func(*testing.T, *book)
 	}{
-		{"probes", testProbes}, {"reads", testReads}, {"access", testAccess}, {"rates", testRates}, {"load", testLoad}, {"gc", testGC},
+		{"probes", testProbes}, {"reads", testReads}, {"leaks", testLeaks}, {"access", testAccess}, {"rates", testRates}, {"load", testLoad}, {"gc", testGC},
 		{"config", testConfig}, {"config of others", testConfigOfOthers}, {"store lost", testStoreLost}, {"cleanup", testCleanup},
 		{"reports", testReports}, {"snapshots", testSnapshots}, {"profiles", testProfiles}, {"remote", testRemote}, {"nothing there", testNothingThere}, {"events", testEvents},
 		{"websocket", testWebSocket}, {"service", testService},
@@ -157,7 +157,10 @@ func testReads(t *testing.T, b *book) {
 // awaitTick waits for a tick that began after the call.
 func awaitTick(t *testing.T, w *memwarden.Warden) {
 	t.Helper()
-	events := w.Subscribe()
+	events, err := w.Subscribe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer events.Close()
 	for samples := 0; samples < 2; {
 		select {
@@ -202,7 +205,7 @@ func concrete(path string) string {
 // reads are the routes that may ask for a token.
 func reads() []request {
 	var list []request
-	for _, path := range []string{memory + "/stats", memory + "/health", memory + "/limits", "/api/monitoring/live", "/metrics", "/openapi.yaml"} {
+	for _, path := range []string{memory + "/stats", memory + "/health", memory + "/limits", memory + "/leaks", "/api/monitoring/live", "/metrics", "/openapi.yaml"} {
 		list = append(list, request{operation: "GET " + path})
 	}
 	return list
@@ -405,49 +408,14 @@ func testConfigOfOthers(t *testing.T, b *book) {
 func testStoreLost(t *testing.T, b *book) {
 	lost := openStore(t)
 	o := administered(t)
-	o.Reports = openReports(t, lost)
-	s := b.serveHTTP(t, startWarden(t, memwarden.Options{Store: lost}), o)
+	o.Reports = openReports(t, lost, store.FrontendReports)
+	s := b.serveHTTP(t, startWarden(t, memwarden.Options{Store: lost, LeakReports: openReports(t, lost, store.LeakReports)}), o)
 	closeStore(t, lost)
 	s.send(t, 503, request{operation: "POST " + frontend, body: report})
 	s.send(t, 503, request{operation: "GET " + frontend, token: token})
+	s.send(t, 503, request{operation: "GET " + memory + "/leaks"})
 	s.send(t, 503, request{operation: "PATCH " + memory + "/config", body: `{"gc":{"relief":false}}`, token: token})
 	s.send(t, 503, request{operation: "GET " + memory + "/config/audit", token: token})
-}
-
-// report has all that a report may have.
-const report = `{"schema":1,"release":"1.2.3","page":"/cart","sent_at":"2026-01-02T15:04:05Z",
-	"items":[{"kind":"error","at":"2026-01-02T15:04:04Z","message":"more"}]}`
-
-func openReports(t *testing.T, s *store.Store) *store.Reports {
-	t.Helper()
-	reports, err := s.Reports(t.Context(), store.ReportOptions{Kind: store.FrontendReports})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return reports
-}
-
-func testReports(t *testing.T, b *book) {
-	o := administered(t)
-	o.ReportRateLimit, o.Reports = 1000, openReports(t, openStore(t))
-	s := b.serveHTTP(t, startWarden(t, memwarden.Options{}), o)
-	add := request{operation: "POST " + frontend, body: report}
-	s.send(t, 201, add)
-	add.kind = "text/plain"
-	s.send(t, 201, add)
-	for status, body := range map[int]string{400: "{", 422: "{}", 413: `{"page":"` + strings.Repeat("x", 64<<10) + `"}`} {
-		s.send(t, status, request{operation: "POST " + frontend, body: body})
-	}
-	s.send(t, 415, request{operation: "POST " + frontend, body: report, kind: "text/html"})
-	list := request{operation: "GET " + frontend, token: token}
-	var got struct{ Reports []struct{ ID int64 } }
-	if s.send(t, 200, list).into(t, &got); len(got.Reports) != 2 || got.Reports[0].ID <= got.Reports[1].ID {
-		t.Errorf("the reports are %+v", got)
-	}
-	for query, status := range map[string]int{"limit=1&before=2": 200, "limit=0": 400, "before=-1": 400} {
-		list.path = frontend + "?" + query
-		s.send(t, status, list)
-	}
 }
 
 func closeStore(t *testing.T, s *store.Store) {
@@ -553,7 +521,7 @@ func testRemote(t *testing.T, b *book) {
 // testNothingThere: what is no operation is answered as the document says under its responses.
 func testNothingThere(t *testing.T, b *book) {
 	s := b.serveHTTP(t, startWarden(t, memwarden.Options{}), administered(t))
-	for _, path := range []string{"/nothing", "/api", memory, memory + "/leaks", "/debug/pprof/a/b", memory + "/cleanup/x/stop"} {
+	for _, path := range []string{"/nothing", "/api", memory, memory + "/leak", "/debug/pprof/a/b", memory + "/cleanup/x/stop"} {
 		s.sendAside(t, "NotFound", 404, "GET", path)
 	}
 	for _, route := range memhttp.Routes() {

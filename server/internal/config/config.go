@@ -46,6 +46,8 @@ type Config struct {
 	RedisURL         Secret // empty: none
 	ReportsMaxCount  int
 	ReportsMaxAge    time.Duration
+	LeaksMaxCount    int
+	LeaksMaxAge      time.Duration
 
 	DrainDelay      time.Duration
 	ShutdownTimeout time.Duration // DrainDelay included
@@ -183,6 +185,8 @@ func (c *Config) fill() {
 	c.DatabaseMaxConns = int(v.Int(databaseMaxConns))
 	c.ReportsMaxCount = int(v.Int(reportsMaxCount))
 	c.ReportsMaxAge = v.Duration(reportsMaxAge)
+	c.LeaksMaxCount = int(v.Int(leaksMaxCount))
+	c.LeaksMaxAge = v.Duration(leaksMaxAge)
 	c.RedisURL = Secret(v.String(redisURL))
 	c.DrainDelay = v.Duration(drainDelay)
 	c.ShutdownTimeout = v.Duration(shutdownTimeout)

@@ -39,6 +39,8 @@ const (
 	databaseMaxConns = settings.Prefix + "DATABASE_MAX_CONNS"
 	reportsMaxCount  = settings.Prefix + "REPORTS_MAX_COUNT"
 	reportsMaxAge    = settings.Prefix + "REPORTS_MAX_AGE"
+	leaksMaxCount    = settings.Prefix + "LEAK_REPORTS_MAX_COUNT"
+	leaksMaxAge      = settings.Prefix + "LEAK_REPORTS_MAX_AGE"
 	redisURL         = settings.Prefix + "REDIS_URL"
 	drainDelay       = settings.Prefix + "DRAIN_DELAY"
 	shutdownTimeout  = settings.Prefix + "SHUTDOWN_TIMEOUT"
@@ -94,8 +96,12 @@ func serverSettings() []settings.Setting {
 			Help: "Reports from pages that are kept; the oldest make room."},
 		{Name: reportsMaxAge, Section: storage, Kind: settings.Duration, Default: "24h", Min: 60, Max: 8784 * 3600,
 			Help: "How long a report from a page is kept."},
+		{Name: leaksMaxCount, Section: storage, Kind: settings.Int, Default: "1000", Min: 1, Max: 100000,
+			Help: "Leak reports that are kept; the oldest make room."},
+		{Name: leaksMaxAge, Section: storage, Kind: settings.Duration, Default: "24h", Min: 60, Max: 8784 * 3600,
+			Help: "How long a leak report is kept."},
 		{Name: redisURL, Section: storage, Kind: settings.String, Secret: true, Check: checkURL("redis", "rediss"),
-			Help: "Redis by which several servers share the limits of their clients, up to 10000 requests a second: a URL that begins with redis://, or rediss:// for TLS. While it does not answer, each server limits by itself."},
+			Help: "Redis that several servers share: the limits of their clients, up to 10000 requests a second, and which reports from pages they have, so that one which comes to two of them is kept once; its health is checked: a URL that begins with redis://, or rediss:// for TLS. While it does not answer, each server goes by itself."},
 
 		{Name: drainDelay, Section: shutdown, Kind: settings.Duration, Default: "1s", Min: 0, Max: 600,
 			Help: "How long the server still accepts requests after it says that it is not ready. Behind a load balancer or in Kubernetes: 5s or more."},

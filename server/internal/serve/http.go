@@ -14,7 +14,6 @@ import (
 	"github.com/memwarden/memwarden/pressure"
 	"github.com/memwarden/memwarden/server"
 	"github.com/memwarden/memwarden/server/internal/live"
-	"github.com/memwarden/memwarden/server/internal/store"
 )
 
 // The server's bounds on time: a client that is slower is cut off. Streams and profiles extend the write timeout for
@@ -38,7 +37,7 @@ func (s *service) newServer(handler http.Handler) *http.Server {
 }
 
 // handler builds the routes: the library's, with WebSocket beside server-sent events, and an index.
-func (s *service) handler(reports *store.Reports) (http.Handler, *live.Handler, error) {
+func (s *service) handler() (http.Handler, *live.Handler, error) {
 	c := s.o.Config
 	stream, err := memhttp.NewLive("live_clients", s.warden, c.MaxLiveClients)
 	if err != nil {
@@ -59,7 +58,8 @@ func (s *service) handler(reports *store.Reports) (http.Handler, *live.Handler, 
 	routes, err := memhttp.Handler(s.warden, memhttp.Options{
 		AdminToken: c.AdminToken, ReadsNeedToken: c.ReadsNeedToken,
 		RateLimit: limited(c.RateLimit, -1), RateBurst: c.RateBurst, AdminRateLimit: limited(c.AdminRateLimit, unlimitedAdmin),
-		ReportRateLimit: float64(c.ReportRateLimit), NewLimiter: s.newLimiter, TrustedProxies: c.TrustedProxies, Reports: reports,
+		ReportRateLimit: float64(c.ReportRateLimit), NewLimiter: s.newLimiter, TrustedProxies: c.TrustedProxies,
+		Reports: s.reports, ReportIDs: s.cache,
 		Live: stream, WebSocket: streams, Admission: admission, OpenAPI: server.OpenAPI(), Logger: s.o.Logger,
 	})
 	if err != nil {

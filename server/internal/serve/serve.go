@@ -45,11 +45,15 @@ type service struct {
 	o        Options
 	listener *connections
 	store    *store.Store
+	reports  *store.Reports // from pages
+	leaks    *store.Reports
 	warden   *memwarden.Warden
 	redis    *redis.Client // nil: none
 	limiters []*redis.RateLimiter
 	// redisPatience is how long Redis may take to decide on a request; 0: as long as contrib/redis says.
 	redisPatience time.Duration
+	cache         reportCache
+	reporter      atomic.Pointer[memwarden.Warden] // takes leak reports; the warden once it is there
 	http          *http.Server
 	busy          atomic.Int64 // requests under way
 	failed        chan error   // why the server stopped, nil if it was asked to
@@ -100,28 +104,16 @@ func (s *service) wait(ctx context.Context, signals <-chan os.Signal) (shutdown.
 	return report, errors.Join(failure, s.store.Close())
 }
 
-// start opens what may fail first, so that a port in use or a database that is gone is told before anything runs.
+// start opens everything and joins it.
 func (s *service) start(ctx context.Context) (err error) {
-	c := s.o.Config
-	if c.RedisURL != "" {
-		logging.Disable() // go-redis has one logger for the process; what it would say the health check says too
-		if s.redis, err = redis.Open(string(c.RedisURL), redis.Options{}); err != nil {
-			return fmt.Errorf("MEMWARDEN_REDIS_URL: %w", err)
-		}
-	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Addr)
-	if err != nil {
-		return fmt.Errorf("cannot listen on %s (MEMWARDEN_ADDR): %w", c.Addr, err)
-	}
-	s.listener = &connections{Listener: listener}
-	if s.store, err = store.Open(ctx, store.Options{
-		DataDir: c.DataDir, DatabaseURL: string(c.DatabaseURL), MaxConns: c.DatabaseMaxConns, Logger: s.o.Logger,
-	}); err != nil {
+	if err := s.open(ctx); err != nil {
 		return err
 	}
 	// The end of ctx begins a shutdown, through which the warden goes on to watch.
+	c := s.o.Config
 	if s.warden, err = memwarden.Start(context.WithoutCancel(ctx), memwarden.Options{
-		PID: s.o.PID, Config: &c.Warden, Snapshot: c.Snapshot, Store: s.store, Logger: s.o.Logger, LogInterval: c.LogMemoryInterval,
+		PID: s.o.PID, Config: &c.Warden, Snapshot: c.Snapshot, Store: s.store, LeakReports: s.leaks, Logger: s.o.Logger,
+		LogInterval: c.LogMemoryInterval, WarnSubscribers: c.MaxLiveClients + otherSubscribers,
 		Shutdown: shutdown.Options{Deadlines: deadlines(c.ShutdownTimeout, c.DrainDelay), DrainDelay: c.DrainDelay, Logger: s.o.Logger},
 	}); err != nil {
 		if s.o.PID != 0 && errors.Is(err, fs.ErrNotExist) {
@@ -129,17 +121,12 @@ func (s *service) start(ctx context.Context) (err error) {
 		}
 		return err
 	}
-	reports, err := s.store.Reports(ctx, store.ReportOptions{
-		Kind: store.FrontendReports, MaxCount: c.ReportsMaxCount, MaxAge: c.ReportsMaxAge,
-	})
+	s.reporter.Store(s.warden)
+	handler, streams, err := s.handler()
 	if err != nil {
 		return err
 	}
-	handler, streams, err := s.handler(reports)
-	if err != nil {
-		return err
-	}
-	if err := s.join(streams, reports); err != nil {
+	if err := s.join(streams); err != nil {
 		return err
 	}
 	s.http = s.newServer(handler)
@@ -154,28 +141,67 @@ func (s *service) start(ctx context.Context) (err error) {
 	return nil
 }
 
+// open opens what may fail first, so that a port in use or a database that is gone is told before anything runs.
+func (s *service) open(ctx context.Context) (err error) {
+	c := s.o.Config
+	if c.RedisURL != "" {
+		logging.Disable() // go-redis has one logger for the process; what it would say the health check says too
+		if s.redis, err = redis.Open(string(c.RedisURL), redis.Options{}); err != nil {
+			return fmt.Errorf("MEMWARDEN_REDIS_URL: %w", err)
+		}
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Addr)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s (MEMWARDEN_ADDR): %w", c.Addr, err)
+	}
+	s.listener = &connections{Listener: listener}
+	if s.store, err = store.Open(ctx, store.Options{
+		DataDir: c.DataDir, DatabaseURL: string(c.DatabaseURL), MaxConns: c.DatabaseMaxConns, OnHeld: s.reportHeld, Logger: s.o.Logger,
+	}); err != nil {
+		return err
+	}
+	if s.reports, err = s.store.Reports(ctx, store.ReportOptions{
+		Kind: store.FrontendReports, MaxCount: c.ReportsMaxCount, MaxAge: c.ReportsMaxAge,
+	}); err != nil {
+		return err
+	}
+	if s.leaks, err = s.store.Reports(ctx, store.ReportOptions{
+		Kind: store.LeakReports, MaxCount: c.LeaksMaxCount, MaxAge: c.LeaksMaxAge,
+	}); err != nil {
+		return err
+	}
+	s.cache, err = newCache(s.redis, s.store.Identity())
+	return err
+}
+
 // join ties the parts to the warden: health checks, owners of memory, and their place in the shutdown.
-func (s *service) join(streams *live.Handler, reports *store.Reports) error {
+func (s *service) join(streams *live.Handler) error {
 	var problems []error
 	note := func(_ func(), err error) { problems = append(problems, err) }
 	note(s.warden.Health().Add(databaseCheck(s.store)))
 	note(s.warden.Register(databaseOwner{s.store}))
-	note(s.warden.Register(reports))
-	note(s.warden.Cleanup().Add(cleanup.Task{
-		Name: reports.Name(), Interval: trimInterval,
-		Run: func(ctx context.Context, _ cleanup.Trigger) (int64, error) { return reports.Trim(ctx) },
-	}))
+	for _, reports := range []*store.Reports{s.reports, s.leaks} {
+		note(s.warden.Register(reports))
+		note(s.warden.Cleanup().Add(cleanup.Task{
+			Name: reports.Name(), Interval: trimInterval,
+			Run: func(ctx context.Context, _ cleanup.Trigger) (int64, error) { return reports.Trim(ctx) },
+		}))
+	}
 	note(s.warden.Register(streams.Owner()))
 	sequence := s.warden.Shutdown()
 	note(sequence.Add(shutdown.Hubs, "websockets", streams.Close))
 	note(sequence.Add(shutdown.Servers, "http", s.stopServer))
+	note(s.warden.Register(s.cache))
+	note(sequence.Add(shutdown.Pools, "cache", s.closeShared))
 	if s.redis != nil {
 		note(s.warden.Health().Add(redisCheck(s.redis, s.limiters)))
 		note(s.warden.Register(s.redis))
-		note(sequence.Add(shutdown.Pools, "redis", func(context.Context) error { return s.redis.Close() }))
 	}
 	return errors.Join(problems...)
 }
+
+// otherSubscribers are more than the service has beside the clients of its live stream.
+const otherSubscribers = 16
 
 // trimInterval is how often reports that have become too old are removed; they are not shown before that either.
 const trimInterval = time.Hour
@@ -191,9 +217,7 @@ func (s *service) abandon(ctx context.Context) error {
 	if s.warden != nil {
 		problems = append(problems, s.warden.Close(ctx))
 	}
-	if s.redis != nil {
-		problems = append(problems, s.redis.Close())
-	}
+	problems = append(problems, s.closeShared(ctx))
 	if s.store != nil {
 		problems = append(problems, s.store.Close())
 	}

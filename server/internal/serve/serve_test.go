@@ -162,7 +162,7 @@ func TestRun(t *testing.T) {
 		}
 	}
 	limits := string(r.send(t, http.StatusOK, http.MethodGet, memory+"/limits", ""))
-	for _, owner := range []string{"requests", "websocket", "live_clients", "connection_pool", "reports"} {
+	for _, owner := range []string{"requests", "websocket", "live_clients", "connection_pool", "reports", "event_bus", "cache"} {
 		if !strings.Contains(limits, `"name":"`+owner+`"`) {
 			t.Errorf("%s is not among the limits: %s", owner, limits)
 		}

@@ -45,7 +45,7 @@ func openPostgres(ctx context.Context, o Options) (*postgresDB, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened, err := pool.Open(ctx, config, pool.Options{MaxConns: int(config.MaxConns), Now: o.Now, OnHeld: o.logHeld})
+	opened, err := pool.Open(ctx, config, pool.Options{MaxConns: int(config.MaxConns), Now: o.Now, OnHeld: o.tellHeld})
 	if err != nil {
 		return nil, err
 	}
@@ -62,10 +62,13 @@ func openPostgres(ctx context.Context, o Options) (*postgresDB, error) {
 	return p, nil
 }
 
-// logHeld tells of a connection that an operation does not give back: each is bounded to a third of the time after
+// tellHeld tells of a connection that an operation does not give back: each is bounded to a third of the time after
 // which that is reported, but for migrations.
-func (o Options) logHeld(h pool.Held) {
+func (o Options) tellHeld(h pool.Held) {
 	o.Logger.Warn("a connection to the database is held for long", "held_seconds", h.For.Seconds(), "taken_by", h.Stack)
+	if o.OnHeld != nil {
+		o.OnHeld(h)
+	}
 }
 
 // parsePostgres turns the options into a configuration of the pool. Its errors quote nothing of the URL.

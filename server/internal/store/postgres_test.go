@@ -237,7 +237,13 @@ func testPostgresMigrations(t *testing.T, server *pgtest.Server) {
 func TestHeldConnectionIsLogged(t *testing.T) {
 	var log bytes.Buffer
 	o := Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}
-	o.logHeld(pool.Held{For: time.Minute, Stack: "main.forgetful"})
+	o.tellHeld(pool.Held{For: time.Minute, Stack: "main.forgetful"})
+	var told []pool.Held
+	o.OnHeld = func(h pool.Held) { told = append(told, h) }
+	o.tellHeld(pool.Held{For: time.Hour})
+	if len(told) != 1 || told[0].For != time.Hour {
+		t.Errorf("told of %+v", told)
+	}
 	if text := log.String(); !strings.Contains(text, "level=WARN") || !strings.Contains(text, "held_seconds=60") || !strings.Contains(text, "main.forgetful") {
 		t.Errorf("the log has %s", text)
 	}

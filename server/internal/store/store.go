@@ -15,6 +15,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -23,6 +24,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/memwarden/memwarden/contrib/pgxpool"
 )
 
 const (
@@ -46,6 +49,9 @@ type Options struct {
 	NoMigrate bool
 	// Now is the clock for the moment of opening; nil means time.Now.
 	Now func() time.Time
+	// OnHeld is told, beside the log, of a connection to PostgreSQL that is held too long; nil means nobody is. It is called
+	// from a goroutine of the pool, and must neither block nor close the store.
+	OnHeld func(pgxpool.Held)
 	// Logger gets a line about opening, migrations and loose file modes; nil means none.
 	Logger *slog.Logger
 }
@@ -75,6 +81,7 @@ func (o Options) validate() (Options, error) {
 // when its context ends.
 type Store struct {
 	db             database
+	identity       string
 	peak, peakOpen atomic.Int64
 
 	mu     sync.RWMutex // held for reading by every operation, for writing by Close
@@ -123,6 +130,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err == nil {
 		err = s.checkWrites(ctx, o.Now())
 	}
+	if err == nil {
+		err = s.identify(ctx)
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("store: open: %w", err), db.close())
 	}
@@ -146,6 +156,21 @@ func (s *Store) checkWrites(ctx context.Context, now time.Time) error {
 		return err
 	})
 }
+
+// identify reads the name of the database, and gives it one if it has none.
+func (s *Store) identify(ctx context.Context) error {
+	return s.write(ctx, "identify", func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO memwarden_identity (id, name) VALUES (1, $1) ON CONFLICT (id) DO NOTHING`,
+			rand.Text()); err != nil {
+			return err
+		}
+		return tx.QueryRowContext(ctx, `SELECT name FROM memwarden_identity`).Scan(&s.identity)
+	})
+}
+
+// Identity is a name of 26 letters and digits that no other database has. All who use this one, by whatever address, get
+// the same one.
+func (s *Store) Identity() string { return s.identity }
 
 // Ping reports whether the database answers and is the one that was opened. It reads one row.
 func (s *Store) Ping(ctx context.Context) error {

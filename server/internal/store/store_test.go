@@ -26,6 +26,7 @@ func testStore(t *testing.T, o Options) {
 	}{
 		{"migrations", testMigrations},
 		{"empty", testEmpty},
+		{"identity", testIdentity},
 		{"config", testConfig},
 		{"config is bounded", testConfigBound},
 		{"config is contended", testConfigContended},
@@ -376,11 +377,26 @@ func testClosing(t *testing.T, o Options) {
 	}
 }
 
+// testIdentity: a database keeps its name, and no other has it.
+func testIdentity(t *testing.T, o Options) {
+	first, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, other := open(t, o), open(t, Options{DataDir: t.TempDir()})
+	if name := first.Identity(); len(name) != 26 || again.Identity() != name || other.Identity() == name {
+		t.Errorf("named %q, then %q, another %q", name, again.Identity(), other.Identity())
+	}
+}
+
 // testFailingMigration puts a table into the way of the first migration, which has made another one by then.
 func testFailingMigration(t *testing.T, o Options) {
 	s := open(t, o)
 	execute(t, s, `DROP TABLE memwarden_config_changes`, `DROP TABLE memwarden_write_check`, `DROP TABLE memwarden_reports`,
-		`DROP TABLE memwarden_leak_reports`, `DROP TABLE `+migrationTable)
+		`DROP TABLE memwarden_leak_reports`, `DROP TABLE memwarden_identity`, `DROP TABLE `+migrationTable)
 	if err := s.Ping(t.Context()); err == nil {
 		t.Error("Ping finds no fault with a database without tables")
 	}

@@ -1,0 +1,46 @@
+package memwarden
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"github.com/memwarden/memwarden/bounded"
+)
+
+// Reports keeps reports of one kind, within bounds of its own. It must be safe for concurrent use.
+type Reports interface {
+	// Add keeps a report, which is compact JSON of at most 64 KiB, and returns its number: higher than those before. When
+	// it returns nil, the report is as durable as it will ever be. It does not keep data itself.
+	Add(ctx context.Context, data []byte) (id int64, err error)
+	// List returns reports newest first: those whose number is below before (0: the newest), at most limit of them.
+	List(ctx context.Context, before int64, limit int) ([]Report, error)
+}
+
+// Report is an entry of Reports: a number, when it was added, and what.
+type Report = bounded.Retained[[]byte]
+
+// MemoryReports are Reports that live as long as the process: the newest 1,000, none older than 24 hours, together in at
+// most 8 MiB. They are a bounded.Owner.
+type MemoryReports struct{ *bounded.Retention[[]byte] }
+
+// maxReportsBytes bounds reports in memory: a thousand of them are small as a rule.
+const maxReportsBytes = 8 << 20
+
+// NewMemoryReports returns empty ones, with the name that they have as an owner. A nil clock is time.Now.
+func NewMemoryReports(name string, now func() time.Time) (MemoryReports, error) {
+	kept, err := bounded.NewRetention(bounded.RetentionOptions[[]byte]{
+		Name: name, MaxBytes: maxReportsBytes, Weigh: func(data []byte) int64 { return int64(cap(data)) }, Now: now,
+	})
+	return MemoryReports{kept}, err
+}
+
+// Add is that of Reports; its error wraps bounded.ErrNotRetained if the report alone is too large.
+func (m MemoryReports) Add(_ context.Context, data []byte) (id int64, err error) {
+	return m.Retention.Add(bytes.Clone(data))
+}
+
+// List is that of Reports.
+func (m MemoryReports) List(_ context.Context, before int64, limit int) ([]Report, error) {
+	return m.Retention.List(before, limit), nil
+}

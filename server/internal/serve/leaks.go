@@ -1,0 +1,43 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/memwarden/memwarden"
+	"github.com/memwarden/memwarden/contrib/pgxpool"
+)
+
+// reportHeld makes a leak report of a database connection that is not given back. It waits for nothing: what is held may
+// be the last connection, which the report needs, too. Of a start that migrates for long only the log tells.
+func (s *service) reportHeld(h pgxpool.Held) {
+	warden := s.reporter.Load()
+	if warden == nil {
+		return
+	}
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := warden.ReportLeak(now, heldReport(h)); err != nil {
+		s.o.Logger.Error("a connection to the database is held for long, and there is no report of it", "error", err)
+	}
+}
+
+// heldReport says who holds a connection. A stack has functions and places, and nothing of what is said over the
+// connection.
+func heldReport(h pgxpool.Held) memwarden.LeakReport {
+	var frames []string
+	for line := range strings.Lines(h.Stack) {
+		place := strings.TrimSpace(line)
+		if strings.HasPrefix(line, "\t") && len(frames) > 0 {
+			frames[len(frames)-1] += " " + place
+		} else if place != "" {
+			frames = append(frames, place)
+		}
+	}
+	return memwarden.LeakReport{
+		Kind: "connection_held", Owner: databaseOwner{}.Name(), AllocStack: frames, FirstSeen: h.Since,
+		Sentence: fmt.Sprintf("a connection to the database was taken %v ago and has not been given back", h.For.Round(time.Second)),
+	}
+}

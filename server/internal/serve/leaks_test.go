@@ -1,0 +1,78 @@
+package serve
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/memwarden/memwarden/contrib/pgxpool"
+)
+
+// held is a connection as the pool tells of it.
+var held = pgxpool.Held{
+	Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), For: 31400 * time.Millisecond,
+	Stack: "main.take\n\t/src/main.go:7\nmain.main\n\t/src/main.go:3\n",
+}
+
+func TestHeldReport(t *testing.T) {
+	got := heldReport(held)
+	if got.Kind != "connection_held" || got.Owner != "connection_pool" || !got.FirstSeen.Equal(held.Since) ||
+		got.Sentence != "a connection to the database was taken 31s ago and has not been given back" ||
+		fmt.Sprintf("%q", got.AllocStack) != `["main.take /src/main.go:7" "main.main /src/main.go:3"]` {
+		t.Errorf("%+v", got)
+	}
+	for _, stack := range []string{"", "\n", "\tplace alone", "f"} {
+		if frames := heldReport(pgxpool.Held{Stack: stack}).AllocStack; len(frames) > 1 {
+			t.Errorf("%q: %q", stack, frames)
+		}
+	}
+}
+
+// TestHeldConnectionIsALeak: a connection that is held too long, and subscriptions that grow, are leaks in the database,
+// and survive a restart.
+func TestHeldConnectionIsALeak(t *testing.T) {
+	log := &text{}
+	settings := map[string]string{"DATA_DIR": t.TempDir(), "MAX_LIVE_CLIENTS": "1", "LEAK_REPORTS_MAX_COUNT": "2"}
+	s := &service{o: Options{Config: load(t, settings), Banner: &text{}, Logger: slog.New(slog.NewTextHandler(log, nil))}, failed: make(chan error, 1)}
+	s.reportHeld(held) // before there is anything: only the pool's own line tells of it
+	if err := s.start(t.Context()); err != nil {
+		t.Fatal(err, s.abandon(t.Context()))
+	}
+	s.reportHeld(held)
+	for range otherSubscribers + 1 {
+		if _, err := s.warden.Subscribe(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.reportHeld(held)
+	if report := s.warden.Shutdown().Run(t.Context(), "test"); report.Err() != nil { // which stores what is reported
+		t.Error(report.Err())
+	}
+	s.reportHeld(held)
+	if !strings.Contains(log.String(), "there is no report of it") || !strings.Contains(log.String(), "the warden is closed") {
+		t.Errorf("a report that comes too late is not logged:\n%s", log)
+	}
+	if err := s.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	r := start(t, settings)
+	var document struct {
+		Leaks []struct{ Kind, Owner string }
+	}
+	if err := json.Unmarshal(r.send(t, http.StatusOK, http.MethodGet, memory+"/leaks", ""), &document); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(document.Leaks); got != "[{connection_held connection_pool} {subscriptions event_bus}]" {
+		t.Errorf("the leaks are %s", got)
+	}
+	limits := string(r.send(t, http.StatusOK, http.MethodGet, memory+"/limits", ""))
+	if !strings.Contains(limits, `"name":"leak_reports","entries":2,"max_entries":2,`) {
+		t.Errorf("leak_reports is not among the limits: %s", limits)
+	}
+	r.end(t)
+}
