@@ -128,9 +128,9 @@ func (s *soak) addRetention() {
 
 // addRateLimiter adds a limiter that is flooded with keys that come once, beside some that stay.
 func (s *soak) addRateLimiter() {
-	keys := 160_000 / s.plan.share
+	keys := 100_000 / s.plan.share
 	limiter, err := bounded.NewRateLimiter(bounded.RateLimiterOptions{
-		Name: "rate_limiter", Rate: 100, Burst: 100, MaxKeys: keys, IdleExpiry: 2 * time.Second,
+		Name: "rate_limiter", Rate: 100, Burst: 100, MaxKeys: keys, IdleExpiry: 4 * time.Second,
 	})
 	if err != nil {
 		s.t.Fatal(err)

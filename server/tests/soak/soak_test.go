@@ -21,6 +21,7 @@ type plan struct {
 	measure time.Duration // after the warm-up
 	settle  time.Duration // from when all parts have been at their bounds to the end of the warm-up
 	every   time.Duration // between two samples
+	samples int           // at least, however long they take on a busy machine
 	faults  time.Duration // between two faults of the network
 	share   int           // bounds are this part of those of the full soak
 	alpha   float64       // level of significance, two-sided
@@ -28,17 +29,18 @@ type plan struct {
 }
 
 // patience is for what must come, on however busy a machine.
-const patience = 3 * time.Minute
+const patience = 2 * time.Minute
 
 // fullPlan is the soak that is promised. Of a hundred soaks of parts that do not leak one may fail.
 func fullPlan(measure time.Duration) plan {
 	every := max(measure/120, 250*time.Millisecond)
-	return plan{measure: measure, settle: max(20*time.Second, measure/10), every: every, faults: 20 * time.Second, share: 1, alpha: 0.01}
+	return plan{measure: measure, settle: max(20*time.Second, measure/10), every: every, samples: 60, faults: 20 * time.Second, share: 1, alpha: 0.01}
 }
 
 // shortPlan is run with every change: so it must not fail by chance.
 var shortPlan = plan{
-	measure: 8 * time.Second, settle: 2 * time.Second, every: 200 * time.Millisecond, faults: 3 * time.Second, share: 16, alpha: 1e-4,
+	measure: 10 * time.Second, settle: 2 * time.Second, every: 200 * time.Millisecond, samples: 50, faults: 3 * time.Second,
+	share: 16, alpha: 1e-4,
 }
 
 // TestSoak has all parts at their bounds under a random load, and the live heap must not grow. The short one then has
@@ -236,7 +238,7 @@ func (s *soak) measure() report {
 	s.t.Helper()
 	began, done := time.Now(), s.operations.Load()
 	r := newReport(s)
-	for next := began; time.Since(began) <= s.plan.measure; {
+	for next := began; time.Since(began) <= s.plan.measure || len(r.at) < s.plan.samples; {
 		s.sample(&r, time.Since(began))
 		next = next.Add(s.plan.every)
 		s.disturb(time.Until(next))
