@@ -35,21 +35,7 @@ func TestClose(t *testing.T) {
 		}
 	}
 	s.awaitListeners(t, clients)
-	var all sync.WaitGroup
-	var told, received atomic.Int64
-	for _, conn := range good {
-		all.Go(func() {
-			var err error
-			for err == nil { // what it gets it lets go
-				if _, _, err = conn.ReadMessage(); err == nil {
-					received.Add(1)
-				}
-			}
-			if websocket.IsCloseError(err, CodeGoingAway) {
-				told.Add(1)
-			}
-		})
-	}
+	read := readAll(good)
 	filler := text(t, strings.Repeat("x", 1000))
 	before := liveHeap()
 	for range 64 { // far more than the sockets hold
@@ -73,15 +59,39 @@ func TestClose(t *testing.T) {
 		t.Error(err)
 	}
 	took := time.Since(begin)
-	all.Wait()
-	if told.Load() != int64(len(good)) {
-		t.Errorf("%d of %d clients were told", told.Load(), len(good))
+	told, received := read()
+	if told != len(good) {
+		t.Errorf("%d of %d clients were told", told, len(good))
 	}
 	if ctx.Err() != nil {
 		t.Errorf("it took %v of %v", took, allowed)
 	}
 	t.Logf("%d clients, %d of them stuck: %d messages received, the heap grown by %d of %d bytes that may be, closed in %v",
-		clients, len(bad), received.Load(), grown, u.MaxBytes, took)
+		clients, len(bad), received, grown, u.MaxBytes, took)
+}
+
+// readAll has clients read until the connection ends. The result waits for that, and counts who was told that the server
+// goes away, and messages.
+func readAll(conns []*websocket.Conn) (ended func() (told, received int)) {
+	var all sync.WaitGroup
+	var told, received atomic.Int64
+	for _, conn := range conns {
+		all.Go(func() {
+			var err error
+			for err == nil { // what it gets it lets go
+				if _, _, err = conn.ReadMessage(); err == nil {
+					received.Add(1)
+				}
+			}
+			if websocket.IsCloseError(err, CodeGoingAway) {
+				told.Add(1)
+			}
+		})
+	}
+	return func() (int, int) {
+		all.Wait()
+		return int(told.Load()), int(received.Load())
+	}
 }
 
 // clientsByAddress are a hub's clients, by the address of the other end.

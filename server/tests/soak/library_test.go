@@ -100,7 +100,7 @@ func (s *soak) useCache(random *rand.Rand, cache *bounded.Cache[string, []byte],
 func (s *soak) addRetention() {
 	count := 1000 / s.plan.share
 	store, err := bounded.NewRetention(bounded.RetentionOptions[[]byte]{
-		Name: "retention", MaxCount: count, MaxAge: 5 * time.Second, MaxBytes: int64(count) * 8 << 10,
+		Name: "retention", MaxCount: count, MaxAge: 30 * time.Second, MaxBytes: int64(count) * 8 << 10,
 		Weigh: func(value []byte) int64 { return int64(cap(value)) },
 	})
 	if err != nil {
@@ -108,9 +108,12 @@ func (s *soak) addRetention() {
 	}
 	s.add(store, peaked(store))
 	s.drive(1, 5*time.Millisecond, func(random *rand.Rand) {
-		id, err := store.Add(bytesOf(random, 16<<10))
-		if err != nil {
-			s.fail(err)
+		var id int64
+		for range 4 {
+			var err error
+			if id, err = store.Add(bytesOf(random, 16<<10)); err != nil {
+				s.fail(err)
+			}
 		}
 		switch before := id - random.Int64N(int64(count)); random.IntN(10) {
 		case 0:

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	gorilla "github.com/gorilla/websocket"
@@ -75,7 +76,7 @@ type site struct {
 // addHubs adds a hub whose slow clients lose messages, and one whose slow clients lose the connection.
 func (s *soak) addHubs(mux *http.ServeMux, address string) {
 	for name, overflow := range map[string]websocket.Overflow{"websocket_drop": websocket.DropOldest, "websocket_cut": websocket.Disconnect} {
-		stuck, readers := 96/s.plan.share, 48/s.plan.share+1
+		stuck, readers, pause := max(6, 64/s.plan.share), max(3, 32/s.plan.share), 4*time.Millisecond
 		site := &site{url: "ws://" + address + "/" + name, clients: map[*websocket.Client]struct{}{}}
 		o := websocket.Options{
 			Name: name, MaxClients: stuck + readers + 1, QueueMessages: 16, QueueBytes: 64 << 10,
@@ -86,6 +87,9 @@ func (s *soak) addHubs(mux *http.ServeMux, address string) {
 		}
 		if overflow == websocket.DropOldest { // who does not read stays
 			o.WriteTimeout, o.PingInterval = time.Hour, time.Hour
+		} else { // they come and go all the time, and there is no room for all that want to be in
+			stuck, readers, pause = 12, 3, 20*time.Millisecond
+			o.MaxClients = 8
 		}
 		hub, err := websocket.New(o)
 		if err != nil {
@@ -100,7 +104,7 @@ func (s *soak) addHubs(mux *http.ServeMux, address string) {
 			s.loads = append(s.loads, func() { s.read(site) })
 		}
 		s.drive(2, 5*time.Millisecond, func(random *rand.Rand) { s.visit(random, site) })
-		s.drive(2, 4*time.Millisecond, func(random *rand.Rand) { s.send(random, site) })
+		s.drive(2, pause, func(random *rand.Rand) { s.send(random, site) })
 	}
 }
 
@@ -134,16 +138,18 @@ func (s *soak) crowd(site *site, size int, stay bool) {
 		}
 		return nil
 	})
-	s.drive(1, 5*time.Millisecond, func(*rand.Rand) {
-		if len(conns) == size && stay {
-			return
-		}
-		if len(conns) == size {
-			_ = conns[0].Close() // most were dropped
-			conns = append(conns[:0:0], conns[1:]...)
-		}
-		if conn, err := site.dial(s.ctx); err == nil {
-			conns = append(conns, conn)
+	s.drive(1, 5*time.Millisecond, func(random *rand.Rand) {
+		for range 1 + random.IntN(4) {
+			if len(conns) == size && stay {
+				return
+			}
+			if len(conns) == size {
+				_ = conns[0].Close() // most were dropped
+				conns = append(conns[:0:0], conns[1:]...)
+			}
+			if conn, err := site.dial(s.ctx); err == nil {
+				conns = append(conns, conn)
+			}
 		}
 	})
 }
@@ -290,7 +296,6 @@ func post(ctx context.Context, client *http.Client, url string, body io.Reader, 
 
 // isReset reports that a server which refused a body has closed the connection while that was still being sent.
 func isReset(err error) bool {
-	text := err.Error()
-	return strings.Contains(text, "reset by peer") || strings.Contains(text, "broken pipe") || errors.Is(err, io.EOF) ||
-		strings.Contains(text, "server closed idle connection")
+	const idle = "server closed idle connection" // net/http has no name for it
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || strings.Contains(err.Error(), idle)
 }

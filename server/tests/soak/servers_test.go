@@ -87,7 +87,7 @@ func (s *soak) addReports(url string) {
 		s.t.Fatal(err)
 	}
 	s.closing("store", func(context.Context) error { return database.Close() })
-	reports, err := database.Reports(s.ctx, store.ReportOptions{Kind: store.FrontendReports, MaxCount: 800 / s.plan.share})
+	reports, err := database.Reports(s.ctx, store.ReportOptions{Kind: store.FrontendReports, MaxCount: 400 / s.plan.share})
 	if err != nil {
 		s.t.Fatal(err)
 	}
