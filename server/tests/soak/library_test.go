@@ -19,12 +19,13 @@ func skewed(random *rand.Rand, n int) int {
 	return int(float64(n) * math.Pow(random.Float64(), 4))
 }
 
-// bytesOf returns new bytes, up to so many.
+// bytesOf returns new bytes, so many at most.
 func bytesOf(random *rand.Rand, most int) []byte { return make([]byte, random.IntN(most+1)) }
 
 // addCaches adds one of each policy. The one has small values, so that its entries come to their bound, the other large
 // ones, so that its bytes do.
 func (s *soak) addCaches() {
+	ttl := max(12*time.Second, time.Minute/time.Duration(s.plan.share))
 	for _, c := range []struct {
 		name   string
 		policy bounded.CachePolicy
@@ -33,7 +34,7 @@ func (s *soak) addCaches() {
 		entries, bytes := 16_000/s.plan.share, int64(32<<20/s.plan.share)
 		cache, err := bounded.NewCache(bounded.CacheOptions[string, []byte]{
 			Name: c.name, MaxEntries: entries, MaxBytes: bytes, Policy: c.policy,
-			TTL: 20 * time.Second, IdleExpiry: 15 * time.Second, RefreshAhead: 10 * time.Second, NegativeTTL: time.Second,
+			TTL: ttl, IdleExpiry: ttl * 3 / 4, RefreshAhead: ttl / 3, NegativeTTL: time.Second,
 			OnEvict: func(_ string, value []byte, _ bounded.Reason) { s.loss.take(value) },
 		})
 		if err != nil {
@@ -100,7 +101,7 @@ func (s *soak) useCache(random *rand.Rand, cache *bounded.Cache[string, []byte],
 func (s *soak) addRetention() {
 	count := 1000 / s.plan.share
 	store, err := bounded.NewRetention(bounded.RetentionOptions[[]byte]{
-		Name: "retention", MaxCount: count, MaxAge: 30 * time.Second, MaxBytes: int64(count) * 8 << 10,
+		Name: "retention", MaxCount: count, MaxAge: time.Minute, MaxBytes: int64(count) * 8 << 10,
 		Weigh: func(value []byte) int64 { return int64(cap(value)) },
 	})
 	if err != nil {

@@ -32,10 +32,13 @@ type series struct {
 	trend  trend
 }
 
+// newReport returns a report of no samples yet. Of goroutines and descriptors some seconds say little, for connections
+// come and go; a goroutine that stays fails the test at its end.
 func newReport(s *soak) report {
+	few := s.plan.calm
 	return report{
 		soak:   s,
-		series: []series{{name: "live heap, B", judged: true}, {name: "stacks, B"}, {name: "goroutines", judged: true}, {name: "descriptors", judged: true}},
+		series: []series{{name: "live heap, B", judged: true}, {name: "stacks, B"}, {name: "goroutines", judged: !few}, {name: "descriptors", judged: !few}},
 		usages: make([]bounded.Usage, len(s.parts)),
 	}
 }
@@ -116,7 +119,7 @@ func (r *report) print(w io.Writer) {
 	table(w, rows)
 	sentences := r.verdicts()
 	if len(sentences) == 0 {
-		sentences = []string{"the live heap, the goroutines and the descriptors have no slope that is distinguishable from 0, and no owner passed its bound"}
+		sentences = []string{"no slope is distinguishable from 0"}
 	}
 	fmt.Fprintf(w, "Verdict: %s.\n", strings.Join(sentences, "; "))
 }

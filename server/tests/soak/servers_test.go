@@ -158,6 +158,10 @@ func (s *soak) addRedis() {
 			s.fail(err)
 		}
 	})
+	s.recovery = func() func() bool {
+		found, decided := cache.Stats().Hits, limiter.Stats().Shared
+		return func() bool { return cache.Stats().Hits > found && limiter.Stats().Shared > decided }
+	}
 	const moment = 100 * time.Millisecond
 	s.faults = append(s.faults,
 		network.Cut,
