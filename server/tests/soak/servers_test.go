@@ -160,7 +160,10 @@ func (s *soak) addRedis() {
 	})
 	s.recovery = func() func() bool {
 		found, decided := cache.Stats().Hits, limiter.Stats().Shared
-		return func() bool { return cache.Stats().Hits > found && limiter.Stats().Shared > decided }
+		return func() bool { // all connections are there again, which each have buffers
+			u := client.Usage()
+			return cache.Stats().Hits > found && limiter.Stats().Shared > decided && u.Entries == u.MaxEntries
+		}
 	}
 	const moment = 100 * time.Millisecond
 	s.faults = append(s.faults,
