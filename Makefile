@@ -16,6 +16,9 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 FUZZTIME ?= 5s
 # Packages tested at a time: some wait more than they compute.
 PARALLEL ?= 3
+# How long the soak measures after its warm-up, and the seed of its load; 0 is another one each time.
+SOAK ?= 10m
+SEED ?= 0
 # For the tests of one package; the slowest take a minute with the race detector on two busy cores.
 TIMEOUT ?= 5m
 
@@ -90,13 +93,14 @@ bench-memstat: ## a sample beside runtime.ReadMemStats, which stops the world
 bench-heap: ## heap snapshots beside WriteHeapDump and goref: about ten minutes
 	$(GO) -C bench run . -only heap-capture,heap-pid,heap-analysis,heap-typing
 
-bench-bounded: ## the parts with a bound: the cache beside otter and others, rate limiter, topics, retention; about six minutes
-	$(GO) -C bench run . -only cache
-	$(GO) test -run '^$$' -bench '^Benchmark(RateLimiter|RateLimiterFlood|Topic|Retention)$$' -benchmem ./bounded
-	$(GO) test -run '^$$' -bench '^BenchmarkRateLimiterMemory$$' -benchtime 1x ./bounded
+bench-bounded: ## the parts with a bound: the cache beside otter and others, rate limiter, topics, WebSocket; about five minutes
+	$(GO) -C bench run . -only cache,rate-limiter,bus,websocket
 
 bench-packages: ## the benchmarks of every package
 	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)
+
+soak: ## all parts at their bounds for SOAK (10m) of random load, which SEED repeats: the live heap must not grow
+	$(GO) test -count=1 -timeout=0 -run '^TestSoak$$' -v ./server/tests/soak -soak $(SOAK) -seed $(SEED)
 
 # --- Care.
 

@@ -6,10 +6,10 @@
 // interface of a Linux machine. All loads are bounded in time and number. It exits with 1 when a goal is missed or
 // something could not be measured. The flags say what is measured and how often; without any it takes about six minutes.
 // Heap snapshots are measured on request, for they take ten more, a few GB of memory and disk, the right to trace
-// processes, and programs from the module proxy. So are caches, which take three:
+// processes, and programs from the module proxy. So are the parts with a bound, which take four:
 //
 //	go -C bench run . -only heap-capture,heap-pid,heap-analysis,heap-typing
-//	go -C bench run . -only cache
+//	go -C bench run . -only cache,rate-limiter,bus,websocket
 package main
 
 import (
@@ -46,6 +46,7 @@ type plan struct {
 	count     int // of each benchmark
 	heap      heapPlan
 	cache     cachePlan
+	parts     partsPlan
 }
 
 // section is a group of figures that are measured together.
@@ -72,6 +73,9 @@ var sections = []section{
 	{name: "heap-analysis", title: "From the frozen child to the analysis", measure: measureAnalysis, onRequest: true},
 	{name: "heap-typing", title: "How much of a heap is understood", measure: measureTyping, onRequest: true},
 	{name: "cache", title: "A cache beside those of others", measure: measureCache, onRequest: true},
+	{name: "rate-limiter", title: "The rate limiter", measure: measureRateLimiter, onRequest: true},
+	{name: "bus", title: "Event topics", measure: measureBus, onRequest: true},
+	{name: "websocket", title: "The WebSocket hub", measure: measureWebSocket, onRequest: true},
 }
 
 // workshop is where things are built and run.
@@ -104,8 +108,9 @@ func main() {
 	flag.IntVar(&p.starts, "starts", 20, "starts of the service, without data and with data each")
 	flag.IntVar(&p.shutdowns, "shutdowns", 20, "shutdowns of the service under load")
 	flag.IntVar(&p.count, "count", 5, "runs of each Go benchmark")
-	p.heap, p.cache = heapDefaults, cacheDefaults
+	p.heap, p.cache, p.parts = heapDefaults, cacheDefaults, partsDefaults
 	flag.IntVar(&p.cache.rounds, "cache-rounds", p.cache.rounds, "how often caches are read")
+	flag.IntVar(&p.parts.rounds, "parts-rounds", p.parts.rounds, "how often rate limiter and topics are measured")
 	flag.IntVar(&p.heap.rounds, "heap-rounds", p.heap.rounds, "how often heap snapshots are taken and analysed")
 	flag.IntVar(&p.heap.captured, "heap-captured", p.heap.captured, "sessions, of 10 objects, of the program that takes snapshots of itself")
 	flag.IntVar(&p.heap.attached, "heap-attached", p.heap.attached, "sessions of the program of which snapshots are taken and analysed")
@@ -190,6 +195,9 @@ func (p plan) check() error {
 	}
 	if p.cache.rounds < 1 {
 		return errors.New("-cache-rounds: want 1 or more")
+	}
+	if p.parts.rounds < 1 {
+		return errors.New("-parts-rounds: want 1 or more")
 	}
 	return p.heap.check()
 }

@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"context"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,37 +13,31 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// TestClose closes a hub of which a third of the clients never reads and has its buffers full: it takes no longer than
-// it may, and each of the others is told.
+// TestClose closes a hub of which a third of the clients never reads and has its buffers full: the memory is within what
+// was allowed, on the heap as on the account, the end takes no longer than it may, and each of the others is told.
 func TestClose(t *testing.T) {
 	t.Parallel()
 	clients, allowed := 200, 2*time.Second
 	if *long {
 		clients, allowed = 5000, 20*time.Second
 	}
+	var joined clientsByAddress
 	s := serveHub(t, Options{
-		MaxClients: clients, QueueMessages: 64, Overflow: DropOldest, WriteTimeout: time.Minute, CloseGrace: time.Minute, PingInterval: time.Hour,
+		MaxClients: clients, QueueMessages: 64, MaxQueuedBytes: defaultQueueBytes, Overflow: DropOldest, WriteTimeout: time.Minute,
+		CloseGrace: time.Minute, PingInterval: time.Hour, Join: joined.join,
 	})
-	var good []*websocket.Conn
+	var good, bad []*websocket.Conn
 	for i := range clients {
 		if conn := s.dial(t); i%3 > 0 {
 			good = append(good, conn)
+		} else {
+			bad = append(bad, conn)
 		}
 	}
 	s.awaitListeners(t, clients)
-	var all sync.WaitGroup
-	var told, received atomic.Int64
-	for _, conn := range good {
-		all.Go(func() {
-			code, before := closed(conn)
-			received.Add(int64(len(before)))
-			if code == CodeGoingAway {
-				told.Add(1)
-			}
-		})
-	}
+	read := readAll(good)
 	filler := text(t, strings.Repeat("x", 1000))
-	stuck := clients - len(good)
+	before := liveHeap()
 	for range 64 { // far more than the sockets hold
 		if _, err := s.hub.Broadcast(filler); err != nil {
 			t.Fatal(err)
@@ -51,7 +46,12 @@ func TestClose(t *testing.T) {
 			t.Fatalf("%+v", u)
 		}
 	}
-	await(t, "only those wait that do not read", func() bool { return len(s.hub.slowest()) == stuck })
+	await(t, "only those wait that do not read", func() bool { return len(s.hub.slowest()) == len(bad) })
+	offered := s.sendEach(t, joined.of(bad), 32)
+	grown, u := liveHeap()-before, s.hub.Usage()
+	if u.PeakBytes > u.MaxBytes || grown > u.MaxBytes || offered < 2*u.MaxBytes {
+		t.Errorf("the heap has grown by %d bytes of %d that were offered to those who do not read: %+v", grown, offered, u)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), allowed)
 	defer cancel()
 	begin := time.Now()
@@ -59,14 +59,79 @@ func TestClose(t *testing.T) {
 		t.Error(err)
 	}
 	took := time.Since(begin)
-	all.Wait()
-	if told.Load() != int64(len(good)) {
-		t.Errorf("%d of %d clients were told", told.Load(), len(good))
+	told, received := read()
+	if told != len(good) {
+		t.Errorf("%d of %d clients were told", told, len(good))
 	}
 	if ctx.Err() != nil {
 		t.Errorf("it took %v of %v", took, allowed)
 	}
-	t.Logf("%d clients, %d of them stuck: %d messages received, closed in %v", clients, stuck, received.Load(), took)
+	t.Logf("%d clients, %d of them stuck: %d messages received, the heap grown by %d of %d bytes that may be, closed in %v",
+		clients, len(bad), received, grown, u.MaxBytes, took)
+}
+
+// readAll has clients read until the connection ends. The result waits for that, and counts who was told that the server
+// goes away, and messages.
+func readAll(conns []*websocket.Conn) (ended func() (told, received int)) {
+	var all sync.WaitGroup
+	var told, received atomic.Int64
+	for _, conn := range conns {
+		all.Go(func() {
+			var err error
+			for err == nil { // what it gets it lets go
+				if _, _, err = conn.ReadMessage(); err == nil {
+					received.Add(1)
+				}
+			}
+			if websocket.IsCloseError(err, CodeGoingAway) {
+				told.Add(1)
+			}
+		})
+	}
+	return func() (int, int) {
+		all.Wait()
+		return int(told.Load()), int(received.Load())
+	}
+}
+
+// clientsByAddress are a hub's clients, by the address of the other end.
+type clientsByAddress struct{ sync.Map }
+
+// join lets a client listen.
+func (m *clientsByAddress) join(c *Client) {
+	m.Store(c.RemoteAddr(), c)
+	c.Listen()
+}
+
+// of returns the clients at the other ends of connections.
+func (m *clientsByAddress) of(conns []*websocket.Conn) (clients []*Client) {
+	for _, conn := range conns {
+		c, _ := m.Load(conn.LocalAddr().String())
+		clients = append(clients, c.(*Client))
+	}
+	return clients
+}
+
+// sendEach sends so many messages to each client, none of them shared, and returns the bytes of all.
+func (s *site) sendEach(t *testing.T, clients []*Client, count int) (bytes int64) {
+	t.Helper()
+	for range count {
+		for _, c := range clients {
+			m := text(t, strings.Repeat("x", 2000))
+			if err := c.Send(m); err != nil {
+				t.Fatal(err)
+			}
+			bytes += m.Bytes()
+		}
+	}
+	return bytes
+}
+
+func liveHeap() int64 {
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
 }
 
 // TestCloseTimes: who answers ends at once, who does not is cut off on the dot.

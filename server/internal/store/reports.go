@@ -51,7 +51,7 @@ const (
 )
 
 // reportQueries are the statements for the table of a kind: names of tables cannot be parameters.
-type reportQueries struct{ insert, trim, list, get, count string }
+type reportQueries struct{ lock, insert, trim, list, get, count string }
 
 var reportTables = map[ReportKind]reportQueries{
 	FrontendReports: queriesOf("memwarden_reports"), LeakReports: queriesOf("memwarden_leak_reports"),
@@ -59,6 +59,7 @@ var reportTables = map[ReportKind]reportQueries{
 
 func queriesOf(table string) reportQueries {
 	return reportQueries{
+		lock:   `LOCK TABLE ` + table + ` IN SHARE ROW EXCLUSIVE MODE`,
 		insert: `INSERT INTO ` + table + ` (at_us, data) VALUES ($1, $2) RETURNING id`,
 		trim: `DELETE FROM ` + table + ` WHERE at_us <= $1 OR id <= coalesce((
 			SELECT id FROM ` + table + ` ORDER BY id DESC LIMIT 1 OFFSET $2), 0) RETURNING length(data)`,
@@ -70,8 +71,8 @@ func queriesOf(table string) reportQueries {
 
 // Reports keeps reports of one kind: the newest MaxCount, none older than MaxAge. Adding trims, in the same transaction,
 // so that the bounds hold whatever happens; reading shows nothing that is too old, whether it was removed already or not.
-// Processes that share a PostgreSQL database share the reports: each may trim before it sees what another adds at that
-// moment, and the next one that is added makes up for it. It is safe for concurrent use, and a bounded.Owner.
+// Processes that share a PostgreSQL database share the reports; they add one after another. It is safe for concurrent use,
+// and a bounded.Owner.
 type Reports struct {
 	store   *Store
 	queries reportQueries
@@ -127,6 +128,9 @@ func (r *Reports) Add(ctx context.Context, data []byte) (id int64, _ error) {
 	}
 	var removed, freed int64
 	err := r.store.write(ctx, "add to "+string(r.o.Kind), func(ctx context.Context, tx *sql.Tx) (err error) {
+		if err := r.lock(ctx, tx); err != nil {
+			return err
+		}
 		if err := tx.QueryRowContext(ctx, r.queries.insert, r.o.Now().UnixMicro(), data).Scan(&id); err != nil {
 			return err
 		}
@@ -200,6 +204,9 @@ func (r *Reports) Get(ctx context.Context, id int64) (Report, error) {
 func (r *Reports) Trim(ctx context.Context) (freed int64, _ error) {
 	var count, bytes int64
 	err := r.store.write(ctx, "trim "+string(r.o.Kind), func(ctx context.Context, tx *sql.Tx) (err error) {
+		if err := r.lock(ctx, tx); err != nil {
+			return err
+		}
 		if _, freed, err = r.trim(ctx, tx); err != nil {
 			return err
 		}
@@ -212,6 +219,16 @@ func (r *Reports) Trim(ctx context.Context) (freed int64, _ error) {
 	r.bytes.Store(bytes)
 	r.note(count, bytes)
 	return freed, nil
+}
+
+// lock has transactions that change the reports wait for each other, for none of two at once would see what the other
+// adds, and trim enough. Who reads does not wait. SQLite has one writer anyway.
+func (r *Reports) lock(ctx context.Context, tx *sql.Tx) error {
+	if r.store.db.kind() == kindSQLite {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, r.queries.lock)
+	return err
 }
 
 // trim removes what is too old or too much, and returns how many reports that was, and their bytes.

@@ -120,7 +120,7 @@ func testReportMistakes(t *testing.T, o Options) {
 
 // testReportsContended has several add at once: each is there, in the order of its number, within the bound.
 func testReportsContended(t *testing.T, o Options) {
-	const writers, each, most = 4, 15, 50
+	const writers, each, most = 4, 25, 50
 	s := open(t, o)
 	r := reports(t, s, ReportOptions{Kind: FrontendReports, MaxCount: most})
 	var mu sync.Mutex
@@ -141,7 +141,18 @@ func testReportsContended(t *testing.T, o Options) {
 			}
 		})
 	}
-	adding.Wait()
+	added := make(chan struct{})
+	go func() { adding.Wait(); close(added) }()
+	for done := false; !done; { // what another process would see
+		select {
+		case <-added:
+			done = true
+		default:
+		}
+		if list, err := r.List(t.Context(), 0, 1000); err != nil || len(list) > most {
+			t.Fatalf("%d reports, %v: want at most %d", len(list), err, most)
+		}
+	}
 	if len(byID) != writers*each {
 		t.Errorf("%d numbers for %d reports", len(byID), writers*each)
 	}
