@@ -271,13 +271,13 @@ func widen(bytes []byte) []uint32 {
 	return list
 }
 
-// large is big enough for every path that is too deep for a stack or too long for a loop without bound.
+// large is long enough for several strides of progress; with -long it is too deep for a stack.
 func large(t *testing.T) uint32 {
 	t.Helper()
 	if *long {
 		return 10_000_000
 	}
-	return 1_000_000
+	return 250_000
 }
 
 func TestList(t *testing.T) {
@@ -409,7 +409,7 @@ func TestLentArrays(t *testing.T) {
 
 // TestCancelled stops in each phase: the context ends when the progress has come so far.
 func TestCancelled(t *testing.T) {
-	starts, targets := doublyLinked(1 << 20)
+	starts, targets := doublyLinked(large(t))
 	reason := errors.New("enough")
 	for _, at := range []float64{0, 0.2, 0.45, 0.7} {
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -430,7 +430,8 @@ func TestCancelled(t *testing.T) {
 }
 
 func TestProgress(t *testing.T) {
-	starts, targets := doublyLinked(1 << 20)
+	nodes := large(t)
+	starts, targets := doublyLinked(nodes)
 	var last, calls uint64
 	tell := func(done, total uint64) {
 		if done < last || done > total {
@@ -444,7 +445,7 @@ func TestProgress(t *testing.T) {
 	if _, err := Compute(t.Context(), starts, targets, 0, Options{Progress: tell}); err != nil {
 		t.Fatal(err)
 	}
-	if want := uint64(len(targets) + 2*(1<<20) - 2); last != want || calls < 4 || calls > 500 {
+	if want := uint64(len(targets)) + 2*uint64(nodes) - 2; last != want || calls < 4 || calls > 500 {
 		t.Errorf("progress ended at %d of %d after %d calls", last, want, calls)
 	}
 }
