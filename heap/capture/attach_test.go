@@ -189,7 +189,7 @@ static void *spin(void *p) {
 	uint64_t sum = formula();
 	while (!stop) {
 		if (formula() != sum) wrong++;
-		struct timespec t = {0, 1000000};
+		struct timespec t = {0, 4000000};
 		if (nanosleep(&t, 0) != 0) wrong++;
 	}
 	return 0;
@@ -205,6 +205,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 )
 
 func main() {
@@ -224,6 +225,9 @@ func main() {
 		default:
 			if got := C.twice(C.int(n % 1000)); int(got) != n%1000*2 {
 				panic(got)
+			}
+			if n%20_000 == 0 {
+				time.Sleep(time.Millisecond)
 			}
 		}
 	}

@@ -63,6 +63,10 @@ func checkSteps(t *testing.T, memory io.ReaderAt, address uint64) {
 	}
 }
 
+// pause is what each kind of work but the counting takes between two turns. Without it, eight threads that never wait
+// have the processors, and a capture waits for its turn rather than for what it stops.
+const pause = 2 * time.Millisecond
+
 // load is a program of many kinds of work, of which each checks itself.
 type load struct {
 	stop     atomic.Bool
@@ -90,6 +94,7 @@ func startLoad() *load {
 					l.failures <- fmt.Errorf("work %d: %w", kind, err)
 					return
 				}
+				time.Sleep(pause)
 			}
 		})
 	}
@@ -144,7 +149,8 @@ func formula() (sum uint64, float float64) {
 
 // allocate makes garbage, and collects it.
 func (l *load) allocate(turns *atomic.Int64) error {
-	list := heapOf(100_000)
+	const length = 20_000
+	list := heapOf(length)
 	if turns.Add(1)%5 == 0 {
 		runtime.GC()
 	}
@@ -152,7 +158,7 @@ func (l *load) allocate(turns *atomic.Int64) error {
 	for ; list != nil; list = list.next {
 		n++
 	}
-	if n != 100_000 {
+	if n != length {
 		return fmt.Errorf("list of %d", n)
 	}
 	return nil

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"math"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -271,13 +273,13 @@ func widen(bytes []byte) []uint32 {
 	return list
 }
 
-// large is big enough for every path that is too deep for a stack or too long for a loop without bound.
+// large is long enough for many looks at the context; with -long it is too deep for a stack.
 func large(t *testing.T) uint32 {
 	t.Helper()
 	if *long {
 		return 10_000_000
 	}
-	return 1_000_000
+	return 250_000
 }
 
 func TestList(t *testing.T) {
@@ -407,30 +409,53 @@ func TestLentArrays(t *testing.T) {
 	}
 }
 
-// TestCancelled stops in each phase: the context ends when the progress has come so far.
+// endingContext ends when it is asked for the nth time whether it has ended.
+type endingContext struct {
+	context.Context
+	end   context.CancelCauseFunc
+	asked atomic.Int64
+	last  int64
+}
+
+var errEnough = errors.New("enough")
+
+func newEndingContext(t *testing.T, last int64) *endingContext {
+	c := &endingContext{last: last}
+	c.Context, c.end = context.WithCancelCause(t.Context())
+	t.Cleanup(func() { c.end(nil) })
+	return c
+}
+
+func (c *endingContext) Err() error {
+	if c.asked.Add(1) > c.last {
+		c.end(errEnough)
+	}
+	return c.Context.Err()
+}
+
+// TestCancelled stops in each phase: the context ends when it has been asked so many times of those of a whole run.
 func TestCancelled(t *testing.T) {
-	starts, targets := doublyLinked(1 << 20)
-	reason := errors.New("enough")
+	starts, targets := doublyLinked(large(t))
+	whole := newEndingContext(t, math.MaxInt64)
+	if _, err := Compute(whole, starts, targets, 0, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	asked := whole.asked.Load()
+	if asked < 10 {
+		t.Errorf("the context was asked %d times", asked)
+	}
 	for _, at := range []float64{0, 0.2, 0.45, 0.7} {
-		ctx, cancel := context.WithCancelCause(t.Context())
-		tell := func(done, total uint64) {
-			if float64(done) >= at*float64(total) {
-				cancel(reason)
-			}
-		}
-		if at == 0 {
-			cancel(reason)
-		}
-		tree, err := Compute(ctx, starts, targets, 0, Options{Progress: tell})
-		if !errors.Is(err, reason) || tree != nil {
+		tree, err := Compute(newEndingContext(t, int64(at*float64(asked))), starts, targets, 0, Options{})
+		if !errors.Is(err, errEnough) || tree != nil {
 			t.Errorf("cancelled at %v: tree %v, error %v", at, tree != nil, err)
 		}
-		cancel(nil)
 	}
 }
 
+// TestProgress is told of every million steps, so there must be some millions.
 func TestProgress(t *testing.T) {
-	starts, targets := doublyLinked(1 << 20)
+	const nodes = 1 << 20
+	starts, targets := doublyLinked(nodes)
 	var last, calls uint64
 	tell := func(done, total uint64) {
 		if done < last || done > total {
@@ -444,7 +469,7 @@ func TestProgress(t *testing.T) {
 	if _, err := Compute(t.Context(), starts, targets, 0, Options{Progress: tell}); err != nil {
 		t.Fatal(err)
 	}
-	if want := uint64(len(targets) + 2*(1<<20) - 2); last != want || calls < 4 || calls > 500 {
+	if want := uint64(len(targets) + 2*nodes - 2); last != want || calls < 4 || calls > 500 {
 		t.Errorf("progress ended at %d of %d after %d calls", last, want, calls)
 	}
 }

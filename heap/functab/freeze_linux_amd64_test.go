@@ -7,12 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/memwarden/memwarden/heap/layout"
 	"github.com/memwarden/memwarden/internal/testprogram"
@@ -108,7 +108,7 @@ func waitBusy(t testing.TB, pid int) {
 		return n
 	}
 	for until := ticks() + 5; ticks() < until; {
-		runtime.Gosched()
+		time.Sleep(time.Millisecond)
 	}
 }
 

@@ -291,11 +291,16 @@ func (tg *target) checkSpinner(t *testing.T, g *layout.G, registers bool) {
 	}
 }
 
+// TestDeepStack unwinds a recursion of many frames to its end.
 func TestDeepStack(t *testing.T) {
-	tg := freeze(t, false, build(t, "states", ""), "deep")
+	depth := 100_000
+	if *long {
+		depth = 1_000_000
+	}
+	tg := freeze(t, false, build(t, "states", ""), "deep", strconv.Itoa(depth))
 	frames, last := 0, ""
 	for _, g := range tg.gs {
-		if g.StackHi-g.StackLo < 64<<20 {
+		if g.StackHi-g.StackLo < uint64(depth)*64 {
 			continue
 		}
 		noRemainder(t, tg, g)
@@ -308,7 +313,7 @@ func TestDeepStack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if frames < 1_000_000 || last != "runtime.goexit" {
+	if frames < depth || last != "runtime.goexit" {
 		t.Errorf("%d frames, the last is of %s", frames, last)
 	}
 }
@@ -378,7 +383,7 @@ func BenchmarkGoroutines(b *testing.B) {
 }
 
 func BenchmarkDeepStack(b *testing.B) {
-	tg := freeze(b, false, build(b, "states", ""), "deep")
+	tg := freeze(b, false, build(b, "states", ""), "deep", "1000000")
 	b.ResetTimer()
 	for b.Loop() {
 		for _, g := range tg.gs {

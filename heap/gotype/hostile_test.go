@@ -38,7 +38,7 @@ func checkBounded(t *testing.T, table *Table) {
 // testDamagedMemory changes bytes of the descriptors of a program.
 func testDamagedMemory(t *testing.T, s source) {
 	whole, _ := s.process.Memory.(image)
-	for seed := range uint64(10) {
+	for seed := range damages(10) {
 		r := rand.New(rand.NewPCG(seed, seed))
 		m := image{whole.base, bytes.Clone(whole.bytes)}
 		types := s.modules[0].types
@@ -60,6 +60,14 @@ func testDamagedMemory(t *testing.T, s source) {
 	}
 }
 
+// damages is how many damaged programs are read: with -long so many, else a few.
+func damages(all uint64) uint64 {
+	if *long {
+		return all
+	}
+	return (all + 3) / 4
+}
+
 // testDamagedDWARF changes bytes of the debug information of a program.
 func testDamagedDWARF(t *testing.T, s source) {
 	whole, err := openDWARF(s.binary)
@@ -69,7 +77,7 @@ func testDamagedDWARF(t *testing.T, s source) {
 	if err := whole.readLists(); err != nil {
 		t.Fatal(err)
 	}
-	for seed := range uint64(100) {
+	for seed := range damages(100) {
 		r := rand.New(rand.NewPCG(seed, seed))
 		d := newDWARF(s.binary)
 		sections := []struct{ from, to *[]byte }{

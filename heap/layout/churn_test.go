@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestChurn stops a program that allocates and collects without pause, at any instruction, again and again: while it
@@ -26,6 +27,7 @@ func TestChurn(t *testing.T) {
 		for range rounds {
 			before := ticks(t, pid)
 			for ticks(t, pid) < before+2 { // on, by processor time
+				time.Sleep(time.Millisecond)
 			}
 			stop(t, pid)
 			if churned(t, describe(t, pid)) {

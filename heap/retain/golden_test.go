@@ -53,11 +53,16 @@ func build(s scenario, seed uint64) *heaptest.File {
 	return b.Build()
 }
 
+// golden is the file of a scenario's text.
+func (s scenario) golden() string {
+	return "testdata/" + strings.ReplaceAll(strings.ReplaceAll(s.name, ",", ""), " ", "-") + ".txt"
+}
+
 // TestScenarios compares what is said of known heaps with golden texts.
 func TestScenarios(t *testing.T) {
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
-			name := "testdata/" + strings.ReplaceAll(strings.ReplaceAll(s.name, ",", ""), " ", "-") + ".txt"
+			name := s.golden()
 			got := text(analyze(t, build(s, 1), unbounded))
 			if *update {
 				if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
@@ -76,15 +81,18 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// TestOrderDoesNotMatter: numbers and addresses of objects are not in an analysis.
+// TestOrderDoesNotMatter: numbers and addresses of objects are not in an analysis, so the golden texts hold for another
+// order than theirs, too.
 func TestOrderDoesNotMatter(t *testing.T) {
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
-			want := text(analyze(t, build(s, 1), unbounded))
-			for _, seed := range seeds(2) {
-				if got := text(analyze(t, build(s, seed), unbounded)); got != want {
-					t.Fatalf("with seed %d:\n%s\nwant:\n%s", seed, got, want)
-				}
+			want, err := os.ReadFile(s.golden())
+			if err != nil {
+				t.Fatal(err)
+			}
+			const seed = 2 // the golden text is of 1
+			if got := text(analyze(t, build(s, seed), unbounded)); got != string(want) {
+				t.Errorf("with seed %d:\n%s\nwant:\n%s", seed, got, want)
 			}
 		})
 	}

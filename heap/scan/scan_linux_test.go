@@ -36,10 +36,11 @@ func TestWrite(t *testing.T) {
 			}
 			c.summaryAdds()
 			c.objects()
-			c.elements("nodes", nodesLen, 8, c.nodeEdges)
-			c.elements("odds", oddLen, 24, c.oddEdges)
-			c.elements("oddArray", oddLen, 24, c.oddEdges)
-			c.elements("mixed", mixedLen, 56, c.mixedEdges)
+			want := c.expected()
+			c.elements("nodes", nodesLen, 8, want.nodeEdges)
+			c.elements("odds", oddLen, 24, want.oddEdges)
+			c.elements("oddArray", oddLen, 24, want.oddEdges)
+			c.elements("mixed", mixedLen, 56, want.mixedEdges)
 			c.special()
 			c.closures(c.header.ContainsDWARF)
 			c.allocated()
@@ -171,52 +172,59 @@ func (c *check) objects() {
 func (c *check) elements(name string, n, size uint64, element func(i uint64) []snapshot.Edge) {
 	c.Helper()
 	object := c.named(name)
-	var want []snapshot.Edge
+	got := c.edges[object.id]
+	if object.span.ElemSize <= 2*unitBytes {
+		c.Fatalf("%s has only %d bytes", name, object.span.ElemSize)
+	}
+	at := 0
 	for i := range n {
 		for _, e := range element(i) {
 			e.Slot += i * size / wordSize
-			want = append(want, e)
+			if at == len(got) || got[at] != e {
+				c.Fatalf("%s: pointer %d of %d is not %+v, but %+v", name, at, len(got), e, got[at:min(at+1, len(got))])
+			}
+			at++
 		}
 	}
-	got := c.edges[object.id]
-	if len(got) != len(want) || object.span.ElemSize <= 2*unitBytes {
-		c.Fatalf("%s of %d bytes has %d pointers, want %d", name, object.span.ElemSize, len(got), len(want))
-	}
-	for i := range got {
-		if got[i] != want[i] {
-			c.Fatalf("%s: pointer %d is %+v, want %+v", name, i, got[i], want[i])
-		}
+	if at != len(got) {
+		c.Fatalf("%s has %d pointers, want %d", name, len(got), at)
 	}
 }
 
-// keeper returns the object that keeper[i] of the target points to.
-func (c *check) keeper(i uint64) snapshot.ObjectID {
-	keeper := c.named("keeper")
-	return c.edges[keeper.id][i].Target
+// expected makes the edges that the elements of the target's large objects have. What it asks the snapshot for, it asks
+// once: there are hundreds of thousands of elements.
+type expected struct {
+	keeper      []snapshot.Edge
+	other, text place
+	node, wide  snapshot.TypeID // of pointers to them
 }
 
-func (c *check) nodeEdges(i uint64) []snapshot.Edge {
+func (c *check) expected() *expected {
+	c.Helper()
+	return &expected{
+		keeper: c.edges[c.named("keeper").id], other: c.named("mixed.other"), text: c.named("mixed.text"),
+		node: c.typeNamed("*main.Node"), wide: c.typeNamed("*main.Wide"),
+	}
+}
+
+func (x *expected) nodeEdges(i uint64) []snapshot.Edge {
 	if i%3 == 0 {
 		return nil
 	}
-	return []snapshot.Edge{{Target: c.keeper(i % 100)}}
+	return []snapshot.Edge{{Target: x.keeper[i%100].Target}}
 }
 
-func (c *check) oddEdges(i uint64) []snapshot.Edge {
-	return []snapshot.Edge{{Slot: 1, Target: c.keeper(i % 100)}}
+func (x *expected) oddEdges(i uint64) []snapshot.Edge {
+	return []snapshot.Edge{{Slot: 1, Target: x.keeper[i%100].Target}}
 }
 
-func (c *check) mixedEdges(i uint64) []snapshot.Edge {
-	value := snapshot.Edge{Slot: 1, Evidence: snapshot.DynamicType}
-	if i%2 == 0 {
-		value.Target, value.Type = c.keeper(i%100), c.typeNamed("*main.Node")
-	} else {
-		other := c.named("mixed.other")
-		value.Target, value.Offset, value.Type = other.id, other.offset, c.typeNamed("*main.Wide")
+func (x *expected) mixedEdges(i uint64) []snapshot.Edge {
+	value := snapshot.Edge{Slot: 1, Evidence: snapshot.DynamicType, Target: x.keeper[i%100].Target, Type: x.node}
+	if i%2 != 0 {
+		value.Target, value.Offset, value.Type = x.other.id, x.other.offset, x.wide
 	}
-	text := c.named("mixed.text")
-	return []snapshot.Edge{value, {Slot: 2, Target: c.keeper((i + 1) % 100)}, {
-		Slot: 3, Target: text.id, Offset: text.offset + i%1000, Evidence: snapshot.Length, Len: i % 500, Cap: 600,
+	return []snapshot.Edge{value, {Slot: 2, Target: x.keeper[(i+1)%100].Target}, {
+		Slot: 3, Target: x.text.id, Offset: x.text.offset + i%1000, Evidence: snapshot.Length, Len: i % 500, Cap: 600,
 	}}
 }
 
@@ -430,7 +438,7 @@ func TestWithoutType(t *testing.T) {
 			t.Errorf("%s has shape %d and %d pointers", name, c.shape[id], len(c.edges[id]))
 		}
 	}
-	c.elements("mixed", mixedLen, 56, c.mixedEdges)
+	c.elements("mixed", mixedLen, 56, c.expected().mixedEdges)
 	if !slices.ContainsFunc(c.summary.Warnings, func(w string) bool { return strings.Contains(w, "no readable type word") }) {
 		t.Errorf("warnings %q", c.summary.Warnings)
 	}

@@ -5,14 +5,13 @@ package scan
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"math/bits"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
+	"sort"
 	"testing"
 	"time"
 
@@ -192,10 +191,7 @@ type place struct {
 
 // find returns what lies at an address, by a search that is simpler than the index's.
 func (p *picture) find(address uint64) place {
-	i, found := slices.BinarySearchFunc(p.spans, address, func(s snapshot.Span, at uint64) int { return cmp.Compare(s.Start, at) })
-	if !found {
-		i--
-	}
+	i := sort.Search(len(p.spans), func(i int) bool { return p.spans[i].Start > address }) - 1
 	if i < 0 || address >= p.spans[i].Start+p.spans[i].Pages*pageSize {
 		return place{}
 	}

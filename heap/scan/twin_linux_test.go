@@ -6,6 +6,7 @@ import (
 	"flag"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -251,5 +252,16 @@ func captureOnce(t *testing.T, running *target, o capture.AttachOptions) {
 			t.Error(err)
 		}
 	}()
+	if !o.NoFork { // what is captured is a copy, so the program need not run while it is looked at
+		signal(t, running, syscall.SIGSTOP)
+		defer signal(t, running, syscall.SIGCONT) // before Close, which needs it
+	}
 	newTwin(t, image.Process).compare()
+}
+
+func signal(t *testing.T, running *target, s syscall.Signal) {
+	t.Helper()
+	if err := running.Signal(s); err != nil {
+		t.Error(err)
+	}
 }

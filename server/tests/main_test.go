@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 
@@ -41,11 +40,11 @@ func TestMain(m *testing.M) {
 // version is what the program under test calls itself.
 const version = "v9.8.7-test"
 
-// program builds the service once, with the race detector where that is possible, and returns its path.
+// program builds the service once, with the race detector if the tests have it, and returns its path.
 var program = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(built, "memwarden")
 	arguments := []string{"build", "-ldflags", "-X main.version=" + version, "-o", path}
-	if raceDetector() {
+	if raceDetector {
 		arguments = append(arguments, "-race")
 	}
 	build := exec.Command("go", append(arguments, "../cmd/memwarden")...)
@@ -54,20 +53,3 @@ var program = sync.OnceValues(func() (string, error) {
 	}
 	return path, nil
 })
-
-// raceDetector reports whether programs can be built with it: it needs cgo, a C compiler and a platform that it knows.
-func raceDetector() bool {
-	output, err := exec.Command("go", "env", "CGO_ENABLED", "CC", "GOOS", "GOARCH").Output()
-	fields := strings.Fields(string(output))
-	if err != nil || len(fields) != 4 || fields[0] != "1" {
-		return false
-	}
-	if _, err := exec.LookPath(fields[1]); err != nil {
-		return false
-	}
-	switch fields[2] + "/" + fields[3] {
-	case "linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64", "freebsd/amd64":
-		return true
-	}
-	return false
-}

@@ -203,7 +203,11 @@ func runNATS(t *testing.T, s *stranger) {
 	fmt.Fprintf(c, "CONNECT {}\r\nSUB answer 1\r\nPUB $JS.API.STREAM.CREATE.KEPT answer %d\r\n%s\r\n", len(request), request)
 	await(t, r, `"name":"KEPT"`)
 	w := bufio.NewWriterSize(c, 1<<20)
-	for i := range 200_000 {
+	messages := 70_000
+	if *long {
+		messages = 200_000
+	}
+	for i := range messages {
 		fmt.Fprintf(w, "PUB kept.%d 128\r\n%0128d\r\n", i%1000, i)
 	}
 	w.WriteString("PING\r\n")

@@ -146,18 +146,22 @@ func TestZoo(t *testing.T) {
 	}
 }
 
-// size is how many there are of what a case is about: so many that the heap has megabytes, in which a thread that the
-// runtime starts after the last collection, 5 KiB, is not 1 %.
+// size is how many there are of what a case is about: so many that the heap has more than a megabyte, in which a thread
+// that the runtime starts after the last collection, 5 KiB, is not 1 %.
 func (w want) size() int {
+	few, many := 4_000, 15_000
+	if *long {
+		few, many = 10_000, 40_000
+	}
 	switch w.name {
 	case "pins", "sync-pool": // large ones; and a collection meanwhile would empty the pool
 		return 500
 	case "goroutine-locals":
-		return 10_000
-	case "linked-list", "shared", "large-objects":
+		return few
+	case "linked-list", "shared", "large-objects": // small ones
 		return 100_000
 	default:
-		return 40_000
+		return many
 	}
 }
 

@@ -450,7 +450,8 @@ func main() {
 		start(func() {
 			n := newNode()
 			report("live", "deep", n)
-			recurse(1_000_000, n)
+			depth, _ := strconv.Atoi(os.Args[2])
+			recurse(depth, n)
 		})
 	case "many":
 		n := newNode()
