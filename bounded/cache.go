@@ -146,23 +146,28 @@ type Cache[K comparable, V any] struct {
 	bounds atomic.Pointer[cacheBounds]
 	reads  readCounters
 
-	_ [64]byte // who writes below must not slow who reads above
-
-	lastEra atomic.Uint32
+	_ [cacheLine]byte // the same the other way round
 
 	mu      sync.Mutex // held for everything that changes; never while calling a function of the user's
 	policy  cachePolicy[K, V]
+	evicted [reasons]uint64 // beside mu: what replaces a value writes nothing else that all share
+	refused uint64
+
+	_ [cacheLine]byte
+
+	loading[K, V]
 	entries atomic.Int64 // entries, bytes and their peaks are written with mu held
 	bytes   atomic.Int64
 	peakEntries,
 	peakBytes atomic.Int64
 	renewed int    // entries that came in during this era
 	swept   uint32 // slot where the sweep goes on
+	lastEra atomic.Uint32
 	hits    uint64 // of reads that held mu; the others are in reads
-	evicted [reasons]uint64
-	refused uint64
-	loading[K, V]
 }
+
+// cacheLine is how much memory processors pass to each other at once, or rather twice that, as they fetch lines in pairs.
+const cacheLine = 128
 
 // cacheBounds are replaced as a whole, so that nobody sees one of them changed.
 type cacheBounds struct{ entries, bytes int64 }

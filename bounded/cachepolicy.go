@@ -9,6 +9,8 @@ type cachePolicy[K comparable, V any] interface {
 	// replace puts a new entry, which was used just now, in the place of an old one that has been removed from segment
 	// s.
 	replace(by *cacheEntry[K, V], s segment)
+	// swap puts a new entry in exactly the place of an old one, which it removes.
+	swap(old, by *cacheEntry[K, V])
 	// remove forgets an entry.
 	remove(*cacheEntry[K, V])
 	// victim returns the entry to remove next, or nil if there is none.
@@ -55,6 +57,27 @@ func (q *cacheQueue[K, V]) take(e *cacheEntry[K, V]) {
 	q.weight -= e.weight()
 }
 
+// swap puts an entry that is in no queue in the place of one of this queue.
+func (q *cacheQueue[K, V]) swap(old, by *cacheEntry[K, V]) {
+	by.enter(q.segment)
+	by.newer, by.older = old.newer, old.older
+	if by.newer != nil {
+		by.newer.older = by
+	} else {
+		q.newest = by
+	}
+	if by.older != nil {
+		by.older.newer = by
+	} else {
+		q.oldest = by
+	}
+	old.newer, old.older = nil, nil
+	if more := by.weight() - old.weight(); more != 0 { // a store costs what many loads do
+		q.weight += more
+	}
+	old.enter(removed)
+}
+
 // renew makes an entry of this queue its newest.
 func (q *cacheQueue[K, V]) renew(e *cacheEntry[K, V]) {
 	if q.newest != e {
@@ -73,5 +96,6 @@ func newLRU[K comparable, V any]() *lru[K, V] {
 func (p *lru[K, V]) add(e *cacheEntry[K, V])                 { p.queue.push(e) }
 func (p *lru[K, V]) touch(e *cacheEntry[K, V])               { p.queue.renew(e) }
 func (p *lru[K, V]) replace(by *cacheEntry[K, V], _ segment) { p.queue.push(by) }
+func (p *lru[K, V]) swap(old, by *cacheEntry[K, V])          { p.queue.swap(old, by) }
 func (p *lru[K, V]) remove(e *cacheEntry[K, V])              { p.queue.take(e) }
 func (p *lru[K, V]) victim() *cacheEntry[K, V]               { return p.queue.oldest }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -108,15 +109,64 @@ func TestHitsOfConcurrentReaders(t *testing.T) {
 	}
 	group.Wait()
 	stats := c.Stats()
-	if stats.Misses != readers*reads/2 || stats.Hits > readers*reads/2 {
-		t.Errorf("%+v, want %d misses and no more hits", stats, readers*reads/2)
+	if stats.Misses != readers*reads/2 {
+		t.Errorf("%+v, want %d misses", stats, readers*reads/2)
 	}
 	c.era.Store(1)
-	for range reads { // steps are told exactly
+	const more = 1_000_000
+	for range more {
 		c.reads.hit()
 	}
-	if got := c.Stats().Hits - stats.Hits; got%hitStep != 0 {
-		t.Errorf("%d more hits: want whole steps of %d", got, hitStep)
+	got := c.Stats().Hits - stats.Hits
+	if deviation := math.Abs(float64(got) - more); got%hitSample != 0 || deviation > 7*math.Sqrt(hitSample*more) {
+		t.Errorf("%d hits of %d", got, more)
+	}
+}
+
+// TestReplacingInAnEra: a value that is set for one whose use has been noted takes its place in the order, and its mark.
+func TestReplacingInAnEra(t *testing.T) {
+	for _, policy := range []CachePolicy{LRU, TinyLFU} {
+		const entries = 20
+		var told []int
+		c := newCache(t, CacheOptions[int, int]{MaxEntries: entries, Policy: policy, OnEvict: func(_, value int, reason Reason) {
+			if reason == Replaced {
+				told = append(told, value)
+			}
+		}})
+		store(t, c, 0, entries)
+		c.era.Store(7)
+		order := func() (keys []int) {
+			for key := range entries {
+				e, _ := c.table.find(c.hash(key), key)
+				older := -1
+				if e.older != nil {
+					older = e.older.key
+				}
+				keys = append(keys, older)
+			}
+			return keys
+		}
+		for key := range entries {
+			c.Get(key)
+		}
+		before := order()
+		for key := range entries {
+			old, _ := c.table.find(c.hash(key), key)
+			if key%2 == 0 {
+				old.mark.Store(7<<1 | spared)
+			}
+			if err := c.Set(key, 100+key); err != nil {
+				t.Fatal(err)
+			}
+			e, _ := c.table.find(c.hash(key), key)
+			if e.value != 100+key || e == old || old.newer != nil || old.segment() != removed || e.mark.Load()&spared != uint32(1-key%2) {
+				t.Errorf("policy %d, key %d: value %d, mark %b", policy, key, e.value, e.mark.Load())
+			}
+			checkCache(t, c)
+		}
+		if after := order(); !slices.Equal(before, after) || len(told) != entries || told[3] != 3 {
+			t.Errorf("policy %d: order %v, then %v; told %v", policy, before, after, told)
+		}
 	}
 }
 

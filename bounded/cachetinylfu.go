@@ -130,6 +130,8 @@ func (p *tinyLFU[K, V]) replace(by *cacheEntry[K, V], s segment) {
 	p.touch(by)
 }
 
+func (p *tinyLFU[K, V]) swap(old, by *cacheEntry[K, V]) { p.queueOf(old.segment()).swap(old, by) }
+
 func (p *tinyLFU[K, V]) remove(e *cacheEntry[K, V]) {
 	p.queueOf(e.segment()).take(e)
 	p.fit(p.entries())

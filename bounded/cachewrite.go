@@ -52,6 +52,7 @@ func (c *Cache[K, V]) Set(key K, value V) error {
 	}
 	hash := c.hash(key)
 	var left evictions[K, V]
+	c.table.find(hash, key) // so that whoever waits for the lock waits for no memory
 	c.lock()
 	c.detach(key)
 	if err == nil {
@@ -125,7 +126,14 @@ func (c *Cache[K, V]) put(hash uint64, e *cacheEntry[K, V], left *evictions[K, V
 			old = nil
 		}
 	}
-	if old != nil {
+	switch {
+	case old != nil && size == c.size(old) && c.noted(old):
+		e.mark.Store(old.mark.Load())
+		c.policy.swap(old, e)
+		c.table.replace(hash, old, e)
+		c.left(old, Replaced, left)
+		return nil // nothing else has changed
+	case old != nil:
 		place := old.segment()
 		c.policy.remove(old) // it must not be chosen to make room for its own successor
 		c.makeRoom(bounds.entries, bounds.bytes-size+c.size(old), left)
@@ -135,7 +143,7 @@ func (c *Cache[K, V]) put(hash uint64, e *cacheEntry[K, V], left *evictions[K, V
 			c.bytes.Add(more)
 		}
 		c.left(old, Replaced, left)
-	} else {
+	default:
 		c.makeRoom(bounds.entries-1, bounds.bytes-size, left)
 		c.table.insert(hash, e)
 		c.policy.add(e)
@@ -146,6 +154,12 @@ func (c *Cache[K, V]) put(hash uint64, e *cacheEntry[K, V], left *evictions[K, V
 	raise(&c.peakEntries, c.entries.Load())
 	raise(&c.peakBytes, c.bytes.Load())
 	return nil
+}
+
+// noted reports whether the use of an entry has been noted in this era.
+func (c *Cache[K, V]) noted(e *cacheEntry[K, V]) bool {
+	era := c.era.Load()
+	return era != 0 && e.mark.Load()>>1 == era
 }
 
 // raise sees to it that a peak is not below a value. mu is held.
