@@ -79,7 +79,7 @@ type CacheOptions[K comparable, V any] struct {
 	// MaxEntries bounds the entries; default 10,000, at most 2^30.
 	MaxEntries int
 	// MaxBytes bounds the bytes of all entries; default 100,000,000. An entry takes what Weigh says and what the cache
-	// itself needs for it: some 60 bytes and the words of key and value, 48 bytes more with an expiry.
+	// itself needs for it: some 80 bytes and the words of key and value, and 48 bytes more with an expiry.
 	MaxBytes int64
 	// Policy chooses what makes room; default LRU.
 	Policy CachePolicy
@@ -113,7 +113,8 @@ type CacheOptions[K comparable, V any] struct {
 // the same time, for room is made before an entry comes in. It is safe for concurrent use and implements Owner.
 //
 // Reads take no lock that another read would wait for. Writes take one lock for the whole cache, for some 100 ns, for
-// strict bounds and one order of all entries need no more.
+// strict bounds and one order of all entries need no more. A new value for a key in use takes none where that changes
+// neither bytes nor order, if values are small and hold no pointers, and do not expire.
 //
 // Used by one goroutine, LRU is exact. As soon as a read finds the lock taken, and until an eighth of the entries has
 // been renewed, each entry's use is noted once only: a read of an entry whose use is already noted is free of writes.
@@ -137,6 +138,7 @@ type Cache[K comparable, V any] struct {
 	refreshAhead time.Duration
 	negativeTTL  time.Duration
 	timed        bool // entries have times
+	exchanges    bool // see exchange
 	weigh        func(K, V) int64
 	onEvict      func(K, V, Reason)
 	ownBytes     int64 // what each entry takes beside its weight
@@ -150,7 +152,7 @@ type Cache[K comparable, V any] struct {
 
 	mu      sync.Mutex // held for everything that changes; never while calling a function of the user's
 	policy  cachePolicy[K, V]
-	evicted [reasons]uint64 // beside mu: what replaces a value writes nothing else that all share
+	evicted [reasons]uint64
 	refused uint64
 
 	_ [cacheLine]byte
@@ -164,6 +166,9 @@ type Cache[K comparable, V any] struct {
 	swept   uint32 // slot where the sweep goes on
 	lastEra atomic.Uint32
 	hits    uint64 // of reads that held mu; the others are in reads
+
+	_         [cacheLine]byte
+	exchanged atomic.Uint64 // values replaced without mu; the others are in evicted
 }
 
 // cacheLine is how much memory processors pass to each other at once, or rather twice that, as they fetch lines in pairs.
@@ -193,7 +198,7 @@ func NewCache[K comparable, V any](options CacheOptions[K, V]) (*Cache[K, V], er
 	c := &Cache[K, V]{
 		name: options.Name, seed: maphash.MakeSeed(), clock: options.Now, started: options.Now(),
 		ttl: options.TTL, idleExpiry: options.IdleExpiry, refreshAhead: options.RefreshAhead, negativeTTL: options.NegativeTTL,
-		timed: options.timed(), weigh: options.Weigh, onEvict: options.OnEvict, ownBytes: own,
+		timed: options.timed(), exchanges: options.exchanges(), weigh: options.Weigh, onEvict: options.OnEvict, ownBytes: own,
 	}
 	c.bounds.Store(&cacheBounds{int64(options.MaxEntries), options.MaxBytes})
 	c.table.init()
@@ -215,9 +220,23 @@ func (o CacheOptions[K, V]) timed() bool {
 	return o.TTL > 0 || o.IdleExpiry > 0 || o.RefreshAhead > 0 || o.NegativeTTL > 0
 }
 
-// ownBytes is what an entry takes beside its weight: itself as the allocator rounds it, and a slot of the table.
+// mostExchanged is the size up to which values are exchanged: the entry keeps its first one, of no use, as long as it lives.
+const mostExchanged = 64
+
+// exchanges reports whether values can be exchanged without the lock. They must hold nothing that an entry would keep with
+// them, and not expire.
+func (o CacheOptions[K, V]) exchanges() bool {
+	value := reflect.TypeFor[V]()
+	return !o.timed() && value.Size() <= mostExchanged && pointerFree(value)
+}
+
+// ownBytes is what an entry takes beside its weight: itself and another content, as the allocator rounds them, and slots
+// of the table.
 func (o CacheOptions[K, V]) ownBytes() int64 {
 	own := int64(allocated(int(reflect.TypeFor[cacheEntry[K, V]]().Size()))) + slotBytes
+	if o.exchanges() {
+		own += int64(allocated(int(reflect.TypeFor[cacheContent[V]]().Size())))
+	}
 	if o.timed() {
 		own += timesBytes
 	}
@@ -285,14 +304,15 @@ func (c *Cache[K, V]) Get(key K) (value V, found bool) {
 		c.reads.misses.Add(1)
 		return value, false
 	}
-	if e.times != nil {
-		if !c.serve(e, c.now()) || e.times.err != nil {
+	content := e.content.Load()
+	if content.times != nil {
+		if !c.serve(e, content, c.now()) || content.times.err != nil {
 			c.reads.misses.Add(1)
 			return value, false
 		}
 	}
 	c.use(e)
-	return e.value, true
+	return content.value, true
 }
 
 // lookup returns the entry under a key, expired or not.
@@ -309,17 +329,17 @@ func (c *Cache[K, V]) lookup(key K) *cacheEntry[K, V] {
 
 // serve reports whether an entry may be served, and takes note of the use. One that has expired it removes, unless the
 // lock is taken: then the sweep will.
-func (c *Cache[K, V]) serve(e *cacheEntry[K, V], now time.Duration) bool {
-	reason, gone := c.expired(e, now)
+func (c *Cache[K, V]) serve(e *cacheEntry[K, V], content *cacheContent[V], now time.Duration) bool {
+	reason, gone := c.expired(content, now)
 	if !gone {
 		if c.idleExpiry > 0 {
-			e.times.used.Store(int64(now))
+			content.times.used.Store(int64(now))
 		}
 		return true
 	}
 	if c.mu.TryLock() {
 		var left evictions[K, V]
-		if e.segment() != removed {
+		if e.segment() != removed && e.content.Load() == content {
 			c.remove(e, reason, &left)
 		}
 		c.mu.Unlock()
@@ -328,15 +348,16 @@ func (c *Cache[K, V]) serve(e *cacheEntry[K, V], now time.Duration) bool {
 	return false
 }
 
-// expired reports whether an entry may not be served any more, and why.
-func (c *Cache[K, V]) expired(e *cacheEntry[K, V], now time.Duration) (Reason, bool) {
-	age := now - e.times.stored
+// expired reports whether a content may not be served any more, and why.
+func (c *Cache[K, V]) expired(content *cacheContent[V], now time.Duration) (Reason, bool) {
+	times := content.times
+	age := now - times.stored
 	switch {
-	case e.times.err != nil:
+	case times.err != nil:
 		return Expired, age >= c.negativeTTL
 	case c.ttl > 0 && age >= c.ttl:
 		return Expired, true
-	case c.idleExpiry > 0 && now-time.Duration(e.times.used.Load()) >= c.idleExpiry:
+	case c.idleExpiry > 0 && now-time.Duration(times.used.Load()) >= c.idleExpiry:
 		return Idle, true
 	}
 	return 0, false

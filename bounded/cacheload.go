@@ -73,28 +73,29 @@ var errAbandoned = errors.New("nobody waits for this load any more")
 // at once. If that fails, the entry stays, and it is tried again after another tenth of RefreshAhead.
 func (c *Cache[K, V]) Load(ctx context.Context, key K, load func(context.Context) (V, error)) (value V, err error) {
 	if e := c.lookup(key); e != nil {
-		if e.times == nil {
+		content := e.content.Load()
+		if content.times == nil {
 			c.use(e)
-			return e.value, nil
+			return content.value, nil
 		}
-		if now := c.now(); c.serve(e, now) {
+		if now := c.now(); c.serve(e, content, now) {
 			c.use(e)
-			if c.refreshAhead > 0 && now >= time.Duration(e.times.refresh.Load()) {
+			if c.refreshAhead > 0 && now >= time.Duration(content.times.refresh.Load()) {
 				c.refresh(ctx, e, load)
 			}
-			return e.value, e.times.err
+			return content.value, content.times.err
 		}
 	}
 	c.reads.misses.Add(1)
 	if ctx.Err() != nil {
 		return value, c.waitError(ctx)
 	}
-	f, e, err := c.join(ctx, key, load)
+	f, content, err := c.join(ctx, key, load)
 	if err != nil {
 		return value, err
 	}
-	if e != nil {
-		return e.value, e.negative()
+	if content != nil {
+		return content.value, content.negative()
 	}
 	select {
 	case <-f.done:
@@ -109,8 +110,8 @@ func (c *Cache[K, V]) waitError(ctx context.Context) error {
 	return fmt.Errorf("bounded: cache %s: wait for a load: %w", c.name, context.Cause(ctx))
 }
 
-// join returns the load of a key that is under way, a new one, or the entry that has come in meanwhile.
-func (c *Cache[K, V]) join(ctx context.Context, key K, load func(context.Context) (V, error)) (*flight[V], *cacheEntry[K, V], error) {
+// join returns the load of a key that is under way, a new one, or what has come in meanwhile.
+func (c *Cache[K, V]) join(ctx context.Context, key K, load func(context.Context) (V, error)) (*flight[V], *cacheContent[V], error) {
 	if key != key { //nolint:staticcheck // NaN
 		return nil, nil, fmt.Errorf("bounded: cache %s: %w", c.name, ErrUnequalKey)
 	}
@@ -121,11 +122,12 @@ func (c *Cache[K, V]) join(ctx context.Context, key K, load func(context.Context
 		return f, nil, nil
 	}
 	if e, _ := c.table.find(c.hash(key), key); e != nil {
-		if e.times == nil {
-			return nil, e, nil
+		content := e.content.Load()
+		if content.times == nil {
+			return nil, content, nil
 		}
-		if _, gone := c.expired(e, c.now()); !gone {
-			return nil, e, nil
+		if _, gone := c.expired(content, c.now()); !gone {
+			return nil, content, nil
 		}
 	}
 	if c.closed {
@@ -169,7 +171,7 @@ func (c *Cache[K, V]) refresh(ctx context.Context, e *cacheEntry[K, V], load fun
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed || c.refreshing >= maxRefreshes || c.flights[e.key] != nil || e.segment() == removed ||
-		c.now() < time.Duration(e.times.refresh.Load()) {
+		c.now() < time.Duration(e.content.Load().times.refresh.Load()) {
 		return
 	}
 	c.refreshing++
@@ -189,7 +191,9 @@ func (c *Cache[K, V]) run(ctx context.Context, key K, f *flight[V], load func(co
 		c.land(key, f, entry, refused, c.now()-began)
 	}()
 	if f.value, f.err = load(ctx); f.err == nil {
-		entry, refused = c.newEntry(key, f.value, nil)
+		var weight int64
+		weight, refused = c.weighed(key, f.value)
+		entry = c.newEntry(key, f.value, weight, nil)
 	}
 	returned = true
 }
@@ -234,22 +238,21 @@ func (c *Cache[K, V]) finish(key K, f *flight[V], e *cacheEntry[K, V], refused e
 		c.refuse(e, left)
 	case errors.Is(f.err, ErrNotFound):
 		if c.negativeTTL > 0 {
-			e, _ = c.newEntry(key, f.value, f.err)
-			_ = c.put(hash, e, left) // an entry without a value that is too large is left out
+			_ = c.put(hash, c.newEntry(key, f.value, 0, f.err), left) // an entry without a value that is too large is left out
 		} else if old != nil {
 			c.remove(old, Deleted, left)
 		}
 	case old != nil && c.refreshAhead > 0:
-		old.times.refresh.Store(int64(c.now() + c.refreshAhead/10))
+		old.content.Load().times.refresh.Store(int64(c.now() + c.refreshAhead/10))
 	}
 }
 
 // negative returns the error that is kept in place of a value.
-func (e *cacheEntry[K, V]) negative() error {
-	if e.times == nil {
+func (c *cacheContent[V]) negative() error {
+	if c.times == nil {
 		return nil
 	}
-	return e.times.err
+	return c.times.err
 }
 
 // Close cancels the loads that are under way and waits until they have ended, or for ctx. From then on Load only finds

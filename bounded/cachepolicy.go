@@ -28,36 +28,28 @@ type cacheQueue[K comparable, V any] struct {
 // push puts an entry that is in no queue at the end where the newest are.
 func (q *cacheQueue[K, V]) push(e *cacheEntry[K, V]) {
 	e.enter(q.segment)
-	e.older, e.newer = q.newest, nil
-	if q.newest != nil {
-		q.newest.newer = e
-	} else {
-		q.oldest = e
-	}
-	q.newest = e
+	q.link(e)
 	q.entries++
 	q.weight += e.weight()
 }
 
 // take removes an entry of this queue.
 func (q *cacheQueue[K, V]) take(e *cacheEntry[K, V]) {
-	if e.newer != nil {
-		e.newer.older = e.older
-	} else {
-		q.newest = e.older
-	}
-	if e.older != nil {
-		e.older.newer = e.newer
-	} else {
-		q.oldest = e.newer
-	}
-	e.newer, e.older = nil, nil
+	q.unlink(e)
 	e.enter(removed)
 	q.entries--
 	q.weight -= e.weight()
 }
 
-// swap puts an entry that is in no queue in the place of one of this queue.
+// renew makes an entry of this queue its newest.
+func (q *cacheQueue[K, V]) renew(e *cacheEntry[K, V]) {
+	if q.newest != e {
+		q.unlink(e)
+		q.link(e)
+	}
+}
+
+// swap puts an entry that is in no queue, and weighs as much, in the place of one of this queue.
 func (q *cacheQueue[K, V]) swap(old, by *cacheEntry[K, V]) {
 	by.enter(q.segment)
 	by.newer, by.older = old.newer, old.older
@@ -72,18 +64,31 @@ func (q *cacheQueue[K, V]) swap(old, by *cacheEntry[K, V]) {
 		q.oldest = by
 	}
 	old.newer, old.older = nil, nil
-	if more := by.weight() - old.weight(); more != 0 { // a store costs what many loads do
-		q.weight += more
-	}
 	old.enter(removed)
 }
 
-// renew makes an entry of this queue its newest.
-func (q *cacheQueue[K, V]) renew(e *cacheEntry[K, V]) {
-	if q.newest != e {
-		q.take(e)
-		q.push(e)
+func (q *cacheQueue[K, V]) link(e *cacheEntry[K, V]) {
+	e.older, e.newer = q.newest, nil
+	if q.newest != nil {
+		q.newest.newer = e
+	} else {
+		q.oldest = e
 	}
+	q.newest = e
+}
+
+func (q *cacheQueue[K, V]) unlink(e *cacheEntry[K, V]) {
+	if e.newer != nil {
+		e.newer.older = e.older
+	} else {
+		q.newest = e.older
+	}
+	if e.older != nil {
+		e.older.newer = e.newer
+	} else {
+		q.oldest = e.newer
+	}
+	e.newer, e.older = nil, nil
 }
 
 // lru is one queue.

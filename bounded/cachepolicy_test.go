@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -123,7 +124,8 @@ func TestHitsOfConcurrentReaders(t *testing.T) {
 	}
 }
 
-// TestReplacingInAnEra: a value that is set for one whose use has been noted takes its place in the order, and its mark.
+// TestReplacingInAnEra: a value that is set where one of the same weight is, whose use has been noted, takes its place: the
+// entry, its mark and the order stay.
 func TestReplacingInAnEra(t *testing.T) {
 	for _, policy := range []CachePolicy{LRU, TinyLFU} {
 		const entries = 20
@@ -151,23 +153,62 @@ func TestReplacingInAnEra(t *testing.T) {
 		}
 		before := order()
 		for key := range entries {
-			old, _ := c.table.find(c.hash(key), key)
+			e, _ := c.table.find(c.hash(key), key)
 			if key%2 == 0 {
-				old.mark.Store(7<<1 | spared)
+				e.mark.Store(7<<1 | spared)
 			}
 			if err := c.Set(key, 100+key); err != nil {
 				t.Fatal(err)
 			}
-			e, _ := c.table.find(c.hash(key), key)
-			if e.value != 100+key || e == old || old.newer != nil || old.segment() != removed || e.mark.Load()&spared != uint32(1-key%2) {
-				t.Errorf("policy %d, key %d: value %d, mark %b", policy, key, e.value, e.mark.Load())
+			if same, _ := c.table.find(c.hash(key), key); same != e || e.content.Load().value != 100+key || e.mark.Load()&spared != uint32(1-key%2) {
+				t.Errorf("policy %d, key %d: value %d, mark %b", policy, key, e.content.Load().value, e.mark.Load())
 			}
 			checkCache(t, c)
 		}
-		if after := order(); !slices.Equal(before, after) || len(told) != entries || told[3] != 3 {
+		if after := order(); !slices.Equal(before, after) || len(told) != entries || told[3] != 3 || c.Stats().Evictions[Replaced] != entries {
 			t.Errorf("policy %d: order %v, then %v; told %v", policy, before, after, told)
 		}
 	}
+}
+
+// TestEveryValueLeavesOnce: while some replace values, and others remove them, each value that was set leaves exactly once,
+// or is there at the end.
+func TestEveryValueLeavesOnce(t *testing.T) {
+	const keys, writers, writes = 20, 4, 20_000
+	var left [writers * writes]atomic.Int32
+	c := newCache(t, CacheOptions[int, int]{MaxEntries: keys - 2, OnEvict: func(_, value int, _ Reason) { left[value].Add(1) }})
+	var group sync.WaitGroup
+	for writer := range writers {
+		group.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(writer), 1))
+			for i := range writes {
+				key := random.IntN(keys)
+				if err := c.Set(key, writer*writes+i); err != nil {
+					t.Error(err)
+				}
+				for range 3 {
+					c.Get(random.IntN(keys))
+				}
+				if i%10 == 0 {
+					c.Delete(random.IntN(keys))
+				}
+			}
+		})
+	}
+	group.Wait()
+	exchanged := c.exchanged.Load()
+	for key := range keys {
+		if value, found := c.Get(key); found {
+			left[value].Add(1)
+		}
+	}
+	for value := range left {
+		if n := left[value].Load(); n != 1 {
+			t.Fatalf("value %d left %d times", value, n)
+		}
+	}
+	t.Logf("%d of %d replaced without the lock", exchanged, writers*writes)
+	checkCache(t, c)
 }
 
 func TestRefusedValues(t *testing.T) {

@@ -33,6 +33,9 @@ func (c *Cache[K, V]) Stats() CacheStats {
 		Bytes: c.bytes.Load(), PeakBytes: c.peakBytes.Load(),
 	}
 	for reason, count := range c.evicted {
+		if Reason(reason) == Replaced {
+			count += c.exchanged.Load()
+		}
 		if count > 0 {
 			stats.Evictions[Reason(reason)] = count
 		}

@@ -2,20 +2,28 @@ package bounded
 
 import (
 	"math/bits"
+	"runtime"
 	"sync/atomic"
 	"time"
 )
 
-// cacheEntry is an entry of a cache. Key, value and times never change: a new value is a new entry.
+// cacheEntry is an entry of a cache. Its key never changes; what is under it does, where that takes nothing else.
 type cacheEntry[K comparable, V any] struct {
-	key   K
-	chain atomic.Pointer[cacheEntry[K, V]] // the next entry in the same slot of the table
-	value V
-	times *entryTimes   // nil in a cache without expiry
-	mark  atomic.Uint32 // era of the last use that was noted, and whether it is to be spared; see Cache.use
-	state uint32        // weight and segment, or once it is removed the reason; with Cache.mu held
+	key     K
+	chain   atomic.Pointer[cacheEntry[K, V]] // the next entry in the same slot of the table
+	content atomic.Pointer[cacheContent[V]]  // see exchange
+	mark    atomic.Uint32                    // era of the last use that was noted, and whether it is to be spared; see Cache.use
+	state   atomic.Uint32                    // weight, whether it is being exchanged, and segment, or once it is removed the reason
 
 	newer, older *cacheEntry[K, V] // in the queue of its segment; with Cache.mu held
+
+	first cacheContent[V] // the content that the entry came with: beside the key, as it is read with it
+}
+
+// cacheContent is what an entry has under its key. It never changes.
+type cacheContent[V any] struct {
+	value V
+	times *entryTimes // nil in a cache without expiry
 }
 
 // spared marks an entry whose use could not be told the policy.
@@ -37,12 +45,15 @@ const (
 	window
 	probation
 	protected
-	segmentBits = 2
-	// maxWeight keeps weight and segment within 32 bits.
-	maxWeight = 1<<(32-segmentBits) - 1
+	segmentMask = 3
+	// exchanging is set while exchange is at work.
+	exchanging  = 4
+	weightShift = 3
+	// maxWeight keeps all of this within 32 bits.
+	maxWeight = 1<<(32-weightShift) - 1
 )
 
-func (e *cacheEntry[K, V]) segment() segment { return segment(e.state & (1<<segmentBits - 1)) }
+func (e *cacheEntry[K, V]) segment() segment { return segment(e.state.Load() & segmentMask) }
 
 // lead sets the next entry in the same slot.
 func (e *cacheEntry[K, V]) lead(to *cacheEntry[K, V]) {
@@ -51,9 +62,39 @@ func (e *cacheEntry[K, V]) lead(to *cacheEntry[K, V]) {
 	}
 }
 
-func (e *cacheEntry[K, V]) weight() int64 { return int64(e.state >> segmentBits) }
+func (e *cacheEntry[K, V]) weight() int64 { return int64(e.state.Load() >> weightShift) }
 
-func (e *cacheEntry[K, V]) enter(s segment) { e.state = e.state&^(1<<segmentBits-1) | uint32(s) }
+// enter moves the entry to a segment. Cache.mu is held, but the entry may be exchanged meanwhile.
+func (e *cacheEntry[K, V]) enter(s segment) {
+	for {
+		state := e.state.Load()
+		if e.state.CompareAndSwap(state, state&^segmentMask|uint32(s)) {
+			return
+		}
+	}
+}
+
+// exchange puts another content in place of the one that is there, and returns that, unless the entry is removed, or is
+// of another weight, or somebody else is at it. It needs no lock: it is a lock itself, and who removes the entry waits for
+// it in settle. So each content has either been returned by an exchange or is there when the entry is removed.
+func (e *cacheEntry[K, V]) exchange(by *cacheContent[V], weight int64) (old *cacheContent[V], done bool) {
+	state := e.state.Load()
+	if segment(state&segmentMask) == removed || state&exchanging != 0 || int64(state>>weightShift) != weight ||
+		!e.state.CompareAndSwap(state, state|exchanging) {
+		return nil, false
+	}
+	old = e.content.Load()
+	e.content.Store(by)
+	e.state.And(^uint32(exchanging))
+	return old, true
+}
+
+// settle waits for an exchange that began before the entry was removed: some instructions.
+func (e *cacheEntry[K, V]) settle() {
+	for e.state.Load()&exchanging != 0 {
+		runtime.Gosched()
+	}
+}
 
 const (
 	// slotsEach is how many slots there are for each entry: with two, a chain rarely has more than one.

@@ -35,22 +35,30 @@ func weigh1[T any]() func(T) int64 {
 
 // flat reports whether values of a type hold nothing beyond their own words.
 func flat(t reflect.Type) bool {
+	return consists(t, func(k reflect.Kind) bool {
+		return numeric(k) || k == reflect.Chan || k == reflect.Func || k == reflect.UnsafePointer
+	})
+}
+
+// pointerFree reports whether nothing is reachable from values of a type.
+func pointerFree(t reflect.Type) bool { return consists(t, numeric) }
+
+func numeric(k reflect.Kind) bool { return reflect.Bool <= k && k <= reflect.Complex128 }
+
+// consists reports whether all that a type is made of, but for structs and arrays, is of certain kinds.
+func consists(t reflect.Type, of func(reflect.Kind) bool) bool {
 	switch t.Kind() {
-	case reflect.Bool, reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Uint, reflect.Uint8,
-		reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr, reflect.Float32, reflect.Float64, reflect.Complex64,
-		reflect.Complex128, reflect.Chan, reflect.Func, reflect.UnsafePointer:
-		return true
 	case reflect.Array:
-		return t.Len() == 0 || flat(t.Elem())
+		return t.Len() == 0 || consists(t.Elem(), of)
 	case reflect.Struct:
 		for i := range t.NumField() {
-			if !flat(t.Field(i).Type) {
+			if !consists(t.Field(i).Type, of) {
 				return false
 			}
 		}
 		return true
 	}
-	return false
+	return of(t.Kind())
 }
 
 // scales weigh one value. They follow no pointer twice the same way for longer than left allows, so cycles end.

@@ -94,10 +94,21 @@ func ownBytesAreReal[K comparable, V any](t *testing.T, options CacheOptions[K, 
 	options.MaxEntries, options.MaxBytes = entries, 1<<40
 	before := heapInUse()
 	c := newCache(t, options)
-	for i := range entries {
-		if err := set(c, i); err != nil {
-			t.Fatal(err)
+	for round := range 2 {
+		for i := range entries {
+			if err := set(c, i); err != nil {
+				t.Fatal(err)
+			}
 		}
+		if round == 0 { // the second time, values are exchanged where they can be, which takes most
+			c.era.Store(1)
+			for e := c.policy.victim(); e != nil; e = e.newer {
+				e.mark.Store(1 << 1)
+			}
+		}
+	}
+	if options.Policy == LRU && c.exchanges != (c.exchanged.Load() == uint64(entries)) {
+		t.Errorf("%d values were exchanged", c.exchanged.Load())
 	}
 	taken := heapInUse() - before
 	accounted := c.Usage().Bytes

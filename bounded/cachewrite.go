@@ -33,8 +33,8 @@ func (c *Cache[K, V]) tell(left evictions[K, V]) {
 		return
 	}
 	for e := left.first; e != nil; e = e.older {
-		if e.times == nil || e.times.err == nil {
-			c.onEvict(e.key, e.value, Reason(e.state>>segmentBits))
+		if content := e.content.Load(); content.negative() == nil {
+			c.onEvict(e.key, content.value, Reason(e.state.Load()>>weightShift))
 		}
 	}
 }
@@ -46,13 +46,17 @@ func (c *Cache[K, V]) tell(left evictions[K, V]) {
 // removed: it is no longer what was meant to be there. A load of the key that is under way does not overwrite the
 // value.
 func (c *Cache[K, V]) Set(key K, value V) error {
-	e, err := c.newEntry(key, value, nil)
-	if e == nil {
-		return err
+	if key != key { //nolint:staticcheck // NaN
+		return fmt.Errorf("bounded: cache %s: %w", c.name, ErrUnequalKey)
 	}
+	weight, err := c.weighed(key, value)
 	hash := c.hash(key)
+	old, _ := c.table.find(hash, key) // else, whoever waits for the lock would wait for memory as well
+	if err == nil && old != nil && c.exchange(old, value, weight) {
+		return nil
+	}
+	e := c.newEntry(key, value, weight, nil)
 	var left evictions[K, V]
-	c.table.find(hash, key) // so that whoever waits for the lock waits for no memory
 	c.lock()
 	c.detach(key)
 	if err == nil {
@@ -65,34 +69,57 @@ func (c *Cache[K, V]) Set(key K, value V) error {
 	return err
 }
 
-// newEntry returns an entry that is in no cache yet. One with an error must not be stored; it is nil if its key cannot
-// be in the cache either.
-func (c *Cache[K, V]) newEntry(key K, value V, negative error) (*cacheEntry[K, V], error) {
-	if key != key { //nolint:staticcheck // NaN
-		return nil, fmt.Errorf("bounded: cache %s: %w", c.name, ErrUnequalKey)
+// exchange stores a value without the lock in place of one of the same weight whose use has been noted, so that neither
+// bounds nor order change. There is no load of the key that would have to be detached: they begin for keys that are not
+// there, as nothing expires.
+func (c *Cache[K, V]) exchange(e *cacheEntry[K, V], value V, weight int64) bool {
+	if !c.exchanges || !c.noted(e) {
+		return false
 	}
-	e := &cacheEntry[K, V]{key: key, value: value}
+	old, done := e.exchange(&cacheContent[V]{value: value}, weight)
+	if !done {
+		return false
+	}
+	c.exchanged.Add(1)
+	if c.onEvict != nil {
+		c.onEvict(e.key, old.value, Replaced)
+	}
+	return true
+}
+
+// noted reports whether the use of an entry has been noted in this era.
+func (c *Cache[K, V]) noted(e *cacheEntry[K, V]) bool {
+	era := c.era.Load()
+	return era != 0 && e.mark.Load()>>1 == era
+}
+
+// weighed returns the weight of what is to be stored, or why it must not be.
+func (c *Cache[K, V]) weighed(key K, value V) (int64, error) {
+	switch weight := c.weigh(key, value); {
+	case weight < 0:
+		return 0, fmt.Errorf("bounded: cache %s: weight %d: want 0 or more", c.name, weight)
+	case weight > maxWeight:
+		return 0, c.tooLarge(weight)
+	default:
+		return weight, nil
+	}
+}
+
+// newEntry returns an entry that is in no cache yet.
+func (c *Cache[K, V]) newEntry(key K, value V, weight int64, negative error) *cacheEntry[K, V] {
+	e := &cacheEntry[K, V]{key: key, first: cacheContent[V]{value: value}}
 	if era := c.era.Load(); era != 0 {
 		e.mark.Store(era << 1) // it is used just now
 	}
 	if c.timed {
 		now := c.now()
-		e.times = &entryTimes{stored: now, err: negative}
-		e.times.used.Store(int64(now))
-		e.times.refresh.Store(int64(now + c.refreshAhead))
+		e.first.times = &entryTimes{stored: now, err: negative}
+		e.first.times.used.Store(int64(now))
+		e.first.times.refresh.Store(int64(now + c.refreshAhead))
 	}
-	if negative != nil {
-		return e, nil
-	}
-	weight := c.weigh(key, value)
-	if weight < 0 {
-		return e, fmt.Errorf("bounded: cache %s: weight %d: want 0 or more", c.name, weight)
-	}
-	if weight > maxWeight {
-		return e, c.tooLarge(weight)
-	}
-	e.state = uint32(weight) << segmentBits
-	return e, nil
+	e.content.Store(&e.first)
+	e.state.Store(uint32(weight) << weightShift)
+	return e
 }
 
 // size is what an entry counts against the bound in bytes.
@@ -120,8 +147,8 @@ func (c *Cache[K, V]) put(hash uint64, e *cacheEntry[K, V], left *evictions[K, V
 	}
 	c.sweep(sweepWrite, left)
 	old, _ := c.table.find(hash, e.key)
-	if old != nil && old.times != nil {
-		if reason, gone := c.expired(old, e.times.stored); gone {
+	if old != nil && c.timed {
+		if reason, gone := c.expired(old.content.Load(), e.first.times.stored); gone {
 			c.remove(old, reason, left)
 			old = nil
 		}
@@ -154,12 +181,6 @@ func (c *Cache[K, V]) put(hash uint64, e *cacheEntry[K, V], left *evictions[K, V
 	raise(&c.peakEntries, c.entries.Load())
 	raise(&c.peakBytes, c.bytes.Load())
 	return nil
-}
-
-// noted reports whether the use of an entry has been noted in this era.
-func (c *Cache[K, V]) noted(e *cacheEntry[K, V]) bool {
-	era := c.era.Load()
-	return era != 0 && e.mark.Load()>>1 == era
 }
 
 // raise sees to it that a peak is not below a value. mu is held.
@@ -225,8 +246,9 @@ func (c *Cache[K, V]) remove(e *cacheEntry[K, V], reason Reason, left *evictions
 
 // left counts an entry that is no longer in the cache, and keeps it for tell.
 func (c *Cache[K, V]) left(e *cacheEntry[K, V], reason Reason, left *evictions[K, V]) {
+	e.settle()
 	c.evicted[reason]++
-	e.state = uint32(reason) << segmentBits
+	e.state.Store(uint32(reason) << weightShift)
 	left.push(e)
 }
 
@@ -242,7 +264,7 @@ func (c *Cache[K, V]) sweep(slots int, left *evictions[K, V]) {
 		}
 		for e := c.table.at(c.swept).Load(); e != nil; {
 			next := e.chain.Load()
-			if reason, gone := c.expired(e, now); gone {
+			if reason, gone := c.expired(e.content.Load(), now); gone {
 				c.remove(e, reason, left)
 			}
 			e = next
@@ -260,12 +282,14 @@ func (c *Cache[K, V]) Delete(key K) bool {
 	served := false
 	if e != nil {
 		reason := Deleted
-		if e.times != nil {
-			if why, gone := c.expired(e, c.now()); gone {
+		if content := e.content.Load(); c.timed {
+			if why, gone := c.expired(content, c.now()); gone {
 				reason = why
 			}
+			served = reason == Deleted && content.times.err == nil
+		} else {
+			served = true
 		}
-		served = reason == Deleted && (e.times == nil || e.times.err == nil)
 		c.remove(e, reason, &left)
 	}
 	c.mu.Unlock()
