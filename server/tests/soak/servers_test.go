@@ -123,7 +123,8 @@ func (s *soak) addRedis() {
 	const patience = 300 * time.Millisecond // more than usual: the machine is busy
 	keys := 2000 / s.plan.share
 	cache, err := redis.NewCache(redis.CacheOptions[[]byte]{
-		Client: client, Name: "redis_cache", TTL: 30 * time.Second, LocalTTL: 10 * time.Second, MaxEntries: keys, MaxBytes: int64(keys) * 1 << 10, Timeout: patience,
+		Client: client, Name: "redis_cache", TTL: time.Minute, LocalTTL: 30 * time.Second, Timeout: patience,
+		MaxEntries: keys / 4, MaxBytes: int64(keys) / 4 * 1 << 10, // each fault empties it
 		Encode: func(b []byte) ([]byte, error) { return b, nil }, Decode: func(b []byte) ([]byte, error) { return append([]byte(nil), b...), nil },
 	})
 	if err != nil {
@@ -142,7 +143,7 @@ func (s *soak) addRedis() {
 	s.servers = append(s.servers, "Redis "+s.redisVersion(client))
 	s.drive(6, 2*time.Millisecond, func(random *rand.Rand) {
 		var err error
-		key := strconv.Itoa(skewed(random, 10*keys))
+		key := strconv.Itoa(skewed(random, 3*keys))
 		switch random.IntN(10) {
 		case 0:
 			err = ignore(cache.Set(s.ctx, key, bytesOf(random, 2<<10)), redis.ErrUntold)
