@@ -36,27 +36,23 @@ func TestRateShardAgainstAMap(t *testing.T) {
 					}
 				}
 				before := shard.keys
-				dropped, freed := shard.retain(func(slot rateSlot) rateSlot {
-					if !keep(slot.tag) {
-						return rateSlot{}
-					}
-					return slot
-				})
+				dropped, freed := shard.retain(func(key rateKey) bool { return keep(key.tag) })
 				bytes -= freed
 				if before-dropped != len(twin) {
 					t.Fatalf("round %d, step %d: %d of %d keys dropped, want %d left", round, step, dropped, before, len(twin))
 				}
-			case shard.find(tag) == nil || shard.find(tag).tag == 0:
+			case arrivalOf(&shard, tag) < 0:
 				if _, known := twin[tag]; known {
 					t.Fatalf("round %d, step %d: %x is lost", round, step, tag)
 				}
 				bytes += shard.makeRoom()
-				*shard.find(tag) = rateSlot{tag | keyTag(random.IntN(2))*tagRecent, time.Duration(step)}
+				slot, _ := find(shard.slots(), tag)
+				slot.put(rateKey{tag | keyTag(random.IntN(2))*tagRecent, time.Duration(step)})
 				shard.keys++
 				twin[tag] = time.Duration(step)
 			default:
-				if arrival, known := twin[tag]; !known || shard.find(tag).arrival != arrival {
-					t.Fatalf("round %d, step %d: %x has %d, want %d (%t)", round, step, tag, shard.find(tag).arrival, arrival, known)
+				if arrival, known := twin[tag]; !known || arrivalOf(&shard, tag) != arrival {
+					t.Fatalf("round %d, step %d: %x has %d, want %d (%t)", round, step, tag, arrivalOf(&shard, tag), arrival, known)
 				}
 			}
 			checkShard(t, &shard, bytes)
@@ -64,18 +60,28 @@ func TestRateShardAgainstAMap(t *testing.T) {
 	}
 }
 
+// arrivalOf is the arrival of a key; negative if it is not there.
+func arrivalOf(s *rateShard, tag keyTag) time.Duration {
+	slot, found := find(s.slots(), tag)
+	if found == 0 {
+		return -1
+	}
+	return time.Duration(slot.arrival.Load())
+}
+
 // checkShard reports what the fields' comments promise and the shard does not keep.
 func checkShard(t *testing.T, s *rateShard, bytes int64) {
 	t.Helper()
 	used := 0
-	for _, slot := range s.slots {
-		if slot.tag != 0 {
+	slots := s.slots()
+	for i := range slots {
+		if slots[i].tag.Load() != 0 {
 			used++
 		}
 	}
-	if used != s.keys || bytes != rateSlotBytes*int64(cap(s.slots)) || s.keys*5 > len(s.slots)*4 ||
-		len(s.slots) > max(rateMinSlots, s.keys*5/2) || s.keys == 0 && len(s.slots) > rateMinSlots {
-		t.Fatalf("%d slots of %d keys, %d in use, %d bytes", len(s.slots), s.keys, used, bytes)
+	if used != s.keys || bytes != rateSlotBytes*int64(cap(slots)) || s.keys*5 > len(slots)*4 ||
+		len(slots) > max(rateMinSlots, s.keys*5/2) || s.keys == 0 && len(slots) > rateMinSlots {
+		t.Fatalf("%d slots of %d keys, %d in use, %d bytes", len(slots), s.keys, used, bytes)
 	}
 }
 
