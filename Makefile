@@ -96,6 +96,9 @@ bench-heap: ## heap snapshots beside WriteHeapDump and goref: about ten minutes
 bench-bounded: ## the parts with a bound: the cache beside otter and others, rate limiter, topics, WebSocket; about five minutes
 	$(GO) -C bench run . -only cache,rate-limiter,bus,websocket
 
+bench-leaks: ## rules for leaks beside others', in simulation: false alarms and delays; about ten minutes
+	$(GO) -C bench run . -only leaks
+
 bench-packages: ## the benchmarks of every package
 	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)
 

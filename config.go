@@ -14,6 +14,7 @@ type Config struct {
 	Pressure PressureConfig `json:"pressure"`
 	Limit    LimitConfig    `json:"limit"`
 	GC       GCConfig       `json:"gc"`
+	Leaks    LeakConfig     `json:"leaks"`
 }
 
 // SamplingConfig says how often memory is read.
@@ -54,6 +55,18 @@ type GCConfig struct {
 	TunerMaxPercent     int64   `json:"tuner_max_percent"`
 }
 
+// LeakConfig governs the detection of leaks. A change of it, but for Snapshots, begins anew to watch.
+type LeakConfig struct {
+	Enabled         bool    `json:"enabled"`
+	IntervalSeconds float64 `json:"interval_seconds"`
+	// WindowSeconds is the shortest window; the others are 3, 18 and 72 times as long.
+	WindowSeconds float64 `json:"window_seconds"`
+	// MinRiseRatio is what must be added in a short window, as a share of what was there.
+	MinRiseRatio float64 `json:"min_rise_ratio"`
+	// Snapshots allows heap snapshots to be taken of what is suspected.
+	Snapshots bool `json:"snapshots"`
+}
+
 // configField ties a field of Config to the setting that gives its start-up value. The setting's default, kind and
 // range are the field's own: they are stated here and nowhere else.
 type configField struct {
@@ -69,6 +82,7 @@ func configFields() []configField {
 		levels   = "Pressure"
 		limits   = "Memory limit"
 		gc       = "Garbage collection"
+		leaks    = "Leak detection"
 	)
 	return []configField{
 		{"sampling.interval_seconds", func(c *Config) any { return &c.Sampling.IntervalSeconds },
@@ -116,6 +130,17 @@ func configFields() []configField {
 			setting("GC_TUNER_MIN", gc, settings.Int, "50", 10, 1000, "Lowest GOGC that the tuner sets.")},
 		{"gc.tuner_max_percent", func(c *Config) any { return &c.GC.TunerMaxPercent },
 			setting("GC_TUNER_MAX", gc, settings.Int, "500", 10, 10000, "Highest GOGC that the tuner sets; not below the lowest.")},
+
+		{"leaks.enabled", func(c *Config) any { return &c.Leaks.Enabled },
+			setting("LEAK_DETECTION", leaks, settings.Bool, "true", 0, 0, "Watch for leaks of memory, goroutines, descriptors and threads.")},
+		{"leaks.interval_seconds", func(c *Config) any { return &c.Leaks.IntervalSeconds },
+			setting("LEAK_SAMPLE_INTERVAL", leaks, settings.Duration, "1s", 0.1, 3600, "How often it is looked; at most an eighth of the shortest window.")},
+		{"leaks.window_seconds", func(c *Config) any { return &c.Leaks.WindowSeconds },
+			setting("LEAK_WINDOW", leaks, settings.Duration, "20m", 1, 7*86400, "Shortest window that growth is judged in; the others are 3, 18 and 72 times as long. Shorter ones find fast leaks sooner, and take more for one.")},
+		{"leaks.min_rise_ratio", func(c *Config) any { return &c.Leaks.MinRiseRatio },
+			setting("LEAK_MIN_RISE", leaks, settings.Ratio, "0.2", 0.01, 1, "What each of two short windows on end must add, as a share of what was there.")},
+		{"leaks.snapshots", func(c *Config) any { return &c.Leaks.Snapshots },
+			setting("LEAK_SNAPSHOTS", leaks, settings.Bool, "false", 0, 0, "Take heap snapshots of what is suspected, and of what is confirmed, to say what holds it. They are kept where SNAPSHOT_DIR says.")},
 	}
 }
 
@@ -217,6 +242,9 @@ func (c Config) mistakes() []*settings.FieldError {
 	}
 	if c.GC.TunerMinPercent > c.GC.TunerMaxPercent {
 		add("gc.tuner_min_percent", "%v is above gc.tuner_max_percent %v", c.GC.TunerMinPercent, c.GC.TunerMaxPercent)
+	}
+	if c.Leaks.IntervalSeconds > c.Leaks.WindowSeconds/8 {
+		add("leaks.interval_seconds", "%v is above an eighth of leaks.window_seconds %v", c.Leaks.IntervalSeconds, c.Leaks.WindowSeconds)
 	}
 	return all
 }

@@ -20,6 +20,7 @@ const (
 	EventPressure EventKind = "pressure" // the level changed; Data is the pressure.Decision
 	EventLimit    EventKind = "limit"    // the memory limit changed; Data is the limit.Decision
 	EventGC       EventKind = "gc"       // a forced collection ended; Data is the gcpolicy.Result
+	EventLeak     EventKind = "leak"     // a verdict about leaks changed; Data is the leak.Finding
 	EventConfig   EventKind = "config"   // the configuration changed; Data is the ConfigDocument
 )
 

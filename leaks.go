@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 	"unicode"
@@ -27,7 +28,36 @@ type LeakReport struct {
 	AllocStack []string `json:"alloc_stack"`
 	// FirstSeen is since when it leaks, as far as is known; zero: now.
 	FirstSeen time.Time `json:"first_seen"`
+	// LastSeen is when it was last seen to; zero: not later than FirstSeen.
+	LastSeen time.Time `json:"last_seen,omitzero"`
+	// Case is the same in all reports of one leak, of which the newest alone is listed. At most 128 bytes; empty: there is
+	// only this report.
+	Case string `json:"case,omitzero"`
+	// Status is "suspect" or "confirmed" of what the warden has found itself, and "acknowledged" or "dismissed" once
+	// somebody has said so.
+	Status string `json:"status,omitzero"`
+	// Signature is the same for leaks of the same kind at the same place, in other processes too: what was dismissed once
+	// is known by it. At most 400 bytes.
+	Signature string `json:"signature,omitzero"`
+	// Type is what is held too long, Path leads to it from a variable or goroutine, RetainedBytes is what all of it holds.
+	Type          string   `json:"type,omitzero"`
+	Path          []string `json:"path,omitzero"`
+	RetainedBytes uint64   `json:"retained_bytes,omitzero"`
+	// GrowthPerSecond is by how many bytes it grows, or by how many where Kind is counted.
+	GrowthPerSecond float64 `json:"growth_bytes_per_second,omitzero"`
+	// TimeToLimitSeconds is when a limit is reached if it goes on like this; 0: never, or not known.
+	TimeToLimitSeconds float64 `json:"time_to_limit_seconds,omitzero"`
+	// Evidence is where more is to be found, such as "snapshot ID", and what could not be found out. Actions are what was
+	// done. Lines beyond 8 are left out.
+	Evidence []string `json:"evidence,omitzero"`
+	Actions  []string `json:"actions,omitzero"`
 }
+
+// The statuses of a leak report.
+const (
+	LeakAcknowledged = "acknowledged"
+	LeakDismissed    = "dismissed"
+)
 
 // KeptLeak is a leak report that was kept, with its number: higher than those before.
 type KeptLeak struct {
@@ -35,14 +65,26 @@ type KeptLeak struct {
 	LeakReport
 }
 
+// caseName is the case, or one that no other report has.
+func (l KeptLeak) caseName() string {
+	if l.Case != "" {
+		return l.Case
+	}
+	return fmt.Sprintf("report-%d", l.ID)
+}
+
 const (
 	maxLeakKind     = 64
 	maxLeakOwner    = 128
 	maxLeakSentence = 1000
 	maxLeakFrames   = 32
-	maxLeakFrame    = 400
+	maxLeakSteps    = 24 // of a path
+	maxLeakLines    = 8
+	maxLeakFrame    = 400 // bytes of one of them
 	// maxLeakBytes is above what a report takes as JSON, in which a byte may be two.
-	maxLeakBytes = 32 << 10
+	maxLeakBytes = 62 << 10
+	// maxLeakList is how many reports are looked through for a list.
+	maxLeakList = 1000
 	// leakQueue is how many reports wait to be kept.
 	leakQueue = 32
 )
@@ -55,8 +97,19 @@ func (r LeakReport) check() error {
 	if r.Kind == "" || len(r.Kind) > maxLeakKind || !strings.Contains(letters, r.Kind[:1]) || strings.Trim(r.Kind, letters+more) != "" {
 		mistake("kind %.80q: want 1 to %d lower-case letters, digits and '_', the first a letter", r.Kind, maxLeakKind)
 	}
-	if len(r.Owner) > maxLeakOwner || !isLine(r.Owner) {
-		mistake("owner %.80q: want one line of at most %d bytes", r.Owner, maxLeakOwner)
+	for _, text := range []struct {
+		name, text string
+		most       int
+	}{
+		{"owner", r.Owner, maxLeakOwner}, {"case", r.Case, maxLeakOwner}, {"status", r.Status, maxLeakOwner},
+		{"signature", r.Signature, maxLeakFrame}, {"type", r.Type, maxLeakFrame},
+	} {
+		if len(text.text) > text.most || !isLine(text.text) {
+			mistake("%s %.80q: want one line of at most %d bytes", text.name, text.text, text.most)
+		}
+	}
+	if math.IsNaN(r.GrowthPerSecond) || math.IsInf(r.GrowthPerSecond, 0) || math.IsNaN(r.TimeToLimitSeconds) || math.IsInf(r.TimeToLimitSeconds, 0) {
+		mistake("growth %v or time to the limit %v: want numbers", r.GrowthPerSecond, r.TimeToLimitSeconds)
 	}
 	if strings.TrimSpace(r.Sentence) == "" || len(r.Sentence) > maxLeakSentence || !isLine(r.Sentence) {
 		mistake("sentence %.80q: want one line of 1 to %d bytes", r.Sentence, maxLeakSentence)
@@ -78,17 +131,14 @@ func (r LeakReport) encode(now time.Time) ([]byte, error) {
 		r.FirstSeen = now
 	}
 	r.FirstSeen = r.FirstSeen.UTC()
-	frames := make([]string, 0, maxLeakFrames)
-	for _, frame := range r.AllocStack[:min(len(r.AllocStack), maxLeakFrames)] {
-		frame = strings.ToValidUTF8(frame[:min(len(frame), maxLeakFrame)], "")
-		frames = append(frames, strings.Map(func(c rune) rune {
-			if unicode.IsControl(c) {
-				return ' '
-			}
-			return c
-		}, frame))
+	if !r.LastSeen.IsZero() {
+		r.LastSeen = r.LastSeen.UTC()
 	}
-	r.AllocStack = frames
+	r.AllocStack, r.Path = leakLines(r.AllocStack, maxLeakFrames), leakLines(r.Path, maxLeakSteps)
+	r.Evidence, r.Actions = leakLines(r.Evidence, maxLeakLines), leakLines(r.Actions, maxLeakLines)
+	if r.AllocStack == nil {
+		r.AllocStack = []string{}
+	}
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false) // it would make six bytes of one
@@ -96,6 +146,20 @@ func (r LeakReport) encode(now time.Time) ([]byte, error) {
 		return nil, err // a year that JSON has no form for
 	}
 	return bytes.TrimSpace(text.Bytes()), nil
+}
+
+// leakLines are the first lines, each without what a line cannot have; nil if there are none.
+func leakLines(all []string, most int) (lines []string) {
+	for _, line := range all[:min(len(all), most)] {
+		line = strings.ToValidUTF8(line[:min(len(line), maxLeakFrame)], "")
+		lines = append(lines, strings.Map(func(c rune) rune {
+			if unicode.IsControl(c) {
+				return ' '
+			}
+			return c
+		}, line))
+	}
+	return lines
 }
 
 // buildLeaks makes the store of leak reports, if the options have none, and the queue before it.
@@ -166,22 +230,99 @@ func (w *Warden) closeLeaks(ctx context.Context) error {
 }
 
 // LeakReports returns leak reports newest first: those whose number is below before (0: the newest), at most limit of
-// them. One that cannot be read, as another version has written it, is left out and logged.
+// them, and of those of one Case the newest alone. One that cannot be read, as another version has written it, is left
+// out and logged.
 func (w *Warden) LeakReports(ctx context.Context, before int64, limit int) ([]KeptLeak, error) {
-	kept, err := w.o.LeakReports.List(ctx, before, limit)
+	list := []KeptLeak{}
+	err := w.eachLeak(ctx, func(l KeptLeak, newest bool) bool {
+		if newest && (before == 0 || l.ID < before) {
+			list = append(list, l)
+		}
+		return len(list) < limit
+	})
+	return list, err
+}
+
+// eachLeak calls see for each report, newest first, until it returns false: with whether it is the newest of its case.
+func (w *Warden) eachLeak(ctx context.Context, see func(l KeptLeak, newest bool) bool) error {
+	kept, err := w.o.LeakReports.List(ctx, 0, maxLeakList)
 	if err != nil {
-		return nil, fmt.Errorf("memwarden: read leak reports: %w", err)
+		return fmt.Errorf("memwarden: read leak reports: %w", err)
 	}
-	list := make([]KeptLeak, 0, len(kept))
+	cases := map[string]bool{}
 	for _, one := range kept {
 		l := KeptLeak{ID: one.ID}
 		if err := json.Unmarshal(one.Value, &l.LeakReport); err != nil {
 			w.o.Logger.Error("memory leak report cannot be read and is left out", "id", one.ID, "error", err)
 			continue
 		}
-		list = append(list, l)
+		newest := !cases[l.caseName()]
+		cases[l.caseName()] = true
+		if !see(l, newest) {
+			break
+		}
 	}
-	return list, nil
+	return nil
+}
+
+// ErrNoLeakReport: there is no leak report of this number, or it was removed as too old or one too many.
+var ErrNoLeakReport = errors.New("there is no such leak report")
+
+// LeakReport returns the newest report of the case that the report of a number belongs to; ErrNoLeakReport.
+func (w *Warden) LeakReport(ctx context.Context, id int64) (KeptLeak, error) {
+	var found KeptLeak
+	newest := map[string]KeptLeak{}
+	err := w.eachLeak(ctx, func(l KeptLeak, first bool) bool {
+		if first {
+			newest[l.caseName()] = l
+		}
+		if l.ID == id {
+			found = newest[l.caseName()]
+		}
+		return found.ID == 0
+	})
+	if err == nil && found.ID == 0 {
+		err = fmt.Errorf("memwarden: leak report %d: %w", id, ErrNoLeakReport)
+	}
+	return found, err
+}
+
+// SettleLeak notes that somebody has acknowledged a leak (LeakAcknowledged), which is told no more than that, or has
+// dismissed it (LeakDismissed): then leaks of its signature stay quiet, here and wherever the same reports are kept. It
+// returns the report as it is then; ErrNoLeakReport.
+func (w *Warden) SettleLeak(ctx context.Context, id int64, status string) (KeptLeak, error) {
+	if status != LeakAcknowledged && status != LeakDismissed {
+		return KeptLeak{}, fmt.Errorf("memwarden: settle a leak: status %.80q: want %s or %s", status, LeakAcknowledged, LeakDismissed)
+	}
+	l, err := w.LeakReport(ctx, id)
+	if err != nil {
+		return KeptLeak{}, err
+	}
+	l.Status, l.Case = status, l.caseName()
+	data, err := l.encode(w.o.Now())
+	if err != nil {
+		return KeptLeak{}, fmt.Errorf("memwarden: settle a leak: %w", err)
+	}
+	if l.ID, err = w.o.LeakReports.Add(ctx, data); err != nil {
+		return KeptLeak{}, fmt.Errorf("memwarden: settle a leak: %w", err)
+	}
+	if status == LeakDismissed {
+		w.quietLeaks.Store(l.Case, true)
+	}
+	return l, nil
+}
+
+// dismissed reports whether somebody has dismissed a signature.
+func (w *Warden) dismissed(ctx context.Context, signature string) bool {
+	found := false
+	err := w.eachLeak(ctx, func(l KeptLeak, _ bool) bool {
+		found = l.Signature == signature && l.Status == LeakDismissed
+		return !found
+	})
+	if err != nil && ctx.Err() == nil {
+		w.o.Logger.Error("memory leak reports cannot be read, so that nothing is known to be dismissed", "error", err)
+	}
+	return found
 }
 
 // subscribersGrow tells of subscriptions to events that become more and more. It is called by who subscribes, and waits

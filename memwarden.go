@@ -21,6 +21,7 @@ import (
 	"github.com/memwarden/memwarden/health"
 	"github.com/memwarden/memwarden/heap/archive"
 	"github.com/memwarden/memwarden/history"
+	"github.com/memwarden/memwarden/leak"
 	"github.com/memwarden/memwarden/limit"
 	"github.com/memwarden/memwarden/memstat"
 	"github.com/memwarden/memwarden/pressure"
@@ -67,6 +68,11 @@ type Warden struct {
 	snapshotting sync.Mutex       // held while a heap snapshot is taken or analysed
 	lastSnapshot time.Time        // when the last one was begun that was to be kept; only with snapshotting
 
+	leakStatus atomic.Pointer[LeakStatus]
+	leakChecks chan chan<- LeakStatus // who wants it to be looked at once
+	leakCases  chan leakCase          // suspicions to be looked into
+	quietLeaks sync.Map               // cases (string) that were dismissed, as far as they are seen now
+
 	state   atomic.Pointer[State]
 	beat    atomic.Int64  // Unix nanoseconds of the last tick
 	changed chan struct{} // configuration or owners changed: tick now
@@ -83,6 +89,12 @@ type Warden struct {
 // ErrRemote is returned by what can only be done to the calling process when another one is watched.
 var ErrRemote = errors.New("another process is watched from outside: it can be observed but not governed")
 
+// ErrLeaksOff is returned where leak detection is switched off.
+var ErrLeaksOff = errors.New("leak detection is switched off (MEMWARDEN_LEAK_DETECTION)")
+
+// errClosed is returned by what needs a warden that runs.
+var errClosed = errors.New("the warden was closed")
+
 // Start begins to watch the process and returns once the first sample is taken. The warden runs until Close is called
 // or ctx ends; either way Close must be called to wait for it. Start changes the process in one way only: it
 // may set the Go memory limit, if a container limits the process and nobody has set one (package limit).
@@ -97,6 +109,7 @@ func Start(ctx context.Context, o Options) (*Warden, error) {
 	w := &Warden{
 		o: o, started: time.Now(), history: history.New(), owners: owners{logger: o.Logger},
 		changed: make(chan struct{}, 1), act: make(chan *State, 1), done: make(chan struct{}),
+		leakChecks: make(chan chan<- LeakStatus), leakCases: make(chan leakCase, 2*len(leak.Kinds())),
 	}
 	w.stop = sync.OnceFunc(func() { close(w.done) })
 	if err := w.build(); err != nil {
@@ -183,6 +196,10 @@ func (w *Warden) run(ctx context.Context, watch *watch) {
 	w.tick(watch, w.o.Now())
 	w.loops.Go(func() { w.loop(ctx, watch) })
 	w.loops.Go(func() { w.react(ctx) })
+	if !w.Remote() {
+		w.loops.Go(func() { w.watchLeaks(ctx) })
+		w.loops.Go(func() { w.investigate(ctx) })
+	}
 	if w.o.Store != nil {
 		w.loops.Go(func() { w.keepHistory(ctx) })
 	}

@@ -27,6 +27,9 @@ type Options struct {
 	FlushInterval time.Duration
 	// LogInterval is how often a line sums up the memory in the log; 0: never. Changes are always logged.
 	LogInterval time.Duration
+	// Load is what the program's work may be measured by, such as requests a second. Leak detection takes off what memory
+	// goes along with it. It is called often, must be fast and safe for concurrent use; NaN: not known now. Nil: not known.
+	Load func() float64
 	// Snapshot says how heap snapshots are taken and kept.
 	Snapshot SnapshotOptions
 	// WarnSubscribers is how many subscriptions to events are taken for a leak: the log then says where they come from,

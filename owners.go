@@ -19,6 +19,8 @@ const MaxOwners = 1024
 type OwnerUsage struct {
 	Name  string
 	Usage bounded.Usage
+	// OutsideHeap tells that the bytes are not on the Go heap.
+	OutsideHeap bool
 	// Err says that the owner panicked when it was asked.
 	Err error
 }
@@ -80,6 +82,7 @@ func (o *owners) usage() []OwnerUsage {
 func (r registered) ask() (usage OwnerUsage) {
 	const none = bounded.NotApplicable
 	usage = OwnerUsage{Name: r.name, Usage: bounded.Usage{Entries: none, MaxEntries: none, PeakEntries: none, Bytes: none, MaxBytes: none, PeakBytes: none}}
+	_, usage.OutsideHeap = r.owner.(bounded.OutsideHeap)
 	defer func() {
 		if reason := recover(); reason != nil {
 			usage.Err = fmt.Errorf("owner panicked: %v", reason)

@@ -32,8 +32,8 @@ var leaked *leakedSession
 
 const sessionCount = 20_000
 
-// leak holds sessionCount sessions until the test ends.
-func leak(t *testing.T) {
+// hold holds sessionCount sessions until the test ends.
+func hold(t *testing.T) {
 	t.Helper()
 	for i := range sessionCount {
 		leaked = &leakedSession{user: strconv.Itoa(i), next: leaked}
@@ -55,7 +55,7 @@ func findLeak(t *testing.T, a *retain.Analysis) {
 	named := false
 	for _, s := range a.Suspects {
 		// A test program has no symbols: the variable has no name.
-		named = named || strings.Contains(s.Sentence, "leakedSession") && strings.Contains(strings.Join(s.AllocStack, " "), "leak (")
+		named = named || strings.Contains(s.Sentence, "leakedSession") && strings.Contains(strings.Join(s.AllocStack, " "), "hold (")
 	}
 	if !found || !named {
 		t.Errorf("the leak is among the types: %v, among the suspects: %v\ntypes %+v", found, named, a.Types[:min(5, len(a.Types))])
@@ -103,7 +103,7 @@ func beginPatient(t *testing.T, o Options) *Warden {
 }
 
 func TestSnapshotNamesTheLeak(t *testing.T) {
-	leak(t)
+	hold(t)
 	w := beginPatient(t, Options{})
 	var file bytes.Buffer
 	info, err := w.Snapshot(t.Context(), &file)
@@ -271,7 +271,7 @@ func TestAWriterThatFails(t *testing.T) {
 }
 
 func TestSnapshotsAreKept(t *testing.T) {
-	leak(t)
+	hold(t)
 	dir := t.TempDir()
 	o := SnapshotOptions{Dir: dir, Cooldown: time.Hour}
 	w := beginPatient(t, Options{Snapshot: o})
@@ -376,7 +376,7 @@ func TestAnalysesThatFail(t *testing.T) {
 }
 
 func TestAFileThatWouldBeTooLarge(t *testing.T) {
-	leak(t)
+	hold(t)
 	w := beginPatient(t, Options{Snapshot: SnapshotOptions{Dir: t.TempDir(), MaxBytes: leastFileSize}})
 	if _, err := w.StoreSnapshot(t.Context()); !errors.Is(err, archive.ErrNoRoom) && err != nil {
 		t.Errorf("ended with %v", err)

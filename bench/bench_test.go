@@ -21,6 +21,7 @@ var small = plan{
 	heap:  heapPlan{rounds: 1, captured: 1000, attached: 1000, typed: 1000, sample: 100, timeout: 5 * time.Minute},
 	cache: cachePlan{writes: 50, replays: 1, longest: 2000, rounds: 1, reads: 10_000, read: 1000, entries: 10_000},
 	parts: partsPlan{rounds: 1, keys: 20_000, decisions: 10_000, events: 10_000, connections: 1},
+	leak:  leakPlan{seeds: 1},
 }
 
 func onLinux(t *testing.T) workshop {

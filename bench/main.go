@@ -6,10 +6,12 @@
 // interface of a Linux machine. All loads are bounded in time and number. It exits with 1 when a goal is missed or
 // something could not be measured. The flags say what is measured and how often; without any it takes about six minutes.
 // Heap snapshots are measured on request, for they take ten more, a few GB of memory and disk, the right to trace
-// processes, and programs from the module proxy. So are the parts with a bound, which take four:
+// processes, and programs from the module proxy. So are the parts with a bound, which take four, and the
+// simulation of leaks:
 //
 //	go -C bench run . -only heap-capture,heap-pid,heap-analysis,heap-typing
 //	go -C bench run . -only cache,rate-limiter,bus,websocket
+//	go -C bench run . -only leaks
 package main
 
 import (
@@ -47,6 +49,7 @@ type plan struct {
 	heap      heapPlan
 	cache     cachePlan
 	parts     partsPlan
+	leak      leakPlan
 }
 
 // section is a group of figures that are measured together.
@@ -76,6 +79,7 @@ var sections = []section{
 	{name: "rate-limiter", title: "The rate limiter", measure: measureRateLimiter, onRequest: true},
 	{name: "bus", title: "Event topics", measure: measureBus, onRequest: true},
 	{name: "websocket", title: "The WebSocket hub", measure: measureWebSocket, onRequest: true},
+	{name: "leaks", title: "Rules for leaks, in simulation", measure: measureLeaks, onRequest: true},
 }
 
 // workshop is where things are built and run.
@@ -108,9 +112,10 @@ func main() {
 	flag.IntVar(&p.starts, "starts", 20, "starts of the service, without data and with data each")
 	flag.IntVar(&p.shutdowns, "shutdowns", 20, "shutdowns of the service under load")
 	flag.IntVar(&p.count, "count", 5, "runs of each Go benchmark")
-	p.heap, p.cache, p.parts = heapDefaults, cacheDefaults, partsDefaults
+	p.heap, p.cache, p.parts, p.leak = heapDefaults, cacheDefaults, partsDefaults, leakDefaults
 	flag.IntVar(&p.cache.rounds, "cache-rounds", p.cache.rounds, "how often caches are read")
 	flag.IntVar(&p.parts.rounds, "parts-rounds", p.parts.rounds, "how often rate limiter and topics are measured")
+	flag.IntVar(&p.leak.seeds, "leak-seeds", p.leak.seeds, "runs of each shape in the simulation of leaks")
 	flag.IntVar(&p.heap.rounds, "heap-rounds", p.heap.rounds, "how often heap snapshots are taken and analysed")
 	flag.IntVar(&p.heap.captured, "heap-captured", p.heap.captured, "sessions, of 10 objects, of the program that takes snapshots of itself")
 	flag.IntVar(&p.heap.attached, "heap-attached", p.heap.attached, "sessions of the program of which snapshots are taken and analysed")

@@ -21,10 +21,10 @@ func concrete(pattern string) string {
 	return strings.NewReplacer("{name}", "none", "{profile}", "heap").Replace(pattern)
 }
 
-// quick are the routes that answer at once.
+// quick are the routes that answer at once, and with what is always there.
 func quick() []Route {
 	return slices.DeleteFunc(Routes(), func(r Route) bool {
-		return r.Path == livePath || r.Path == "/debug/pprof/profile" || r.Path == "/debug/pprof/trace"
+		return r.Path == livePath || r.Path == memoryPath+"/leaks/{id}" || r.Path == "/debug/pprof/profile" || r.Path == "/debug/pprof/trace"
 	})
 }
 

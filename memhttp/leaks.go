@@ -1,27 +1,144 @@
 package memhttp
 
 import (
+	"errors"
+	"math"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/memwarden/memwarden"
+	"github.com/memwarden/memwarden/leak"
 )
 
+// leaksDocument is what is thought of the process, and the leaks that were found.
 type leaksDocument struct {
-	Leaks []memwarden.KeptLeak `json:"leaks"`
+	Verdict leak.Verdict `json:"verdict"`
+	// CheckedAt is absent while nothing was looked at: detection is off, or another process is watched.
+	CheckedAt time.Time            `json:"checked_at,omitzero"`
+	Findings  []findingDocument    `json:"findings"`
+	Leaks     []memwarden.KeptLeak `json:"leaks"`
 }
 
-// serveLeaks lists leak reports newest first, from one before ?before on.
+// findingDocument is what is thought of one figure.
+type findingDocument struct {
+	Kind            leak.Kind    `json:"kind"`
+	Verdict         leak.Verdict `json:"verdict"`
+	Reason          string       `json:"reason"`
+	Rule            leak.Rule    `json:"rule,omitzero"`
+	WindowSeconds   float64      `json:"window_seconds,omitzero"`
+	Since           time.Time    `json:"since,omitzero"`
+	From            float64      `json:"from,omitzero"`
+	To              float64      `json:"to,omitzero"`
+	GrowthPerSecond float64      `json:"growth_per_second,omitzero"`
+}
+
+func newLeaksDocument(status memwarden.LeakStatus, leaks []memwarden.KeptLeak) leaksDocument {
+	d := leaksDocument{Verdict: status.Verdict, CheckedAt: status.CheckedAt, Findings: []findingDocument{}, Leaks: leaks}
+	for _, f := range status.Findings {
+		d.Findings = append(d.Findings, newFindingDocument(f))
+	}
+	return d
+}
+
+func newFindingDocument(f leak.Finding) findingDocument {
+	return findingDocument{
+		Kind: f.Kind, Verdict: f.Verdict, Reason: f.Reason, Rule: f.Rule, WindowSeconds: f.Window.Seconds(), Since: f.Since,
+		From: f.From, To: f.To, GrowthPerSecond: f.PerSecond,
+	}
+}
+
+// serveLeaks tells what is thought of the process, and lists leak reports newest first, from one before ?before on.
 func (h *handler) serveLeaks(w http.ResponseWriter, r *http.Request) {
 	before, limit, err := pageOf(r)
 	if err != nil {
 		NewProblem(http.StatusBadRequest, err.Error()).ServeHTTP(w, r)
 		return
 	}
+	h.answerLeaks(w, r, h.warden.Leaks(), before, limit)
+}
+
+func (h *handler) answerLeaks(w http.ResponseWriter, r *http.Request, status memwarden.LeakStatus, before int64, limit int) {
 	leaks, err := h.warden.LeakReports(r.Context(), before, limit)
 	if err != nil {
-		h.o.Logger.Error("memory leak reports could not be read", "error", err)
-		NewProblem(http.StatusServiceUnavailable, "the leak reports cannot be read at the moment; the log says why").ServeHTTP(w, r)
+		h.leakProblem(w, r, err)
 		return
 	}
-	h.answer(w, r, leaksDocument{append([]memwarden.KeptLeak{}, leaks...)})
+	h.answer(w, r, newLeaksDocument(status, leaks))
+}
+
+// serveCheckLeaks looks at the process at once.
+func (h *handler) serveCheckLeaks(w http.ResponseWriter, r *http.Request) {
+	if problem, ok := decodeBody(r, &struct{}{}, DecodeLimits{Optional: true}); !ok {
+		problem.ServeHTTP(w, r)
+		return
+	}
+	if err := allowTime(w, longestCollection); err != nil {
+		h.internal(w, r, "extend the write deadline", err)
+		return
+	}
+	status, err := h.warden.CheckLeaks(r.Context())
+	if err != nil {
+		h.leakProblem(w, r, err)
+		return
+	}
+	h.answerLeaks(w, r, status, 0, defaultReports)
+}
+
+func (h *handler) serveLeak(w http.ResponseWriter, r *http.Request) {
+	id, ok := leakID(w, r)
+	if !ok {
+		return
+	}
+	report, err := h.warden.LeakReport(r.Context(), id)
+	if err != nil {
+		h.leakProblem(w, r, err)
+		return
+	}
+	h.answer(w, r, report)
+}
+
+// settleLeak answers for a status that somebody gives a leak.
+func (h *handler) settleLeak(status string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if problem, ok := decodeBody(r, &struct{}{}, DecodeLimits{Optional: true}); !ok {
+			problem.ServeHTTP(w, r)
+			return
+		}
+		id, ok := leakID(w, r)
+		if !ok {
+			return
+		}
+		report, err := h.warden.SettleLeak(r.Context(), id, status)
+		if err != nil {
+			h.leakProblem(w, r, err)
+			return
+		}
+		h.o.Logger.Info("memory leak "+status, "id", id, "peer", h.client(r))
+		h.answer(w, r, report)
+	}
+}
+
+func leakID(w http.ResponseWriter, r *http.Request) (int64, bool) {
+	text := r.PathValue("id")
+	id, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || id < 1 || id == math.MaxInt64 {
+		NewProblem(http.StatusNotFound, "there is no leak report "+strconv.Quote(text)).ServeHTTP(w, r)
+		return 0, false
+	}
+	return id, true
+}
+
+func (h *handler) leakProblem(w http.ResponseWriter, r *http.Request, err error) {
+	switch {
+	case errors.Is(err, memwarden.ErrNoLeakReport):
+		NewProblem(http.StatusNotFound, "there is no leak report of this number: the oldest are removed").ServeHTTP(w, r)
+	case errors.Is(err, memwarden.ErrLeaksOff), errors.Is(err, memwarden.ErrRemote):
+		NewProblem(http.StatusConflict, err.Error()).ServeHTTP(w, r)
+	case r.Context().Err() != nil:
+		h.internal(w, r, "leaks", err)
+	default:
+		h.o.Logger.Error("memory leak reports cannot be read or written", "error", err)
+		NewProblem(http.StatusServiceUnavailable, "the leak reports cannot be read at the moment; the log says why").ServeHTTP(w, r)
+	}
 }

@@ -27,7 +27,7 @@ func TestLeaks(t *testing.T) {
 			}
 			return sentences, last
 		}
-		if answer := ask(h, "GET", path, ""); strings.TrimSpace(answer.Body.String()) != `{"leaks":[]}` {
+		if answer := ask(h, "GET", path, ""); strings.TrimSpace(answer.Body.String()) != `{"verdict":"insufficient data","findings":[],"leaks":[]}` {
 			t.Errorf("at the beginning: %s", answer.Body)
 		}
 		for i := range 25 {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/memwarden/memwarden"
 	"github.com/memwarden/memwarden/bounded"
+	"github.com/memwarden/memwarden/leak"
 )
 
 // Errors of Live.Join.
@@ -125,6 +126,8 @@ func (l *Live) encode(e memwarden.Event) ([]byte, error) {
 		return l.statsBody(data)
 	case memwarden.ConfigDocument: // the configuration itself is for admins, the stream is for everyone
 		document = configEvent{data.Version, data.ChangedAt}
+	case leak.Finding:
+		document = newFindingDocument(data)
 	}
 	data, err := json.Marshal(document)
 	if err != nil {

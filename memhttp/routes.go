@@ -1,6 +1,10 @@
 package memhttp
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/memwarden/memwarden"
+)
 
 // Access says who may use a route.
 type Access uint8
@@ -67,13 +71,17 @@ func (h *handler) routes() []route {
 		{Route{get, memory + "/stats", Read, "The newest sample, the owners of memory, history on request"}, h.serveStats, names("history", "since", "until")},
 		{Route{get, memory + "/health", Read, "The pressure level with its reason, and what was decided"}, h.serveMemoryHealth, nil},
 		{Route{get, memory + "/limits", Read, "Every bound with its use and its peak"}, h.serveLimits, nil},
-		{Route{get, memory + "/leaks", Read, "The leaks that were found, newest first"}, h.serveLeaks, names("before", "limit")},
+		{Route{get, memory + "/leaks", Read, "Does the process leak? The verdict, and the leaks that were found, newest first"}, h.serveLeaks, names("before", "limit")},
+		{Route{get, memory + "/leaks/{id}", Read, "One leak that was found"}, h.serveLeak, nil},
 		{Route{get, livePath, Read, "Follow samples and what happens, as server-sent events"}, h.serveStream, nil},
 		{Route{get, metricsPath, Read, "The metrics in Prometheus' text format"}, h.serveMetrics, nil},
 		{Route{get, openAPIPath, Read, "The OpenAPI document of this API"}, h.serveOpenAPI, nil},
 
 		{Route{post, frontend, Public, "Report from a page: errors, leaks, figures"}, h.serveReport, nil},
 		{Route{get, frontend, Admin, "The reports from pages, newest first"}, h.serveReports, names("before", "limit")},
+		{Route{post, memory + "/leaks/check", Admin, "Look for leaks now, and answer with the verdict"}, h.serveCheckLeaks, nil},
+		{Route{post, memory + "/leaks/{id}/acknowledge", Admin, "Note that a leak is known"}, h.settleLeak(memwarden.LeakAcknowledged), nil},
+		{Route{post, memory + "/leaks/{id}/dismiss", Admin, "Note that it is no leak: others like it stay quiet"}, h.settleLeak(memwarden.LeakDismissed), nil},
 		{Route{post, memory + "/gc", Admin, "Force a garbage collection, with figures before and after"}, h.serveGC, nil},
 		{Route{get, memory + "/config", Admin, "The configuration in force"}, h.serveConfig, nil},
 		{Route{patch, memory + "/config", Admin, "Change the configuration by a JSON merge patch"}, h.servePatchConfig, names("dry_run")},

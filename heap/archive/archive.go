@@ -443,6 +443,9 @@ func (a *Archive) readNotes(id string) (kept notes, size int64, err error) {
 // Name is the name of a bounded.Owner.
 func (*Archive) Name() string { return "heap_snapshots" }
 
+// OutsideHeap says that the bytes are those of files.
+func (a *Archive) OutsideHeap() {}
+
 // Usage tells how many snapshots there are and how many bytes of the disk they take.
 func (a *Archive) Usage() bounded.Usage {
 	return bounded.Usage{

@@ -15,6 +15,7 @@ var floors = map[string]int{
 	"shutdown": 0,
 	"limit":    0,
 	"settings": 0,
+	"leak":     0,
 	"memstat":  1,
 	"pressure": 2,
 	"gcpolicy": 2,
@@ -57,6 +58,7 @@ var testPackages = []excuse{
 	{"internal/leakcheck", "*", "fails a test binary whose goroutines outlive it"},
 	{"internal/testprogram", "*", "builds the programs that tests look at from outside"},
 	{"internal/faultproxy", "*", "does to connections what networks do; stands on the standard library, for every module's tests"},
+	{"leak/leaksim", "*", "makes up what heaps do over days, for the rules that judge them"},
 	{"internal/freeport", "*", "finds ports for the three beside it"},
 	{"internal/pgtest", "*", "runs a PostgreSQL server for a test; stands on the standard library, for every module's tests"},
 	{"internal/redistest", "*", "runs a Redis server for a test; stands on the standard library, for every module's tests"},
@@ -143,10 +145,11 @@ func TestImportsGoDown(t *testing.T) {
 	permitted.check(t)
 }
 
+// TestOnlyTestsImportTestPackages leaves out the benchmarks, which nobody requires.
 func TestOnlyTestsImportTestPackages(t *testing.T) {
 	r := open(t)
 	for _, f := range r.golang {
-		if f.isTest() || forTests(f.dir()) {
+		if f.isTest() || forTests(f.dir()) || within(f.dir(), "bench") {
 			continue
 		}
 		for _, imported := range r.ownImports(f) {

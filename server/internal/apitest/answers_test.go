@@ -177,6 +177,9 @@ func awaitTick(t *testing.T, w *memwarden.Warden) {
 // admin are the admin routes, as requests that would be answered well.
 func admin() []request {
 	return []request{
+		{operation: "POST " + memory + "/leaks/check"},
+		{operation: "POST " + memory + "/leaks/{id}/acknowledge", path: memory + "/leaks/1/acknowledge"},
+		{operation: "POST " + memory + "/leaks/{id}/dismiss", path: memory + "/leaks/1/dismiss"},
 		{operation: "POST " + memory + "/gc"},
 		{operation: "GET " + memory + "/config"},
 		{operation: "PATCH " + memory + "/config", body: "{}"},
@@ -199,7 +202,7 @@ func admin() []request {
 
 // concrete puts names into a path.
 func concrete(path string) string {
-	return strings.NewReplacer("{name}", "caches", "{profile}", "heap", "{id}", "x").Replace(path)
+	return strings.NewReplacer("{name}", "caches", "{profile}", "heap", "{id}", "1").Replace(path)
 }
 
 // reads are the routes that may ask for a token.
@@ -208,7 +211,15 @@ func reads() []request {
 	for _, path := range []string{memory + "/stats", memory + "/health", memory + "/limits", memory + "/leaks", "/api/monitoring/live", "/metrics", "/openapi.yaml"} {
 		list = append(list, request{operation: "GET " + path})
 	}
-	return list
+	return append(list, request{operation: "GET " + memory + "/leaks/{id}", path: memory + "/leaks/1"})
+}
+
+// admitted is the status of a request that is let through. There is no leak to be found where nobody has looked for one.
+func admitted(r request) int {
+	if strings.HasSuffix(r.path, "/leaks/1") {
+		return 404
+	}
+	return 200
 }
 
 func testAccess(t *testing.T, b *book) {
@@ -229,13 +240,13 @@ func testAccess(t *testing.T, b *book) {
 	}
 	for _, r := range reads() {
 		private.send(t, 401, r)
-		private.send(t, 401, request{operation: r.operation, token: "correct horse battery stapler"})
+		private.send(t, 401, request{operation: r.operation, path: r.path, token: "correct horse battery stapler"})
 		if r.operation != "GET /api/monitoring/live" {
-			private.send(t, 200, request{operation: r.operation, token: token})
-			private.send(t, 200, request{operation: r.operation, user: "anyone", token: token})
-			closed.send(t, 200, r)
+			private.send(t, admitted(r), request{operation: r.operation, path: r.path, token: token})
+			private.send(t, admitted(r), request{operation: r.operation, path: r.path, user: "anyone", token: token})
+			closed.send(t, admitted(r), r)
 		}
-		private.send(t, 400, request{operation: r.operation, token: token, path: r.operation[len("GET "):] + "?token=" + token[:3]})
+		private.send(t, 400, request{operation: r.operation, token: token, path: concrete(r.operation[len("GET "):]) + "?token=" + token[:3]})
 	}
 	private.send(t, 200, request{operation: "GET /livez"})
 	private.send(t, 200, request{operation: "GET /api/health"})
@@ -291,7 +302,7 @@ func testLoad(t *testing.T, b *book) {
 					t.Errorf("%s: the client is not told when to come back", r.operation)
 				}
 			case r.operation != "GET /api/monitoring/live":
-				s.send(t, 200, r)
+				s.send(t, admitted(r), r)
 			}
 		}
 		s.send(t, 200, request{operation: "GET /livez"})
@@ -414,6 +425,11 @@ func testStoreLost(t *testing.T, b *book) {
 	s.send(t, 503, request{operation: "POST " + frontend, body: report})
 	s.send(t, 503, request{operation: "GET " + frontend, token: token})
 	s.send(t, 503, request{operation: "GET " + memory + "/leaks"})
+	s.send(t, 503, request{operation: "GET " + memory + "/leaks/{id}", path: memory + "/leaks/1"})
+	s.send(t, 503, request{operation: "POST " + memory + "/leaks/check", token: token})
+	for _, verb := range []string{"acknowledge", "dismiss"} {
+		s.send(t, 503, request{operation: "POST " + memory + "/leaks/{id}/" + verb, path: memory + "/leaks/1/" + verb, token: token})
+	}
 	s.send(t, 503, request{operation: "PATCH " + memory + "/config", body: `{"gc":{"relief":false}}`, token: token})
 	s.send(t, 503, request{operation: "GET " + memory + "/config/audit", token: token})
 }

@@ -1,6 +1,7 @@
 package apitest
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -46,24 +47,113 @@ func testReports(t *testing.T, b *book) {
 	}
 }
 
+// leakGoroutines begins ten of them in each hundredth of a second until the test ends.
+func leakGoroutines(t *testing.T) {
+	t.Helper()
+	release, ended := make(chan struct{}), make(chan struct{})
+	stop := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ticker := time.NewTicker(10 * time.Millisecond); ; {
+			select {
+			case <-ticker.C:
+			case <-stop:
+				ticker.Stop()
+				return
+			}
+			for range 10 {
+				go func() { <-release }()
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		close(stop)
+		<-ended
+		close(release)
+	})
+}
+
+// watching looks for leaks of seconds.
+func watching() *memwarden.Config {
+	c := memwarden.DefaultConfig()
+	c.Leaks = memwarden.LeakConfig{Enabled: true, IntervalSeconds: 0.1, WindowSeconds: 1, MinRiseRatio: 0.1}
+	return &c
+}
+
+type leaks struct {
+	Verdict string
+	Leaks   []struct {
+		ID                     int64
+		Kind, Status, Sentence string
+		AllocStack             []string `json:"alloc_stack"`
+	}
+}
+
 func testLeaks(t *testing.T, b *book) {
 	kept := openReports(t, openStore(t), store.LeakReports)
-	w := startWarden(t, memwarden.Options{LeakReports: kept})
-	s := b.serveHTTP(t, w, generous)
-	for _, stack := range [][]string{nil, {"main.take /src/main.go:7", "main.main /src/main.go:3"}} {
-		if err := w.ReportLeak(t.Context(), memwarden.LeakReport{Kind: "held", Owner: "pool", Sentence: "<it> is held", AllocStack: stack}); err != nil {
+	w := startWarden(t, memwarden.Options{LeakReports: kept, Config: watching()})
+	s := b.serveHTTP(t, w, administered(t))
+	full := memwarden.LeakReport{
+		Kind: "held", Owner: "pool", Sentence: "<it> is held", AllocStack: []string{"main.take (main.go:7)", "main.main (main.go:3)"},
+		Type: "main.Session", Path: []string{"main.sessions", "[…]"}, RetainedBytes: 1 << 20, GrowthPerSecond: 1.5, TimeToLimitSeconds: 60,
+		LastSeen: time.Now().Add(time.Minute), Evidence: []string{"snapshot x"}, Actions: []string{"collected 1 MiB"},
+	}
+	for _, r := range []memwarden.LeakReport{{Kind: "held", Sentence: "it is held"}, full} {
+		if err := w.ReportLeak(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
 	}
 	list := request{operation: "GET " + memory + "/leaks"}
-	var got struct{ Leaks []struct{ ID int64 } }
-	for deadline := time.Now().Add(time.Minute); len(got.Leaks) < 2; time.Sleep(time.Millisecond) { // they are kept soon after
-		if s.send(t, 200, list).into(t, &got); time.Now().After(deadline) {
-			t.Fatalf("the leaks are %+v", got)
+	until := func(what string, seen func(leaks) bool) (got leaks) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+			if s.send(t, 200, list).into(t, &got); seen(got) {
+				return got
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: the leaks are %+v", what, got)
+			}
+			got = leaks{}
 		}
+	}
+	until("reported", func(l leaks) bool { return len(l.Leaks) == 2 })
+	leakGoroutines(t)
+	found := until("confirmed", func(l leaks) bool { return len(l.Leaks) == 3 && l.Leaks[0].Status == "confirmed" })
+	one := found.Leaks[0]
+	if found.Verdict != "confirmed" || one.Kind != "goroutines" || !strings.Contains(one.Sentence, "waiting to receive from a channel in ") ||
+		!strings.Contains(strings.Join(one.AllocStack, " "), "leakGoroutines") {
+		t.Errorf("found is %+v", one)
 	}
 	for query, status := range map[string]int{"limit=1&before=2": 200, "limit=0": 400, "limit=101": 400, "before=0": 400, "page=1": 400} {
 		list.path = memory + "/leaks?" + query
 		s.send(t, status, list)
 	}
+	list.path = ""
+	s.send(t, 200, request{operation: "POST " + memory + "/leaks/check", token: token})
+	s.send(t, 400, request{operation: "POST " + memory + "/leaks/check", token: token, body: "{"})
+	s.send(t, 413, request{operation: "POST " + memory + "/leaks/check", token: token, body: large})
+	s.send(t, 415, request{operation: "POST " + memory + "/leaks/check", token: token, body: "{}", kind: "text/html"})
+	this := memory + "/leaks/" + strconv.FormatInt(one.ID, 10)
+	s.send(t, 200, request{operation: "GET " + memory + "/leaks/{id}", path: this})
+	s.send(t, 400, request{operation: "GET " + memory + "/leaks/{id}", path: this + "?x=1"})
+	s.send(t, 404, request{operation: "GET " + memory + "/leaks/{id}", path: memory + "/leaks/987654321"})
+	for _, verb := range []string{"acknowledge", "dismiss"} {
+		operation := "POST " + memory + "/leaks/{id}/" + verb
+		s.send(t, 200, request{operation: operation, path: this + "/" + verb, token: token})
+		s.send(t, 404, request{operation: operation, path: memory + "/leaks/987654321/" + verb, token: token})
+		s.send(t, 400, request{operation: operation, path: this + "/" + verb, token: token, body: "{"})
+		s.send(t, 413, request{operation: operation, path: this + "/" + verb, token: token, body: large})
+		s.send(t, 415, request{operation: operation, path: this + "/" + verb, token: token, body: "{}", kind: "text/html"})
+	}
+	quiet := until("dismissed", func(l leaks) bool { return l.Verdict != "suspect" && l.Verdict != "confirmed" })
+	if len(quiet.Leaks) != 3 || quiet.Leaks[0].Status != "dismissed" {
+		t.Errorf("dismissed is %+v", quiet)
+	}
+	off := memwarden.DefaultConfig()
+	off.Leaks.Enabled = false
+	s = b.serveHTTP(t, startWarden(t, memwarden.Options{Config: &off}), administered(t))
+	s.send(t, 409, request{operation: "POST " + memory + "/leaks/check", token: token})
 }
+
+// large is more than a body may be.
+var large = `{"x":"` + strings.Repeat("x", 64<<10) + `"}`

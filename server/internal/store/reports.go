@@ -270,5 +270,8 @@ func (r *Reports) Usage() bounded.Usage {
 	}
 }
 
+// OutsideHeap says that the bytes are on disk.
+func (r *Reports) OutsideHeap() {}
+
 // Shrink frees nothing: what is on disk takes no memory.
 func (r *Reports) Shrink(context.Context, int64) int64 { return 0 }

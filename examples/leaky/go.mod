@@ -1,0 +1,3 @@
+module github.com/memwarden/memwarden/examples/leaky
+
+go 1.26

@@ -1,0 +1,217 @@
+package leak
+
+import (
+	"fmt"
+	"math"
+	"sync"
+	"time"
+)
+
+// Detector judges a process. It is safe for concurrent use, starts nothing, and holds some 200 KiB, and what AddSites
+// gives it.
+//
+// Each figure is cut into 40 pieces of time for each window, of which the least value counts; what the load takes is
+// taken off. A window's floor is what was never given back since, and only that of its first three quarters is judged: it
+// must rise all the time and not become slower, and end above all that was held before the window. (Mann-Kendall and
+// similar tests of a trend are true of every warm-up and of every morning.) Then a rule must hold some times on end:
+//
+//   - Fast, in the shortest window: each of two windows on end added MinRise and more.
+//   - Changed, in the next: it rose three times as much as in any of six windows before, by 2.5 % at least, and one site
+//     has half of that. Without sites it never holds.
+//   - Sustained, in the two longest: it rose by a fifth.
+//
+// What it misses: what is hidden beneath a load that rises all the time, until that turns; leaks of less than a fifth in
+// three days; and in the first six windows of an hour all that is slower than Fast and faster than Sustained sees. What
+// it takes for a leak: memory that is held for days and has no owner that would account for it.
+type Detector struct {
+	o Options
+
+	mu     sync.Mutex
+	last   time.Time
+	active time.Duration // that was watched
+	series [kinds]*series
+}
+
+// series is a figure over time.
+type series struct {
+	kind    Kind
+	minRise float64
+	scales  [len(scaleRules)]*scale
+	streaks [len(scaleRules)]int
+	sites   siteHistory
+	finding Finding
+	suspicion
+}
+
+// suspicion is what was found first, and what has come of it.
+type suspicion struct {
+	scale    int
+	began    time.Duration // zero: there is none
+	rise     rise
+	progress time.Duration // when it last rose
+	high     float64
+}
+
+// NewDetector returns a detector that has seen nothing, or an error that lists every mistake in the options.
+func NewDetector(o Options) (*Detector, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	d := &Detector{o: o}
+	for kind := range d.series {
+		s := &series{kind: Kind(kind), minRise: o.MinRise}
+		for i, r := range scaleRules {
+			s.scales[i] = newScale(r.factor * o.Window)
+		}
+		s.sites.every = s.scales[1].length / (siteSamples - 1)
+		s.finding = Finding{Kind: s.kind, Reason: "less was seen than the shortest window of " + o.Window.String() + " takes"}
+		d.series[kind] = s
+	}
+	return d, nil
+}
+
+// Add takes in what was seen. A time before the last one, as after a clock was set back, counts as the same time.
+func (d *Detector) Add(now time.Time, o Observation) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.last.IsZero() {
+		d.active += min(max(0, now.Sub(d.last)), 3*d.o.Interval)
+	}
+	d.last = now
+	if math.IsInf(o.Load, 0) || o.Load < 0 {
+		o.Load = math.NaN()
+	}
+	for kind, s := range d.series {
+		if value := o.Values[kind]; value >= 0 && !math.IsInf(value, 1) { // nor NaN
+			s.add(now, d.active, value, o.Load)
+		}
+	}
+}
+
+// SitesDue reports whether AddSites should be called for a kind: ten times in three windows.
+func (d *Detector) SitesDue(kind Kind) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.series[kind].sites.due(d.active)
+}
+
+// AddSites takes in what may be growing with a kind, as it was at the time of the last Add: all sites there are, not only
+// those that changed. Of the names no more is known than that equal ones are the same.
+func (d *Detector) AddSites(kind Kind, sites []Site) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.series[kind].sites.add(d.active, sites)
+}
+
+// Findings returns what is thought of each kind, by kind.
+func (d *Detector) Findings() []Finding {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	list := make([]Finding, 0, kinds)
+	for _, s := range d.series {
+		list = append(list, s.finding)
+	}
+	return list
+}
+
+func (s *series) add(now time.Time, active time.Duration, value, load float64) {
+	for i, scale := range s.scales {
+		if scale.add(active, value, load) {
+			s.look(i, now, active)
+		}
+	}
+}
+
+// look judges a scale of which a bucket has just been closed.
+func (s *series) look(i int, now time.Time, active time.Duration) {
+	j := s.judge(i)
+	if j.holds {
+		s.streaks[i]++
+	} else {
+		s.streaks[i] = 0
+	}
+	switch {
+	case s.began > 0:
+		if i == s.suspicion.scale {
+			s.follow(j, active)
+		}
+	case s.streaks[i] >= scaleRules[i].times:
+		s.suspicion = suspicion{scale: i, began: active, rise: j.rise, progress: active, high: j.rise.to}
+		s.tell(Suspect, i, j)
+		s.finding.Since = now
+	case j.close:
+		s.tell(Watch, i, j)
+	case s.finding.Verdict == Watch && s.finding.Window == s.scales[i].length, s.finding.Verdict == Insufficient && len(s.scales[0].buckets) >= enoughBuckets:
+		s.calm("what is held does not rise")
+	}
+}
+
+// follow sees what becomes of a suspicion: it is confirmed when what is held goes on rising for a third of the window at
+// half of the pace and more, and dropped when half of the rise was given back, or nothing was added for a window (three,
+// once it was confirmed).
+func (s *series) follow(j judged, active time.Duration) {
+	scale := s.scales[s.suspicion.scale]
+	if j.rise.to > s.high {
+		s.high, s.progress = j.rise.to, active
+	}
+	since := active - s.began
+	pace := s.suspicion.rise.by() / float64(max(1, s.suspicion.rise.steps))
+	patience := scale.length
+	if s.finding.Verdict == Confirmed {
+		patience *= 3
+	}
+	switch {
+	case j.rise.to < s.suspicion.rise.from+s.suspicion.rise.by()/2:
+		s.suspicion = suspicion{}
+		s.calm("what had risen was given back")
+	case active-s.progress >= patience:
+		s.suspicion = suspicion{}
+		s.calm(fmt.Sprintf("nothing was added for %s", patience))
+	case since >= scale.length/3 && j.rise.to-s.suspicion.rise.to >= pace/2*float64(since/scale.step):
+		s.tell(Confirmed, s.suspicion.scale, j)
+	}
+}
+
+// calm is what is found when nothing is.
+func (s *series) calm(reason string) {
+	s.finding = Finding{Kind: s.kind, Verdict: Healthy, Reason: reason}
+}
+
+// tell enters what was found in a scale.
+func (s *series) tell(v Verdict, i int, j judged) {
+	scale := s.scales[i]
+	f := Finding{
+		Kind: s.kind, Verdict: v, Rule: scaleRules[i].rule, Window: scale.length, Since: s.finding.Since,
+		From: j.rise.from, To: j.rise.to, Rise: j.rise.by(), Sites: j.sites,
+	}
+	if len(f.Sites) == 0 {
+		f.Sites = s.finding.Sites
+	}
+	over := time.Duration(max(1, j.rise.steps)) * scale.step
+	f.PerSecond = f.Rise / over.Seconds()
+	f.Reason = f.reason(over)
+	s.finding = f
+}
+
+// reason says what was found in a sentence.
+func (f Finding) reason(over time.Duration) string {
+	what := map[Verdict]string{
+		Watch:     "it is watched",
+		Suspect:   "none of it was given back",
+		Confirmed: "none of it was given back, and it goes on",
+	}[f.Verdict]
+	name := map[Kind]string{
+		Heap: "the live heap without what owners account for", Native: "memory outside of the Go runtime's",
+		Descriptors: "open descriptors", Threads: "threads", Goroutines: "goroutines",
+	}[f.Kind]
+	return fmt.Sprintf("%s rose from %s to %s within %s: %s", name, f.Kind.amount(f.From), f.Kind.amount(f.To), over.Round(time.Second), what)
+}
+
+// amount is a value of the kind as people read it.
+func (k Kind) amount(value float64) string {
+	if k == Heap || k == Native {
+		return fmt.Sprintf("%.1f MiB", value/(1<<20))
+	}
+	return fmt.Sprintf("%.0f", value)
+}

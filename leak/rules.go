@@ -1,0 +1,124 @@
+package leak
+
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+// Rule is what makes a growth suspicious.
+type Rule string
+
+// The rules.
+const (
+	Fast      Rule = "fast"      // by MinRise and more in each of two short windows on end
+	Changed   Rule = "changed"   // unlike anything in the windows before, with a site that has half of it
+	Sustained Rule = "sustained" // by a fifth and more in a long window
+)
+
+// Thresholds of the rules, as shares of what was there. They were chosen by the simulation in package leaksim: see
+// Detector.
+const (
+	changedRise   = 0.025
+	changedExcess = 3 // times the largest rise before
+	sustainedRise = 0.2
+	// fastPace is the least that the second of two windows may have of what the first has.
+	fastPace = 0.8
+	// newHigh is by which share of a rise its end must be above all that was ever held before it.
+	newHigh = 0.5
+)
+
+// scaleRules are the rule of each scale, and how often on end it must hold, each time with another bucket.
+var scaleRules = [...]struct {
+	factor time.Duration
+	rule   Rule
+	times  int
+	even   evenness
+}{
+	{1, Fast, 3, evenness{0.35, 3, 1}},
+	{3, Changed, 3, evenness{0.5, 1.4, 1}}, // a batch that loads for half of the time has half of it in one third
+	{18, Sustained, 4, evenness{0.5, 3, 0.3}},
+	{72, Sustained, 2, evenness{0.35, 3, 0.25}}, // some new features are no stairs
+}
+
+// judged is what a rule says of a scale.
+type judged struct {
+	rise  rise
+	sites []SiteGrowth
+	holds bool
+	// close is that the rise is of the kind that the rule looks for, if not enough of it.
+	close bool
+}
+
+// effect is what a unit of load takes, as far as that is known; the longest scale knows best.
+func (s *series) effect(i int) effect {
+	for _, longest := range slices.Backward(s.scales[:]) {
+		if e, known := effectOf(longest.buckets); known {
+			return e
+		}
+	}
+	return effectAtMost(s.scales[i].buckets)
+}
+
+// judge asks the rule of a scale whether it holds.
+func (s *series) judge(i int) (j judged) {
+	scale := s.scales[i]
+	if len(scale.buckets) < enoughBuckets {
+		return j
+	}
+	e, last := s.effect(i), scale.buckets[len(scale.buckets)-1]
+	window, began := scale.window()
+	j.rise = riseOf(e.rest(window, last))
+	if !j.rise.even(scaleRules[i].even) || j.rise.by() < leastRise[s.kind]/2 {
+		return j
+	}
+	switch by, from := j.rise.by(), max(1, j.rise.from); scaleRules[i].rule {
+	case Fast:
+		before := scale.buckets[:len(scale.buckets)-len(window)]
+		if len(before) < windowBuckets {
+			return j
+		}
+		before = before[len(before)-windowBuckets:]
+		first := riseOf(e.rest(before, last))
+		began -= scale.length
+		j.close = first.even(scaleRules[i].even) && by >= fastPace*first.by() && first.by() > s.minRise/2*max(1, first.from) && by > s.minRise/2*from
+		j.holds = j.close && first.by() > s.minRise*max(1, first.from) && by > s.minRise*from && j.rise.to > s.highBefore(began, e, last)
+		j.rise.from, j.rise.steps = first.from, j.rise.steps+windowBuckets
+		j.sites = s.sites.growth(began, j.rise.by())
+	case Changed:
+		j.sites = s.sites.growth(began, by)
+		j.close = by >= changedRise*from && j.rise.to > s.highBefore(began, e, last)
+		j.holds = j.close && s.unlikeBefore(scale, e, last, by) && len(j.sites) > 0 && j.sites[0].Share >= sureShare
+	case Sustained:
+		j.sites = s.sites.growth(began, by)
+		j.close = by >= sustainedRise/2*from && j.rise.to > s.highBefore(began, e, last)
+		j.holds = by >= sustainedRise*from && j.rise.to > s.highBefore(began, e, last)+newHigh*by
+	}
+	j.holds = j.holds && j.rise.by() >= leastRise[s.kind]
+	return j
+}
+
+// highBefore is the most that was held at any time before another one, as far back as any scale reaches.
+func (s *series) highBefore(at time.Duration, e effect, last bucket) float64 {
+	high := math.Inf(-1)
+	for _, scale := range s.scales {
+		if earlier := scale.before(at); len(earlier) > 0 {
+			high = max(high, slices.Max(e.rest(earlier, last)))
+		}
+	}
+	return high
+}
+
+// unlikeBefore reports whether a rise is far larger than those of all earlier windows, of which there must be some.
+func (s *series) unlikeBefore(scale *scale, e effect, last bucket, by float64) bool {
+	earlier := e.rest(scale.buckets[:len(scale.buckets)-min(windowBuckets, len(scale.buckets))], last)
+	if len(earlier) < (horizonWindows-2)*windowBuckets {
+		return false
+	}
+	for at := 0; at+windowBuckets <= len(earlier); at += windowBuckets / 4 {
+		if by < changedExcess*riseOf(earlier[at:at+windowBuckets]).by() {
+			return false
+		}
+	}
+	return true
+}

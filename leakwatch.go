@@ -1,0 +1,244 @@
+package memwarden
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime"
+	"runtime/metrics"
+	"time"
+
+	"github.com/memwarden/memwarden/leak"
+	"github.com/memwarden/memwarden/memstat"
+)
+
+// LeakStatus is what is thought of the process.
+type LeakStatus struct {
+	CheckedAt time.Time
+	Verdict   leak.Verdict   // the worst of the findings that were not dismissed
+	Findings  []leak.Finding // by kind; none while detection is off, or another process is watched
+}
+
+// Leaks returns what is thought of the process; it computes nothing.
+func (w *Warden) Leaks() LeakStatus {
+	if s := w.leakStatus.Load(); s != nil {
+		return *s
+	}
+	return LeakStatus{}
+}
+
+// CheckLeaks forces a collection, looks at the process at once, and returns what is thought of it then. It makes no window
+// shorter: what was not watched for long enough is not known better by it. ErrLeaksOff: detection is switched off.
+func (w *Warden) CheckLeaks(ctx context.Context) (LeakStatus, error) {
+	if w.Remote() {
+		return LeakStatus{}, ErrRemote
+	}
+	answer := make(chan LeakStatus, 1)
+	select {
+	case w.leakChecks <- answer:
+	case <-ctx.Done():
+		return LeakStatus{}, context.Cause(ctx)
+	case <-w.done:
+		return LeakStatus{}, errClosed
+	}
+	select {
+	case status := <-answer:
+		if status.CheckedAt.IsZero() {
+			return status, ErrLeaksOff
+		}
+		return status, nil
+	case <-ctx.Done():
+		return LeakStatus{}, context.Cause(ctx)
+	case <-w.done:
+		return LeakStatus{}, errClosed
+	}
+}
+
+const (
+	// collectionsPerWindow is how often in a window the live heap must be known anew; where the program collects less
+	// often, collections are forced.
+	collectionsPerWindow = 8
+	// collectionShare is the share of one processor that forced collections may take.
+	collectionShare = 0.01
+	// ownedShare is the share of the live heap that owners can account for and be believed.
+	ownedShare = 0.95
+)
+
+// leakWatch looks at the process, time and again. Only the goroutine of watchLeaks touches it.
+type leakWatch struct {
+	w        *Warden
+	config   LeakConfig
+	detector *leak.Detector // nil: off
+	told     []leak.Finding // last, by kind
+	read     []metrics.Sample
+	cycles   uint64    // collections so far
+	known    time.Time // since when the live heap has not been known anew
+	notUntil time.Time // before that no collection may be forced
+	doubted  bool      // it was told that the owners are not believed
+}
+
+// What leakWatch reads from the runtime, in this order.
+const (
+	readLive = iota
+	readGoroutines
+	readCycles
+	readCPU
+)
+
+// watchLeaks looks at each interval, and at once when it is asked to.
+func (w *Warden) watchLeaks(ctx context.Context) {
+	l := &leakWatch{w: w, read: []metrics.Sample{
+		readLive: {Name: "/gc/heap/live:bytes"}, readGoroutines: {Name: "/sched/goroutines:goroutines"},
+		readCycles: {Name: "/gc/cycles/total:gc-cycles"}, readCPU: {Name: "/cpu/classes/gc/total:cpu-seconds"},
+	}}
+	l.adopt(w.config.config().Leaks)
+	timer := time.NewTimer(seconds(l.config.IntervalSeconds))
+	defer timer.Stop()
+	for {
+		var asked chan<- LeakStatus
+		select {
+		case <-timer.C:
+		case asked = <-w.leakChecks:
+		case <-ctx.Done():
+			return
+		}
+		l.adopt(w.config.config().Leaks)
+		var status LeakStatus
+		if l.detector != nil {
+			status = l.look(w.o.Now(), asked != nil)
+		}
+		w.leakStatus.Store(&status)
+		if asked != nil {
+			asked <- status
+		}
+		timer.Reset(seconds(l.config.IntervalSeconds))
+	}
+}
+
+// adopt begins anew where the configuration has changed.
+func (l *leakWatch) adopt(c LeakConfig) {
+	old := l.config
+	l.config = c
+	again := c
+	again.Snapshots = old.Snapshots // which changes nothing about what was seen
+	if again == old {
+		return
+	}
+	l.detector = nil
+	if !c.Enabled {
+		return
+	}
+	d, err := leak.NewDetector(leak.Options{
+		Window: seconds(c.WindowSeconds), Interval: seconds(c.IntervalSeconds), MinRise: c.MinRiseRatio,
+	})
+	if err != nil {
+		l.w.o.Logger.Error("memory leak detection: the configuration is refused", "error", err)
+		return
+	}
+	l.detector, l.told, l.known = d, make([]leak.Finding, len(leak.Kinds())), l.w.o.Now()
+}
+
+// look reads, judges and tells.
+func (l *leakWatch) look(now time.Time, asked bool) LeakStatus {
+	metrics.Read(l.read)
+	if cycles := l.read[readCycles].Value.Uint64(); cycles != l.cycles {
+		l.cycles, l.known = cycles, now
+	}
+	if due := now.Sub(l.known) >= seconds(l.config.WindowSeconds)/collectionsPerWindow && !now.Before(l.notUntil); due || asked {
+		l.collect(now)
+	}
+	l.detector.Add(now, l.observe())
+	for kind, sites := range map[leak.Kind]func() ([]leak.Site, siteStacks){leak.Heap: heapSites, leak.Goroutines: goroutineSites} {
+		if l.detector.SitesDue(kind) {
+			all, _ := sites()
+			l.detector.AddSites(kind, all)
+		}
+	}
+	status := LeakStatus{CheckedAt: now, Findings: l.detector.Findings()}
+	for i, f := range status.Findings {
+		if _, quiet := l.w.quietLeaks.Load(caseOf(f)); !quiet || f.Verdict < leak.Suspect {
+			status.Verdict = max(status.Verdict, f.Verdict)
+		}
+		if f.Verdict != l.told[i].Verdict {
+			l.tell(f, l.told[i])
+			l.told[i] = f
+		}
+	}
+	return status
+}
+
+// collect forces a collection, without which nothing is known of the live heap, and sees to it that such collections
+// take no more than their share of a processor.
+func (l *leakWatch) collect(now time.Time) {
+	before := l.read[readCPU].Value.Float64()
+	runtime.GC()
+	metrics.Read(l.read)
+	cost := max(0, l.read[readCPU].Value.Float64()-before)
+	l.cycles, l.known = l.read[readCycles].Value.Uint64(), now
+	l.notUntil = now.Add(seconds(cost / collectionShare))
+}
+
+// observe is what is seen now.
+func (l *leakWatch) observe() leak.Observation {
+	o := leak.NothingSeen()
+	state := l.w.State()
+	live := float64(l.read[readLive].Value.Uint64())
+	owned := 0.0
+	for _, owner := range state.Owners {
+		if !owner.OutsideHeap && owner.Err == nil {
+			owned += float64(max(0, owner.Usage.Bytes))
+		}
+	}
+	if owned > ownedShare*live {
+		if live > 0 && !l.doubted {
+			l.doubted = true
+			l.w.o.Logger.Warn("memory leak detection: owners account for more than there is: what they say is left out",
+				"owned", sizeOf(memstat.Known(int64(owned))), "live", sizeOf(memstat.Known(int64(live))))
+		}
+		owned = 0
+	}
+	if live > 0 { // there was a collection
+		o.Values[leak.Heap] = live - owned
+	}
+	o.Values[leak.Goroutines] = float64(l.read[readGoroutines].Value.Uint64())
+	for kind, value := range map[leak.Kind]memstat.Int{
+		leak.Native: state.Sample.Process.OffHeapBytes, leak.Descriptors: state.Sample.Process.FileDescriptors, leak.Threads: state.Sample.Process.Threads,
+	} {
+		if n, ok := value.Get(); ok {
+			o.Values[kind] = float64(n)
+		}
+	}
+	if l.w.o.Load != nil {
+		o.Load = l.load()
+	}
+	return o
+}
+
+// load asks the program for its load. One that panics has none.
+func (l *leakWatch) load() (load float64) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			load = math.NaN()
+			l.w.o.Logger.Error("memory leak detection: Options.Load panicked", "reason", fmt.Sprint(reason))
+		}
+	}()
+	return l.w.o.Load()
+}
+
+// tell logs a verdict that has changed, publishes it, and has a suspicion looked into.
+func (l *leakWatch) tell(f, before leak.Finding) {
+	w := l.w
+	w.events.publish(Event{EventLeak, w.o.Now(), f})
+	switch {
+	case f.Verdict >= leak.Suspect:
+		w.o.Logger.Warn("memory leak "+f.Verdict.String(), "kind", f.Kind.String(), "reason", f.Reason)
+		select {
+		case w.leakCases <- leakCase{f, l.config.Snapshots}:
+		default: // it is busy with more than there are kinds
+			w.o.Logger.Warn("memory leak is not looked into: others are", "kind", f.Kind.String())
+		}
+	case before.Verdict >= leak.Suspect:
+		w.quietLeaks.Delete(caseOf(before))
+		w.o.Logger.Info("memory leak is over", "kind", f.Kind.String(), "reason", f.Reason)
+	}
+}

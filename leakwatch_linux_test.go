@@ -1,0 +1,254 @@
+package memwarden
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/memwarden/memwarden/bounded"
+	"github.com/memwarden/memwarden/leak"
+)
+
+// leakySession is what the test below leaks.
+type leakySession struct {
+	name [200]byte
+	next *leakySession
+}
+
+var leakySessions *leakySession
+
+//go:noinline
+func openLeakySession() { leakySessions = &leakySession{next: leakySessions} }
+
+// leaking does something in each hundredth of a second until the test ends.
+func leaking(t *testing.T, what func()) {
+	t.Helper()
+	stop := make(chan struct{})
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		ticker := time.NewTicker(10 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				what()
+			case <-stop:
+				return
+			}
+		}
+	})
+	t.Cleanup(func() {
+		close(stop)
+		ended.Wait()
+	})
+}
+
+// ofSeconds looks for leaks of seconds.
+func ofSeconds() *Config {
+	c := DefaultConfig()
+	c.Leaks = LeakConfig{Enabled: true, IntervalSeconds: 0.1, WindowSeconds: 2, MinRiseRatio: 0.1, Snapshots: true}
+	return &c
+}
+
+// awaitLeak waits for a report.
+func awaitLeak(t *testing.T, w *Warden, kind leak.Kind, status string) KeptLeak {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		for _, l := range leaksOf(t, w, 0, 100) {
+			if l.Kind == kind.String() && l.Status == status {
+				return l
+			}
+		}
+	}
+	t.Fatalf("no %s leak of the %s: %+v", status, kind, w.Leaks())
+	return KeptLeak{}
+}
+
+// TestAHeapLeakIsNamed: a list that grows is confirmed and told with its type, who holds it, who allocated it and the
+// snapshots that show it.
+func TestAHeapLeakIsNamed(t *testing.T) {
+	defer func() { leakySessions = nil }()
+	o := Options{Config: ofSeconds(), Snapshot: SnapshotOptions{Dir: filepath.Join(t.TempDir(), "snapshots"), Cooldown: -1, Deadline: 5 * time.Minute}}
+	w := begin(t, o)
+	leaking(t, func() {
+		for range 100 {
+			openLeakySession()
+		}
+	})
+	l := awaitLeak(t, w, leak.Heap, "confirmed")
+	if !strings.HasSuffix(l.Type, "memwarden.leakySession") || !strings.Contains(strings.Join(l.Path, ""), "leakySessions") &&
+		!strings.Contains(strings.Join(l.Path, ""), "bss") || l.RetainedBytes < 1<<20 {
+		t.Errorf("type %s, path %q, %d bytes", l.Type, l.Path, l.RetainedBytes)
+	}
+	if !strings.Contains(strings.Join(l.AllocStack, " "), "openLeakySession") || l.GrowthPerSecond < 1<<20 ||
+		!strings.Contains(l.Sentence, "leakySession") || len(l.Evidence) != 1 || !strings.HasPrefix(l.Evidence[0], "snapshot ") {
+		t.Errorf("%+v", l)
+	}
+	kept, err := w.Snapshots()
+	if err != nil || len(kept.List()) < 2 {
+		t.Errorf("%d snapshots, %v", len(kept.List()), err)
+	}
+	t.Log(l.Sentence)
+}
+
+// TestADescriptorLeakIsFound: by its kind and pace.
+func TestADescriptorLeakIsFound(t *testing.T) {
+	var open []*os.File
+	c := ofSeconds()
+	c.Sampling.IntervalSeconds, c.Sampling.SlowIntervalSeconds = 0.1, 1
+	c.Leaks.WindowSeconds = 4 // descriptors are counted once a second
+	w := begin(t, Options{Config: c})
+	turns := 0
+	leaking(t, func() {
+		if turns++; turns%4 == 0 && len(open) < 900 {
+			f, err := os.Open(os.DevNull)
+			if err != nil {
+				t.Error(err)
+			}
+			open = append(open, f)
+		}
+	})
+	t.Cleanup(func() {
+		for _, f := range open {
+			_ = f.Close()
+		}
+	})
+	l := awaitLeak(t, w, leak.Descriptors, "suspect")
+	if !strings.HasPrefix(l.Sentence, "Open descriptors rose from ") || l.GrowthPerSecond < 1 || l.GrowthPerSecond > 50 {
+		t.Errorf("%+v", l)
+	}
+}
+
+// liar says that it has more than there is, and then panics.
+type liar struct{ panics bool }
+
+func (*liar) Name() string { return "liar" }
+
+func (l *liar) Usage() bounded.Usage {
+	if l.panics {
+		panic("no")
+	}
+	return bounded.Usage{Bytes: math.MaxInt64}
+}
+
+func (*liar) Shrink(context.Context, int64) int64 { return 0 }
+
+// TestWatchingWithBadParts: an owner that lies and one that panics are left out, a load that panics is none, and all goes on.
+func TestWatchingWithBadParts(t *testing.T) {
+	log := &logBook{}
+	w := begin(t, Options{Config: ofSeconds(), Logger: slog.New(slog.NewJSONHandler(log, nil)), Load: func() float64 { panic("no load") }})
+	l := &liar{}
+	if _, err := w.Register(l); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Register(&named{&liar{panics: true}, "panics"}); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		status, err := w.CheckLeaks(t.Context())
+		if err != nil || len(status.Findings) != len(leak.Kinds()) || status.CheckedAt.IsZero() {
+			t.Fatalf("%+v, %v", status, err)
+		}
+		time.Sleep(100 * time.Millisecond) // so that the owners are asked
+	}
+	awaitLog(t, log, "owners account for more than there is")
+	awaitLog(t, log, "Options.Load panicked")
+}
+
+// named is an owner by another name.
+type named struct {
+	bounded.Owner
+	name string
+}
+
+func (n *named) Name() string { return n.name }
+
+func awaitLog(t *testing.T, log *logBook, text string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(log.String(), text); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the log lacks %q", text)
+		}
+	}
+}
+
+// TestChecksWhereNothingIsWatched say so.
+func TestChecksWhereNothingIsWatched(t *testing.T) {
+	c := DefaultConfig()
+	c.Leaks.Enabled = false
+	w := begin(t, Options{Config: &c})
+	if _, err := w.CheckLeaks(t.Context()); err != ErrLeaksOff {
+		t.Errorf("%v", err)
+	}
+	patched, err := w.PatchConfig(t.Context(), ConfigPatch{Actor: "test", Patch: []byte(`{"leaks":{"enabled":true}}`)})
+	if err != nil || !patched.Config.Leaks.Enabled {
+		t.Fatal(patched, err)
+	}
+	if status, err := w.CheckLeaks(t.Context()); err != nil || status.Verdict != leak.Insufficient || len(status.Findings) == 0 {
+		t.Errorf("%+v, %v", status, err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := w.CheckLeaks(ended); err == nil {
+		t.Error("nobody waits, and yet there is an answer")
+	}
+	remote := begin(t, Options{PID: os.Getpid()})
+	if _, err := remote.CheckLeaks(t.Context()); err != ErrRemote || remote.Leaks().Verdict != leak.Insufficient {
+		t.Errorf("%v", err)
+	}
+	if err := w.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.CheckLeaks(t.Context()); err != errClosed {
+		t.Errorf("%v", err)
+	}
+	runtime.KeepAlive(w)
+}
+
+// TestSettledLeaks: who dismisses a leak hears no more of those like it; who acknowledges one is told no less.
+func TestSettledLeaks(t *testing.T) {
+	w := begin(t, Options{})
+	r := found(1)
+	r.Signature = "held main.take"
+	for range 2 {
+		if err := w.ReportLeak(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var list []KeptLeak
+	for deadline := time.Now().Add(time.Minute); len(list) < 2 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		list = leaksOf(t, w, 0, 10)
+	}
+	if len(list) != 2 || w.dismissed(t.Context(), r.Signature) {
+		t.Fatalf("%+v", list)
+	}
+	for _, status := range []string{LeakAcknowledged, LeakDismissed} {
+		settled, err := w.SettleLeak(t.Context(), list[1].ID, status)
+		if err != nil || settled.Status != status || settled.ID <= list[0].ID {
+			t.Errorf("%+v, %v", settled, err)
+		}
+		if dismissed := w.dismissed(t.Context(), r.Signature); dismissed != (status == LeakDismissed) {
+			t.Errorf("%s: dismissed %v", status, dismissed)
+		}
+	}
+	now := leaksOf(t, w, 0, 10)
+	if len(now) != 2 || now[0].Status != LeakDismissed || now[1].ID != list[0].ID {
+		t.Errorf("%+v", now)
+	}
+	if l, err := w.LeakReport(t.Context(), list[1].ID); err != nil || l.Status != LeakDismissed {
+		t.Errorf("%+v, %v", l, err)
+	}
+	if _, err := w.LeakReport(t.Context(), 1000); err == nil {
+		t.Error("a report that is not there was found")
+	}
+	if _, err := w.SettleLeak(t.Context(), list[0].ID, "forgotten"); err == nil {
+		t.Error("a status that there is not was taken")
+	}
+}
