@@ -58,6 +58,11 @@ func (i *investigator) look(ctx context.Context, c leakCase) {
 			r.TimeToLimitSeconds = left.Seconds()
 		}
 	}
+	if f.Kind == leak.Goroutines {
+		if n, ok := abandonedGoroutines(); ok {
+			r.Evidence = append(r.Evidence, fmt.Sprintf("goroutineleak profile: %d goroutines wait for what nobody can do any more", n))
+		}
+	}
 	if c.snapshots && (f.Kind == leak.Heap || f.Kind == leak.Goroutines) {
 		what = i.name(ctx, f, &r, what)
 	}

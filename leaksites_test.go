@@ -2,9 +2,12 @@ package memwarden
 
 import (
 	"runtime"
+	"runtime/pprof"
 	"strings"
 	"sync"
 	"testing"
+	"time"
+	"weak"
 
 	"github.com/memwarden/memwarden/leak"
 )
@@ -79,6 +82,40 @@ func TestUnsample(t *testing.T) {
 	} {
 		if got := unsample(c.objects, c.bytes, c.rate); got < c.want*0.999 || got > c.want*1.001 {
 			t.Errorf("%v: %v, want %v", c, got, c.want)
+		}
+	}
+}
+
+// TestAbandonedGoroutines: the runtime finds those that wait for a channel that nobody has, where it looks for them.
+func TestAbandonedGoroutines(t *testing.T) {
+	before, ok := abandonedGoroutines()
+	if !ok {
+		if pprof.Lookup("goroutineleak") != nil {
+			t.Error("there is a profile, and it cannot be had")
+		}
+		t.Skip("SKIPPED: this version of Go has no goroutineleak profile; it is tested with the newest")
+	}
+	const n = 5
+	var locks []weak.Pointer[sync.Mutex] // with which they can be freed in the end, and by which nothing is reached
+	var ended sync.WaitGroup
+	for range n {
+		lock := new(sync.Mutex)
+		lock.Lock()
+		locks = append(locks, weak.Make(lock))
+		ended.Go(lock.Lock)
+	}
+	defer func() {
+		for _, lock := range locks {
+			lock.Value().Unlock()
+		}
+		ended.Wait()
+	}()
+	for deadline := time.Now().Add(time.Minute); ; {
+		if after, _ := abandonedGoroutines(); after >= before+n {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d were found before", before)
 		}
 	}
 }

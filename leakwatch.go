@@ -59,7 +59,7 @@ const (
 	// often, collections are forced.
 	collectionsPerWindow = 8
 	// collectionShare is the share of one processor that forced collections may take.
-	collectionShare = 0.01
+	collectionShare = 0.05
 	// ownedShare is the share of the live heap that owners can account for and be believed.
 	ownedShare = 0.95
 )
@@ -85,13 +85,21 @@ const (
 	readCPU
 )
 
-// watchLeaks looks at each interval, and at once when it is asked to.
-func (w *Warden) watchLeaks(ctx context.Context) {
+// newLeakWatch is ready to look; what is thought of the process before it has is that nothing is known.
+func (w *Warden) newLeakWatch() *leakWatch {
 	l := &leakWatch{w: w, read: []metrics.Sample{
 		readLive: {Name: "/gc/heap/live:bytes"}, readGoroutines: {Name: "/sched/goroutines:goroutines"},
 		readCycles: {Name: "/gc/cycles/total:gc-cycles"}, readCPU: {Name: "/cpu/classes/gc/total:cpu-seconds"},
 	}}
 	l.adopt(w.config.config().Leaks)
+	if l.detector != nil {
+		w.leakStatus.Store(&LeakStatus{CheckedAt: w.o.Now(), Findings: l.detector.Findings()})
+	}
+	return l
+}
+
+// watchLeaks looks at each interval, and at once when it is asked to.
+func (w *Warden) watchLeaks(ctx context.Context, l *leakWatch) {
 	timer := time.NewTimer(seconds(l.config.IntervalSeconds))
 	defer timer.Stop()
 	for {
@@ -148,11 +156,13 @@ func (l *leakWatch) look(now time.Time, asked bool) LeakStatus {
 		l.collect(now)
 	}
 	l.detector.Add(now, l.observe())
-	for kind, sites := range map[leak.Kind]func() ([]leak.Site, siteStacks){leak.Heap: heapSites, leak.Goroutines: goroutineSites} {
-		if l.detector.SitesDue(kind) {
-			all, _ := sites()
-			l.detector.AddSites(kind, all)
-		}
+	if l.detector.SitesDue(leak.Heap) {
+		sites, _ := heapSites()
+		l.detector.AddSites(leak.Heap, sites)
+	}
+	if l.detector.SitesDue(leak.Goroutines) {
+		sites, _ := goroutineSites()
+		l.detector.AddSites(leak.Goroutines, sites)
 	}
 	status := LeakStatus{CheckedAt: now, Findings: l.detector.Findings()}
 	for i, f := range status.Findings {
@@ -201,11 +211,13 @@ func (l *leakWatch) observe() leak.Observation {
 		o.Values[leak.Heap] = live - owned
 	}
 	o.Values[leak.Goroutines] = float64(l.read[readGoroutines].Value.Uint64())
-	for kind, value := range map[leak.Kind]memstat.Int{
-		leak.Native: state.Sample.Process.OffHeapBytes, leak.Descriptors: state.Sample.Process.FileDescriptors, leak.Threads: state.Sample.Process.Threads,
-	} {
-		if n, ok := value.Get(); ok {
-			o.Values[kind] = float64(n)
+	process := &state.Sample.Process
+	for _, figure := range [...]struct {
+		kind  leak.Kind
+		value memstat.Int
+	}{{leak.Native, process.OffHeapBytes}, {leak.Descriptors, process.FileDescriptors}, {leak.Threads, process.Threads}} {
+		if n, ok := figure.value.Get(); ok {
+			o.Values[figure.kind] = float64(n)
 		}
 	}
 	if l.w.o.Load != nil {

@@ -197,7 +197,8 @@ func (w *Warden) run(ctx context.Context, watch *watch) {
 	w.loops.Go(func() { w.loop(ctx, watch) })
 	w.loops.Go(func() { w.react(ctx) })
 	if !w.Remote() {
-		w.loops.Go(func() { w.watchLeaks(ctx) })
+		leaks := w.newLeakWatch()
+		w.loops.Go(func() { w.watchLeaks(ctx, leaks) })
 		w.loops.Go(func() { w.investigate(ctx) })
 	}
 	if w.o.Store != nil {

@@ -199,6 +199,7 @@ var (
 	signalMetric = Metric{"memwarden_pressure_signal_ratio", "signal", "Use of a limit, by signal."}
 	uptimeMetric = Metric{Name: "memwarden_uptime_seconds", Help: "Time since the warden started."}
 	configMetric = Metric{Name: "memwarden_config_version", Help: "Version of the configuration in force."}
+	leakMetric   = Metric{"memwarden_leak_verdict", "kind", "Does a figure grow as a leak does: 0 insufficient data, 1 healthy, 2 watch, 3 suspect, 4 confirmed."}
 )
 
 // Metrics lists every family that /metrics can expose, in its order.
@@ -213,7 +214,7 @@ func Metrics() []Metric {
 	for _, m := range stateMetrics() {
 		list = append(list, m.Metric)
 	}
-	list = append(list, signalMetric, uptimeMetric, configMetric)
+	list = append(list, signalMetric, uptimeMetric, configMetric, leakMetric)
 	for _, m := range ownerMetrics() {
 		list = append(list, m.Metric)
 	}
@@ -259,6 +260,9 @@ func (h *handler) encodeMetrics(state *memwarden.State) []byte {
 	}
 	out.value(uptimeMetric, "", h.warden.Uptime().Seconds())
 	out.value(configMetric, "", float64(h.warden.Config().Version))
+	for _, f := range h.warden.Leaks().Findings {
+		out.value(leakMetric, f.Kind.String(), float64(f.Verdict))
+	}
 	for _, m := range ownerMetrics() {
 		for _, owner := range state.Owners {
 			if value := m.of(owner.Usage); value != bounded.NotApplicable {

@@ -79,6 +79,8 @@ func (p *pass) run(ctx context.Context, workers int) error {
 		})
 	}
 	running.Wait()
+	p.mu.Lock() // the context may end just now
+	defer p.mu.Unlock()
 	return p.err
 }
 
