@@ -192,7 +192,7 @@ type limitsDocument struct {
 	At        time.Time       `json:"at"`
 	Container containerLimits `json:"container"`
 	Go        *limit.Decision `json:"go,omitzero"`
-	Owners    []ownerDocument `json:"owners"`
+	Limits    []ownerDocument `json:"limits"`
 }
 
 type containerLimits struct {
@@ -211,7 +211,7 @@ func (h *handler) serveLimits(w http.ResponseWriter, r *http.Request) {
 	document := limitsDocument{
 		At:        state.Sample.At,
 		Container: containerLimits{c.WorkingSetBytes, c.CurrentBytes, c.PeakBytes, c.MaxBytes, c.HighBytes, c.Parents},
-		Owners:    ownerDocuments(state.Owners),
+		Limits:    ownerDocuments(state.Owners),
 	}
 	if !h.warden.Remote() {
 		document.Go = &state.Limit

@@ -202,10 +202,10 @@ func TestMemoryHealthAndLimits(t *testing.T) {
 	var limits struct {
 		Container map[string]int64
 		Go        struct{ Source string }
-		Owners    []struct{ Name string }
+		Limits    []struct{ Name string }
 	}
 	decodeInto(t, ask(h, "GET", memoryPath+"/limits", ""), &limits)
-	if limits.Go.Source != "disabled" || len(limits.Owners) == 0 || limits.Container == nil {
+	if limits.Go.Source != "disabled" || len(limits.Limits) == 0 || limits.Container == nil {
 		t.Errorf("the limits are %+v", limits)
 	}
 }

@@ -138,16 +138,16 @@ func (e example) checkOwners(t *testing.T, p *program) {
 		want = append(want, e.owner)
 	}
 	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
-		var limits struct{ Owners []struct{ Name string } }
+		var limits struct{ Limits []struct{ Name string } }
 		decode(t, e.expect(t, p, http.MethodGet, "/api/monitoring/memory/limits", "", http.StatusOK), &limits)
 		missing := slices.DeleteFunc(slices.Clone(want), func(name string) bool {
-			return slices.Contains(limits.Owners, struct{ Name string }{name})
+			return slices.Contains(limits.Limits, struct{ Name string }{name})
 		})
 		if len(missing) == 0 || t.Failed() {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("limits: owners %v, want %v among them", limits.Owners, missing)
+			t.Fatalf("limits: owners %v, want %v among them", limits.Limits, missing)
 		}
 	}
 }

@@ -50,7 +50,7 @@ func (s *service) limits(t *testing.T) (l limits) {
 		}
 		return *n
 	}
-	for _, o := range decode[struct{ Owners []figures }](t, got).Owners {
+	for _, o := range decode[struct{ Limits []figures }](t, got).Limits {
 		l.Owners = append(l.Owners, owner{o.Name, or(o.Entries), or(o.MaxEntries), or(o.PeakEntries), or(o.Bytes), or(o.MaxBytes), or(o.PeakBytes)})
 	}
 	return l
