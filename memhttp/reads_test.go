@@ -78,10 +78,10 @@ func TestOwners(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		for _, path := range []string{"/stats", "/limits"} {
-			var document struct{ Owners []json.RawMessage }
+			var document struct{ Owners, Limits []json.RawMessage }
 			decodeInto(t, ask(h, "GET", memoryPath+path, ""), &document)
 			var got []string
-			for _, owner := range document.Owners {
+			for _, owner := range append(document.Owners, document.Limits...) {
 				got = append(got, string(owner))
 			}
 			for _, want := range []string{`{"name":"panics","error":"owner panicked: no figures"}`, `{"name":"some","entries":0,"max_entries":20}`} {

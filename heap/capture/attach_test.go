@@ -394,7 +394,9 @@ func TestAttacherDies(t *testing.T) {
 			return true
 		})
 	}
-	if got := target.finish(); got != "unharmed" {
+	// A signal that an attacher has just been told of, and has not passed on when it is killed, is the kernel's to lose: its
+	// wait takes the signal's number away (task_stopped_code in kernel/exit.c).
+	if got := target.finish(); got != "unharmed" && !strings.HasSuffix(got, "a signal was lost") {
 		t.Errorf("the program says: %s", got)
 	}
 }

@@ -78,6 +78,8 @@ func freeze(t testing.TB, registers bool, path string, args ...string) *target {
 	tg.pid = cmd.Process.Pid
 	if slices.Contains(args, busy) {
 		waitBusy(t, tg.pid)
+	} else if !registers {
+		awaitAsleep(tg.pid)
 	}
 	var threads []layout.Thread
 	if registers {
@@ -91,6 +93,25 @@ func freeze(t testing.TB, registers bool, path string, args ...string) *target {
 
 // busy is an argument that makes freeze wait until the program has run for a while after it was ready.
 const busy = "busy"
+
+// awaitAsleep waits until all threads of a process sleep: the one that was the last to say something may still be about to.
+// Where some never do, it has waited long enough.
+func awaitAsleep(pid int) {
+	awake := func() bool {
+		stats, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/stat")
+		return slices.ContainsFunc(stats, func(stat string) bool {
+			text, err := os.ReadFile(stat)
+			_, state, _ := strings.Cut(string(text), ") ")
+			return err == nil && !strings.HasPrefix(state, "S")
+		})
+	}
+	for range 100 {
+		if !awake() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
 
 // waitBusy waits until a process has used the processor for 5 ticks more.
 func waitBusy(t testing.TB, pid int) {
