@@ -131,7 +131,7 @@ func observe(ctx context.Context, file string, p plan, routes bool) (c cost, err
 	return c, err
 }
 
-// touch asks for the program's own page, and for every page of the warden that anyone may read.
+// touch asks for the program's own page, and for every page of the warden that anyone may read and that is always there.
 func touch(ctx context.Context, url string, routes bool) error {
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	paths := []string{}
@@ -139,7 +139,7 @@ func touch(ctx context.Context, url string, routes bool) error {
 		paths = append(paths, "/")
 	}
 	for _, r := range memhttp.Routes() {
-		if routes && r.Method == http.MethodGet && r.Access != memhttp.Admin && r.Path != "/api/monitoring/live" {
+		if routes && r.Method == http.MethodGet && r.Access != memhttp.Admin && r.Path != "/api/monitoring/live" && !strings.Contains(r.Path, "{") {
 			paths = append(paths, r.Path)
 		}
 	}
