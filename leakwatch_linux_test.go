@@ -53,7 +53,7 @@ func leaking(t *testing.T, what func()) {
 // ofSeconds looks for leaks of seconds.
 func ofSeconds() *Config {
 	c := DefaultConfig()
-	c.Leaks = LeakConfig{Enabled: true, IntervalSeconds: 0.1, WindowSeconds: 2, MinRiseRatio: 0.1, Snapshots: true}
+	c.Leaks = LeakConfig{Enabled: true, IntervalSeconds: 0.1, WindowSeconds: 2, MinRiseRatio: 0.05, Snapshots: true}
 	return &c
 }
 
@@ -80,7 +80,7 @@ func TestAHeapLeakIsNamed(t *testing.T) {
 	o := Options{Config: c, Snapshot: SnapshotOptions{Dir: filepath.Join(t.TempDir(), "snapshots"), Cooldown: -1, Deadline: 5 * time.Minute}}
 	w := begin(t, o)
 	leaking(t, func() {
-		for range 40 {
+		for range 100 {
 			openLeakySession()
 		}
 	})
