@@ -134,7 +134,7 @@ func configFields() []configField {
 		{"leaks.enabled", func(c *Config) any { return &c.Leaks.Enabled },
 			setting("LEAK_DETECTION", leaks, settings.Bool, "true", 0, 0, "Watch for leaks of memory, goroutines, descriptors and threads.")},
 		{"leaks.interval_seconds", func(c *Config) any { return &c.Leaks.IntervalSeconds },
-			setting("LEAK_SAMPLE_INTERVAL", leaks, settings.Duration, "1s", 0.1, 3600, "How often it is looked; at most an eighth of the shortest window.")},
+			setting("LEAK_SAMPLE_INTERVAL", leaks, settings.Duration, "5s", 0.1, 3600, "How often it is looked; at most an eighth of the shortest window.")},
 		{"leaks.window_seconds", func(c *Config) any { return &c.Leaks.WindowSeconds },
 			setting("LEAK_WINDOW", leaks, settings.Duration, "20m", 1, 7*86400, "Shortest window that growth is judged in; the others are 3, 18 and 72 times as long. Shorter ones find fast leaks sooner, and take more for one.")},
 		{"leaks.min_rise_ratio", func(c *Config) any { return &c.Leaks.MinRiseRatio },
