@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -28,6 +29,8 @@ const (
 	redZone = 128
 	// maxForkTries bounds the tries to fork between two signals; from blockAfter on, signals are blocked.
 	maxForkTries, blockAfter = 64, 8
+	// undisturbed and cutShort are the disturbance of threads that may be woken at any time, and of those that sleep.
+	undisturbed, cutShort = 0, 1
 )
 
 // frozen is the child of an injected fork: traced, and stopped since before its first instruction.
@@ -56,13 +59,18 @@ func (t *tracer) fork(s space) (*frozen, error) {
 	return nil, failed
 }
 
-// victim chooses the thread to inject calls into: the one to which it matters least; the next try takes the next.
+// victim chooses the thread to inject calls into: one of those to which it matters least; the next try takes the next of
+// them, but never one to which it matters more: this process may be killed in the middle of the call.
 func (t *tracer) victim(try int) *tracee {
 	living := slices.DeleteFunc(slices.Clone(t.tracees), func(th *tracee) bool { return th.dead })
 	if len(living) == 0 {
 		return nil
 	}
 	slices.SortStableFunc(living, func(a, b *tracee) int { return disturbance(&a.regs) - disturbance(&b.regs) })
+	least := disturbance(&living[0].regs)
+	if more := slices.IndexFunc(living, func(th *tracee) bool { return disturbance(&th.regs) > least }); more > 0 {
+		living = living[:more]
+	}
 	return living[try%len(living)]
 }
 
@@ -189,7 +197,8 @@ func (t *tracer) kill(child *frozen) {
 	}
 }
 
-// reap makes one thread of a process wait for a child that is dead. The process is not stopped as a whole.
+// reap makes one thread of a process wait for a child that is dead: one to which it matters little, if there is one. The
+// process is not stopped as a whole.
 func (t *tracer) reap(child *frozen) error {
 	if statusOf(child.tid, child.tid, "PPid") != strconv.Itoa(t.pid) {
 		return nil // the process is gone, and its children are init's
@@ -199,26 +208,35 @@ func (t *tracer) reap(child *frozen) error {
 		return nil //nolint:nilerr // gone meanwhile
 	}
 	defer t.release()
-	for _, tid := range tids {
-		if err = ptrace(ptraceSeize, tid, optionSysGood); err != nil {
-			continue
+	for _, most := range []int{undisturbed, cutShort, math.MaxInt} {
+		for _, tid := range tids {
+			if err = ptrace(ptraceSeize, tid, optionSysGood); err != nil {
+				continue
+			}
+			thread := &tracee{tid: tid}
+			t.tracees, t.began = append(t.tracees, thread), time.Now()
+			if err = t.stopAndReap(thread, child, most); err == nil {
+				return nil
+			}
+			t.release()
 		}
-		thread := &tracee{tid: tid}
-		t.tracees, t.began = append(t.tracees, thread), time.Now()
-		if err = t.stopAndReap(thread, child); err == nil {
-			return nil
-		}
-		t.release()
 	}
 	return fmt.Errorf("frozen child %d stays with process %d as a zombie: %w", child.tid, t.pid, err)
 }
 
-func (t *tracer) stopAndReap(thread *tracee, child *frozen) error {
+// errDisturbed: a call would matter too much to the thread.
+var errDisturbed = errors.New("the thread is at work")
+
+// stopAndReap stops a thread and makes it wait, if it would not be disturbed by more than that.
+func (t *tracer) stopAndReap(thread *tracee, child *frozen, most int) error {
 	if err := t.stop(context.Background(), []*tracee{thread}); err != nil {
 		return err
 	}
 	if thread.dead {
 		return errThreadGone
+	}
+	if disturbance(&thread.regs) > most {
+		return errDisturbed
 	}
 	f, err := openFiles(t.pid)
 	if err != nil {

@@ -232,17 +232,57 @@ func (th *tracee) interrupted(signal syscall.Signal) error {
 	return nil
 }
 
-// wait returns the next stop of a thread.
+// wait returns the next stop of a thread; the same again until the thread runs on.
 func (th *tracee) wait(options int) (syscall.WaitStatus, error) {
-	status, err := waitFor(th.tid, options)
+	status, err := stopOf(th.tid, options)
 	switch {
 	case errors.Is(err, errNothing):
 		return 0, err
 	case err != nil || !status.Stopped(): // ECHILD: another thread took note of its end, as execve does
+		_, _ = waitFor(th.tid, syscall.WNOHANG) // takes note of its end
 		th.dead = true
 		return 0, fmt.Errorf("thread %d: %w", th.tid, errThreadGone)
 	default:
 		return status, nil
+	}
+}
+
+// stopOf looks at a thread's stop and leaves it to be waited for. A wait that takes note of a stop by a signal takes the
+// signal away: were this process killed before it has handed it on, it would be lost. One that was only looked at the
+// kernel delivers then. The status of a thread that has ended is 0.
+func stopOf(tid, options int) (syscall.WaitStatus, error) {
+	const (
+		byPID   = 1 // P_PID
+		exited  = 4 // WEXITED
+		stopped = 2 // WSTOPPED
+		trapped = 4 // CLD_TRAPPED
+	)
+	// siginfo_t of SIGCHLD on 64-bit machines, 128 bytes.
+	var info struct {
+		_      [2]int32
+		code   int32
+		_      int32
+		pid    int32
+		_      int32
+		status int32
+		_      [25]int32
+	}
+	for {
+		// The kernel writes siginfo_t, all of which info is.
+		at := unsafe.Pointer(&info) //nolint:gosec // see above
+		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, byPID, uintptr(tid), uintptr(at),
+			uintptr(exited|stopped|syscall.WNOWAIT|waitAll|options), 0, 0)
+		switch {
+		case errno == syscall.EINTR:
+		case errno != 0:
+			return 0, errno
+		case info.pid == 0:
+			return 0, errNothing
+		case info.code != trapped:
+			return 0, nil
+		default:
+			return syscall.WaitStatus(info.status<<8 | 0x7f), nil
+		}
 	}
 }
 

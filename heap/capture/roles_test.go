@@ -35,6 +35,8 @@ func TestRole(t *testing.T) {
 		"filtered":   roleFiltered,
 		"self":       roleSelf,
 		"attach":     roleAttach,
+		"catch":      roleCatch,
+		"hold":       roleHold,
 		"unable":     roleUnable,
 		"automatic":  roleAutomatic,
 		"unfiltered": roleUnfiltered,
