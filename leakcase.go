@@ -25,12 +25,12 @@ const snapshotPatience = time.Minute
 // investigator finds out what leaks. Only the goroutine of investigate touches it.
 type investigator struct {
 	w      *Warden
-	before map[leak.Kind]*retain.Analysis // of the snapshots that suspicions have led to
+	before *retain.Analysis // of the snapshot that the suspicion of the heap has led to, until it is confirmed
 }
 
 // investigate looks into one case after the other.
 func (w *Warden) investigate(ctx context.Context) {
-	i := &investigator{w, map[leak.Kind]*retain.Analysis{}}
+	i := &investigator{w: w}
 	for {
 		select {
 		case c := <-w.leakCases:
@@ -53,10 +53,11 @@ func (i *investigator) look(ctx context.Context, c leakCase) {
 	if len(stack) > 0 {
 		r.Signature = r.Kind + " " + functionOf(ownFrame(stack))
 	}
-	if limit := i.w.limitOf(f.Kind); limit > 0 {
-		if left, ok := f.Left(limit); ok {
-			r.TimeToLimitSeconds = left.Seconds()
-		}
+	if i.quiet(ctx, r) {
+		return
+	}
+	if left, ok := f.Left(i.w.ceiling(f)); ok {
+		r.TimeToLimitSeconds = left.Seconds()
 	}
 	if f.Kind == leak.Goroutines {
 		if n, ok := abandonedGoroutines(); ok {
@@ -70,14 +71,23 @@ func (i *investigator) look(ctx context.Context, c leakCase) {
 	if r.Signature == "" {
 		r.Signature = r.Kind
 	}
-	if i.w.dismissed(ctx, r.Signature) {
-		i.w.quietLeaks.Store(r.Case, true)
-		i.w.o.Logger.Info("memory leak is one that was dismissed", "kind", r.Kind, "signature", r.Signature)
+	if i.quiet(ctx, r) {
 		return
 	}
 	if err := i.w.ReportLeak(ctx, r); err != nil && ctx.Err() == nil {
 		i.w.o.Logger.Error("memory leak report could not be kept", "error", err)
 	}
+}
+
+// quiet reports whether somebody has dismissed leaks of a report's signature, as far as it has one, and quiets its case
+// then.
+func (i *investigator) quiet(ctx context.Context, r LeakReport) bool {
+	if r.Signature == "" || !i.w.dismissed(ctx, r.Signature) {
+		return false
+	}
+	i.w.quietLeaks.Store(r.Case, true)
+	i.w.o.Logger.Info("memory leak is one that was dismissed", "kind", r.Kind, "signature", r.Signature)
+	return true
 }
 
 // site is the stack of the site that grew most, and what it tells in words.
@@ -119,13 +129,14 @@ func (i *investigator) name(ctx context.Context, f leak.Finding, r *LeakReport, 
 		return what
 	}
 	r.Evidence = append(r.Evidence, "snapshot "+id)
-	before := i.before[f.Kind]
-	i.before[f.Kind] = after
-	if f.Verdict == leak.Suspect {
-		before = nil // what an earlier suspicion has left
-	}
 	if f.Kind == leak.Goroutines {
-		return what
+		return what // which their stack tells better
+	}
+	var before *retain.Analysis
+	if f.Verdict == leak.Suspect {
+		i.before = after
+	} else {
+		before, i.before = i.before, nil
 	}
 	suspect := culprit(before, after, r.AllocStack)
 	if suspect == nil {
@@ -194,16 +205,16 @@ func culprit(before, after *retain.Analysis, stack []string) *retain.Suspect {
 // caseOf is the case that a suspicion belongs to.
 func caseOf(f leak.Finding) string { return fmt.Sprintf("%s-%d", f.Kind, f.Since.Unix()) }
 
-// limitOf is where growth of a kind ends; 0: that is not known.
-func (w *Warden) limitOf(kind leak.Kind) float64 {
-	s := &w.State().Sample
-	switch kind {
+// ceiling is what a figure can grow to, as all else stands now; 0: that is not known.
+func (w *Warden) ceiling(f leak.Finding) float64 {
+	state := w.State()
+	switch f.Kind {
 	case leak.Heap, leak.Native:
-		if signal, ok := w.State().Pressure.Strongest(); ok {
-			return float64(signal.LimitBytes)
+		if signal, ok := state.Pressure.Strongest(); ok {
+			return f.To + max(0, float64(signal.LimitBytes-signal.UsedBytes))
 		}
 	case leak.Descriptors:
-		return float64(s.Process.MaxFileDescriptors.Or(0))
+		return float64(state.Sample.Process.MaxFileDescriptors.Or(0))
 	}
 	return 0
 }

@@ -83,8 +83,8 @@ const (
 	maxLeakFrame    = 400 // bytes of one of them
 	// maxLeakBytes is above what a report takes as JSON, in which a byte may be two.
 	maxLeakBytes = 62 << 10
-	// maxLeakList is how many reports are looked through for a list.
-	maxLeakList = 1000
+	// leakPage is how many reports are read at once.
+	leakPage = 50
 	// leakQueue is how many reports wait to be kept.
 	leakQueue = 32
 )
@@ -243,26 +243,32 @@ func (w *Warden) LeakReports(ctx context.Context, before int64, limit int) ([]Ke
 	return list, err
 }
 
-// eachLeak calls see for each report, newest first, until it returns false: with whether it is the newest of its case.
+// eachLeak calls see for each report, newest first, until it returns false: with whether it is the newest of its case. It
+// reads no more of them at once than a page, which may take some MiB.
 func (w *Warden) eachLeak(ctx context.Context, see func(l KeptLeak, newest bool) bool) error {
-	kept, err := w.o.LeakReports.List(ctx, 0, maxLeakList)
-	if err != nil {
-		return fmt.Errorf("memwarden: read leak reports: %w", err)
-	}
 	cases := map[string]bool{}
-	for _, one := range kept {
-		l := KeptLeak{ID: one.ID}
-		if err := json.Unmarshal(one.Value, &l.LeakReport); err != nil {
-			w.o.Logger.Error("memory leak report cannot be read and is left out", "id", one.ID, "error", err)
-			continue
+	for before := int64(0); ; {
+		page, err := w.o.LeakReports.List(ctx, before, leakPage)
+		if err != nil {
+			return fmt.Errorf("memwarden: read leak reports: %w", err)
 		}
-		newest := !cases[l.caseName()]
-		cases[l.caseName()] = true
-		if !see(l, newest) {
-			break
+		for _, one := range page {
+			before = one.ID
+			l := KeptLeak{ID: one.ID}
+			if err := json.Unmarshal(one.Value, &l.LeakReport); err != nil {
+				w.o.Logger.Error("memory leak report cannot be read and is left out", "id", one.ID, "error", err)
+				continue
+			}
+			newest := !cases[l.caseName()]
+			cases[l.caseName()] = true
+			if !see(l, newest) {
+				return nil
+			}
+		}
+		if len(page) < leakPage {
+			return nil
 		}
 	}
-	return nil
 }
 
 // ErrNoLeakReport: there is no leak report of this number, or it was removed as too old or one too many.

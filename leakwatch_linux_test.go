@@ -254,3 +254,51 @@ func TestSettledLeaks(t *testing.T) {
 		t.Error("a status that there is not was taken")
 	}
 }
+
+// TestADismissedLeakStaysQuiet: it is not reported again, and counts for no verdict, while others are and do.
+func TestADismissedLeakStaysQuiet(t *testing.T) {
+	w := begin(t, Options{})
+	i := &investigator{w: w}
+	f := leak.Finding{Kind: leak.Threads, Verdict: leak.Suspect, Rule: leak.Fast, Since: time.Unix(1000, 0), Reason: "threads rose", PerSecond: 1}
+	i.look(t.Context(), leakCase{finding: f})
+	first := awaitLeak(t, w, leak.Threads, "suspect")
+	if _, err := w.SettleLeak(t.Context(), first.ID, LeakDismissed); err != nil {
+		t.Fatal(err)
+	}
+	again := f
+	again.Since = time.Unix(2000, 0)
+	i.look(t.Context(), leakCase{finding: again})
+	other := f
+	other.Kind = leak.Descriptors
+	i.look(t.Context(), leakCase{finding: other})
+	awaitLeak(t, w, leak.Descriptors, "suspect") // reports are kept one after the other
+	if list := leaksOf(t, w, 0, 10); len(list) != 2 || list[1].Status != LeakDismissed {
+		t.Errorf("%+v", list)
+	}
+	for _, quiet := range []leak.Finding{f, again} {
+		if _, ok := w.quietLeaks.Load(caseOf(quiet)); !ok {
+			t.Errorf("%s is not quiet", caseOf(quiet))
+		}
+	}
+	if _, ok := w.quietLeaks.Load(caseOf(other)); ok {
+		t.Error("a leak that nobody dismissed is quiet")
+	}
+}
+
+// TestTimeToTheLimit counts what else is used.
+func TestTimeToTheLimit(t *testing.T) {
+	o, _ := newContainer(t, "1048576").options()
+	w := begin(t, o)
+	signal, ok := w.State().Pressure.Strongest()
+	if !ok {
+		t.Fatal("no limit is seen")
+	}
+	f := leak.Finding{Kind: leak.Heap, To: 1000, PerSecond: 1}
+	if left, ok := f.Left(w.ceiling(f)); !ok && signal.UsedBytes < signal.LimitBytes || left.Seconds() != max(0, float64(signal.LimitBytes-signal.UsedBytes)) {
+		t.Errorf("%v is left of %+v", left, signal)
+	}
+	f.Kind = leak.Threads
+	if _, ok := f.Left(w.ceiling(f)); ok {
+		t.Error("threads have a limit")
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"slices"
 	"sync"
 
 	"github.com/memwarden/memwarden/bench/internal/figure"
@@ -112,26 +111,14 @@ func begins(from int) string {
 func firstAlarms(ctx context.Context, p leakPlan, kind leakrules.Kind, shape leaksim.Shape) ([]int, error) {
 	first := make([]int, p.seeds)
 	var group sync.WaitGroup
-	for seeds := range slices.Chunk(slices.Collect(seedsOf(p)), max(1, p.seeds/runtime.NumCPU())) {
+	workers := runtime.NumCPU()
+	for worker := range workers {
 		group.Go(func() {
-			for _, seed := range seeds {
-				if ctx.Err() != nil {
-					return
-				}
+			for seed := worker; seed < p.seeds && ctx.Err() == nil; seed += workers {
 				first[seed] = leakrules.FirstAlarm(kind, shape.Run(uint64(seed)))
 			}
 		})
 	}
 	group.Wait()
 	return first, ctx.Err()
-}
-
-func seedsOf(p leakPlan) func(yield func(int) bool) {
-	return func(yield func(int) bool) {
-		for seed := range p.seeds {
-			if !yield(seed) {
-				return
-			}
-		}
-	}
 }

@@ -229,3 +229,26 @@ func TestEffectOfLoad(t *testing.T) {
 		t.Errorf("no load: %v", e)
 	}
 }
+
+// BenchmarkAdd is a second of a process that is watched for long.
+func BenchmarkAdd(b *testing.B) {
+	d, err := NewDetector(Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	o, now := NothingSeen(), time.Unix(0, 0)
+	for kind := range o.Values {
+		o.Values[kind] = 1e8
+	}
+	second := func() {
+		now = now.Add(time.Second)
+		o.Values[Heap] += 1000
+		d.Add(now, o)
+	}
+	for range 200_000 {
+		second()
+	}
+	for b.Loop() {
+		second()
+	}
+}

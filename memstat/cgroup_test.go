@@ -3,6 +3,7 @@ package memstat
 import (
 	"errors"
 	"io/fs"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -168,9 +169,10 @@ func TestReadCgroupLimitsOfAnotherProcess(t *testing.T) {
 	// A container beside the reader's: its group lies outside the reader's namespace, and only its own mounts lead there.
 	tr.write("proc/77/cgroup", "0::/../neighbour\n")
 	tr.write("proc/77/mountinfo", mount("/../neighbour", "/sys/fs/cgroup", "cgroup2", ""))
-	tr.group("proc/77/root/sys/fs/cgroup", "memory.current", "1", "memory.max", "7000")
+	below := path.Join("proc/77", "root", "sys/fs/cgroup") // as the process sees it
+	tr.group(below, "memory.current", "1", "memory.max", "7000")
 	got := limitsOf(t, tr, 77)
-	if got.MaxBytes != Known(int64(7000)) || got.Path != "/proc/77/root/sys/fs/cgroup" {
+	if got.MaxBytes != Known(int64(7000)) || got.Path != "/"+below {
 		t.Errorf("through the process's mounts: %+v", got)
 	}
 }
