@@ -1,9 +1,11 @@
 package memwarden
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,6 +58,8 @@ func (i *investigator) look(ctx context.Context, c leakCase) {
 	if i.quiet(ctx, r) {
 		return
 	}
+	owner, past := i.w.pastItsBound(f)
+	r.Owner = owner
 	if left, ok := f.Left(i.w.ceiling(f)); ok {
 		r.TimeToLimitSeconds = left.Seconds()
 	}
@@ -66,6 +70,9 @@ func (i *investigator) look(ctx context.Context, c leakCase) {
 	}
 	if c.snapshots && (f.Kind == leak.Heap || f.Kind == leak.Goroutines) {
 		what = i.name(ctx, f, &r, what)
+	}
+	if past != "" {
+		what = strings.TrimPrefix(what+"; "+past, "; ")
 	}
 	r.Sentence = sentence(f, what, r.TimeToLimitSeconds)
 	if r.Signature == "" {
@@ -146,12 +153,30 @@ func (i *investigator) name(ctx context.Context, f leak.Finding, r *LeakReport, 
 	if len(r.AllocStack) == 0 {
 		r.AllocStack, r.Signature = suspect.AllocStack, r.Kind+" "+suspect.Signature
 	}
-	held := fmt.Sprintf("%d objects of %s, %s with what they hold, are held by %s", suspect.Count, suspect.Type,
-		bytesize.Format(int64(suspect.RetainedBytes)), strings.Join(suspect.Path, ""))
+	held := holding(after, suspect)
 	if what == "" {
 		return held
 	}
 	return held + "; " + what
+}
+
+// holding says who holds what of a suspect, what most of it is, and whether most of that is kept for a small part of it.
+func holding(a *retain.Analysis, s *retain.Suspect) string {
+	text := fmt.Sprintf("%d objects of %s, %s with what they hold, are held by %s", s.Count, s.Type,
+		bytesize.Format(int64(s.RetainedBytes)), strings.Join(s.Path, ""))
+	if len(s.Consumers) > 0 {
+		most := slices.MaxFunc(s.Consumers, func(a, b retain.Type) int { return cmp.Compare(a.ShallowBytes, b.ShallowBytes) })
+		if most.Name != s.Type && 2*most.ShallowBytes >= s.RetainedBytes {
+			text += fmt.Sprintf(", most of it %d %s", most.Count, most.Name)
+		}
+	}
+	for _, pin := range a.Pins {
+		inside := slices.ContainsFunc(s.Consumers, func(t retain.Type) bool { return t.Name == pin.Type })
+		if inside && 2*(pin.ObjectBytes-pin.UsedBytes) >= s.RetainedBytes {
+			text += fmt.Sprintf(", of which strings and slices use %s and keep the rest", bytesize.Format(int64(pin.UsedBytes)))
+		}
+	}
+	return text
 }
 
 // snapshot takes and analyses a snapshot, once it may.
@@ -200,6 +225,25 @@ func culprit(before, after *retain.Analysis, stack []string) *retain.Suspect {
 		return &after.Suspects[0]
 	}
 	return nil
+}
+
+// pastItsBound is the owner that holds so much more than its own bound that this is at least half of what is told of the
+// heap, and says so; empty: none does.
+func (w *Warden) pastItsBound(f leak.Finding) (owner, text string) {
+	if f.Kind != leak.Heap {
+		return "", ""
+	}
+	most := f.Rise / 2
+	for _, u := range w.State().Owners {
+		if u.OutsideHeap || u.Err != nil {
+			continue
+		}
+		if over := float64(u.Usage.Bytes) - u.accounted(); over >= most && over > 0 {
+			most, owner = over, u.Name
+			text = fmt.Sprintf("owner %s holds %s beyond its own bound", u.Name, bytesize.Format(int64(over)))
+		}
+	}
+	return owner, text
 }
 
 // caseOf is the case that a suspicion belongs to.

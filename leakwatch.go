@@ -60,6 +60,8 @@ const (
 	collectionsPerWindow = 8
 	// collectionShare is the share of one processor that forced collections may take.
 	collectionShare = 0.05
+	// readsPerWindow is how often in a window descriptors and threads must be counted.
+	readsPerWindow = 24
 	// ownedShare is the share of the live heap that owners can account for and be believed.
 	ownedShare = 0.95
 )
@@ -177,6 +179,15 @@ func (l *leakWatch) look(now time.Time, asked bool) LeakStatus {
 	return status
 }
 
+// slowInterval is how old may be what is read less often: not so old that the shortest window would show it as stairs.
+func (w *Warden) slowInterval(c Config) time.Duration {
+	slow := c.Sampling.SlowIntervalSeconds
+	if c.Leaks.Enabled && !w.Remote() {
+		slow = min(slow, max(c.Sampling.IntervalSeconds, c.Leaks.WindowSeconds/readsPerWindow))
+	}
+	return seconds(slow)
+}
+
 // collect forces a collection, without which nothing is known of the live heap, and sees to it that such collections
 // take no more than their share of a processor.
 func (l *leakWatch) collect(now time.Time) {
@@ -194,10 +205,8 @@ func (l *leakWatch) observe() leak.Observation {
 	state := l.w.State()
 	live := float64(l.read[readLive].Value.Uint64())
 	owned := 0.0
-	for _, owner := range state.Owners {
-		if !owner.OutsideHeap && owner.Err == nil {
-			owned += float64(max(0, owner.Usage.Bytes))
-		}
+	for i := range state.Owners {
+		owned += state.Owners[i].accounted()
 	}
 	if owned > ownedShare*live {
 		if live > 0 && !l.doubted {
