@@ -120,7 +120,11 @@ func (i *investigator) site(f leak.Finding) (stack []string, what string) {
 		if state == "" {
 			state = "at work"
 		}
-		return stack, fmt.Sprintf("%.0f of them are %s in %s", site.By, state, ownFrame(stack))
+		what = fmt.Sprintf("%.0f of them are %s in %s", site.By, state, ownFrame(stack))
+		if hint := hints[functionOf(ownFrame(stack))]; hint != "" {
+			what += ", " + hint
+		}
+		return stack, what
 	}
 	return stack, fmt.Sprintf("%.0f %% of it was allocated in %s", 100*site.Share, ownFrame(stack))
 }

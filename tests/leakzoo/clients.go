@@ -12,7 +12,7 @@ import (
 func heldByClients() []exhibit {
 	return []exhibit{
 		{name: "unclosed_bodies", run: fetchForever, want: []leak{
-			{kind: "goroutines", function: "net/http.(*persistConn)", says: "net/http.(*persistConn)", also: []string{"heap"}},
+			{kind: "goroutines", function: "net/http.(*persistConn)", says: "as for each response whose body nobody closes", also: []string{"heap"}},
 			{kind: "descriptors", says: "Open descriptors rose from"},
 		}},
 	}

@@ -22,8 +22,9 @@ import (
 )
 
 var (
-	long = flag.Bool("long", false, "all programs of the zoo, with windows of half a minute")
-	only = flag.String("only", "", "this program alone")
+	long   = flag.Bool("long", false, "all programs of the zoo, with windows of half a minute")
+	only   = flag.String("only", "", "these programs alone, by their names with commas between, as with -long")
+	window = flag.Duration("window", 30*time.Second, "shortest window of -long and -only")
 )
 
 // few are those of the quick test.
@@ -37,9 +38,9 @@ type plan struct {
 
 func planned() plan {
 	if *long || *only != "" {
-		return plan{30 * time.Second, 300 * time.Millisecond, 12}
+		return plan{*window, *window / 100, 12}
 	}
-	return plan{12 * time.Second, 150 * time.Millisecond, len(few)}
+	return plan{10 * time.Second, 125 * time.Millisecond, len(few)}
 }
 
 func TestMain(m *testing.M) {
@@ -64,7 +65,7 @@ func TestZoo(t *testing.T) {
 	var book guestBook
 	t.Run("all", func(t *testing.T) {
 		for _, e := range exhibits() {
-			if *only == "" && !*long && !slices.Contains(few, e.name) || *only != "" && e.name != *only {
+			if !wanted(e.name) {
 				continue
 			}
 			t.Run(e.name, func(t *testing.T) {
@@ -79,6 +80,14 @@ func TestZoo(t *testing.T) {
 		}
 	})
 	book.print()
+}
+
+// wanted reports whether a program is to be looked at.
+func wanted(name string) bool {
+	if *only != "" {
+		return slices.Contains(strings.Split(*only, ","), name)
+	}
+	return *long || slices.Contains(few, name)
 }
 
 // animal is a program that runs.

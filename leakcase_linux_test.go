@@ -1,0 +1,100 @@
+package memwarden
+
+import (
+	"testing"
+	"time"
+
+	"github.com/memwarden/memwarden/bounded"
+	"github.com/memwarden/memwarden/heap/retain"
+	"github.com/memwarden/memwarden/leak"
+)
+
+// TestAccounted: owners explain what lies within their own bounds.
+func TestAccounted(t *testing.T) {
+	const none = bounded.NotApplicable
+	for name, c := range map[string]struct {
+		usage OwnerUsage
+		want  float64
+	}{
+		"within":          {OwnerUsage{Usage: bounded.Usage{Bytes: 10, MaxBytes: 20, Entries: 5, MaxEntries: 1}}, 10},
+		"beyond":          {OwnerUsage{Usage: bounded.Usage{Bytes: 50, MaxBytes: 20}}, 20},
+		"too many":        {OwnerUsage{Usage: bounded.Usage{Bytes: 50, MaxBytes: none, Entries: 10, MaxEntries: 2}}, 10},
+		"without a bound": {OwnerUsage{Usage: bounded.Usage{Bytes: 50, MaxBytes: none, Entries: 10, MaxEntries: none}}, 50},
+		"unknown":         {OwnerUsage{Usage: bounded.Usage{Bytes: none, MaxBytes: 20}}, 0},
+		"elsewhere":       {OwnerUsage{Usage: bounded.Usage{Bytes: 10, MaxBytes: 20}, OutsideHeap: true}, 0},
+		"ill":             {OwnerUsage{Usage: bounded.Usage{Bytes: 10, MaxBytes: 20}, Err: errClosed}, 0},
+	} {
+		if got := c.usage.accounted(); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+// overfull holds more than it may.
+type overfull struct{ liar }
+
+func (*overfull) Name() string { return "pages" }
+
+func (*overfull) Usage() bounded.Usage { return bounded.Usage{Bytes: 64 << 20, MaxBytes: 1 << 20} }
+
+// TestAnOwnerPastItsBound is told, where that explains the rise, and only of the heap.
+func TestAnOwnerPastItsBound(t *testing.T) {
+	w := begin(t, Options{})
+	if _, err := w.Register(&overfull{}); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		if owner, text := w.pastItsBound(leak.Finding{Kind: leak.Heap, Rise: 100 << 20}); owner == "pages" {
+			if text != "owner pages holds 63.0 MiB beyond its own bound" {
+				t.Error(text)
+			}
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("it is not told")
+		}
+	}
+	for _, f := range []leak.Finding{{Kind: leak.Native, Rise: 1}, {Kind: leak.Heap, Rise: 200 << 20}} {
+		if owner, text := w.pastItsBound(f); owner != "" || text != "" {
+			t.Errorf("%+v: %s, %s", f, owner, text)
+		}
+	}
+}
+
+// TestHolding: who holds what, what most of it is, and what of it is used.
+func TestHolding(t *testing.T) {
+	timers := retain.Suspect{Type: "runtime.timeTimer", Count: 3, RetainedBytes: 3 << 20, Path: []string{"runtime.allp", "[…]", ".timers"},
+		Consumers: []retain.Type{{Name: "runtime.timeTimer", Count: 3, ShallowBytes: 100}, {Name: "main.visit", Count: 3, ShallowBytes: 3 << 20}}}
+	texts := retain.Suspect{Type: "string", Count: 2, RetainedBytes: 2 << 20, Path: []string{"main.seen", "[key]"},
+		Consumers: []retain.Type{{Name: "string", Count: 2, ShallowBytes: 2 << 20}}}
+	a := &retain.Analysis{Pins: []retain.Pin{{Type: "string", UsedBytes: 1024, ObjectBytes: 2 << 20}, {Type: "main.visit", ObjectBytes: 1 << 20}}}
+	for want, s := range map[string]*retain.Suspect{
+		"3 objects of runtime.timeTimer, 3.0 MiB with what they hold, are held by runtime.allp[…].timers, most of it 3 main.visit":                &timers,
+		"2 objects of string, 2.0 MiB with what they hold, are held by main.seen[key], of which strings and slices use 1.0 KiB and keep the rest": &texts,
+	} {
+		if got := holding(a, s); got != want {
+			t.Errorf("%s\nwant %s", got, want)
+		}
+	}
+}
+
+// TestSlowInterval: what is read less often is read often enough for the shortest window, where leaks are looked for.
+func TestSlowInterval(t *testing.T) {
+	w := begin(t, Options{})
+	c := DefaultConfig()
+	if got := w.slowInterval(c); got != 10*time.Second {
+		t.Errorf("by default %s", got)
+	}
+	c.Leaks.WindowSeconds = 48
+	if got := w.slowInterval(c); got != 2*time.Second {
+		t.Errorf("for 48 s %s", got)
+	}
+	c.Leaks.WindowSeconds = 2
+	if got := w.slowInterval(c); got != time.Second {
+		t.Errorf("for 2 s %s, want no less than between samples", got)
+	}
+	c.Leaks.Enabled = false
+	if got := w.slowInterval(c); got != 10*time.Second {
+		t.Errorf("while nothing is looked for %s", got)
+	}
+}
