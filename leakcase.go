@@ -170,7 +170,8 @@ func holding(a *retain.Analysis, s *retain.Suspect) string {
 		bytesize.Format(int64(s.RetainedBytes)), strings.Join(s.Path, ""))
 	if len(s.Consumers) > 0 {
 		most := slices.MaxFunc(s.Consumers, func(a, b retain.Type) int { return cmp.Compare(a.ShallowBytes, b.ShallowBytes) })
-		if most.Name != s.Type && 2*most.ShallowBytes >= s.RetainedBytes {
+		named := !strings.HasPrefix(most.Name, "[") && most.Name != "string" // of bytes it goes without saying
+		if named && most.Name != s.Type && 2*most.ShallowBytes >= s.RetainedBytes {
 			text += fmt.Sprintf(", most of it %d %s", most.Count, most.Name)
 		}
 	}

@@ -191,7 +191,7 @@ type guest struct {
 func (a *animal) await(t *testing.T, e exhibit) guest {
 	t.Helper()
 	g := guest{name: e.name}
-	patience := 5*planned().window + time.Minute
+	patience := 7*planned().window + 2*time.Minute // on a machine at rest it takes less than three windows
 	var s status
 	var missing []string
 	for {
