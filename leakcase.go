@@ -149,7 +149,7 @@ func (i *investigator) name(ctx context.Context, f leak.Finding, r *LeakReport, 
 	} else {
 		before, i.before = i.before, nil
 	}
-	suspect := culprit(before, after, r.AllocStack)
+	suspect := culprit(before, after, r.AllocStack, f.PerSecond)
 	if suspect == nil {
 		return what
 	}
@@ -210,23 +210,50 @@ func (i *investigator) snapshot(ctx context.Context) (id string, a *retain.Analy
 	}
 }
 
-// culprit is the suspect that grew most between two snapshots. Where there is only one, or nothing grew, it is the one that
-// was allocated by the stack, and without such a one the largest.
-func culprit(before, after *retain.Analysis, stack []string) *retain.Suspect {
+const (
+	// grownShare is the least part that something must have grown by of what the pace makes of the time between snapshots.
+	grownShare = 0.25
+	// unseenShare is the share of a heap below which an analysis tells of nothing: by up to that much less may something
+	// have grown that is only told of afterwards.
+	unseenShare = 0.05
+)
+
+// culprit is what leaks: of what grew between two snapshots by a good part of what the pace makes of that time, what the
+// stack has allocated, else what grew most. Where there is one snapshot alone, or nothing grew by that much, it is the
+// suspect that the stack has allocated, and where no stack is known the largest of one snapshot.
+func culprit(before, after *retain.Analysis, stack []string, perSecond float64) *retain.Suspect {
+	own := func(stack []string) string { return functionOf(ownFrame(stack)) }
+	allocated := func(s *retain.Suspect) bool {
+		return len(stack) > 0 && len(s.AllocStack) > 0 && own(s.AllocStack) == own(stack)
+	}
 	if before != nil {
+		var grown *retain.Suspect
+		most, least := 0.0, max(1, grownShare*perSecond*time.Duration(after.TakenAt-before.TakenAt).Seconds())
 		for _, change := range retain.Diff(before, after).Suspects {
-			if change.After != nil && change.RetainedGrowth > 0 {
+			growth := float64(change.RetainedGrowth)
+			if change.Before == nil {
+				growth -= unseenShare * float64(before.ReachedBytes)
+			}
+			if change.After == nil || growth < least {
+				continue
+			}
+			if allocated(change.After) {
 				return change.After
 			}
+			if growth > most {
+				grown, most = change.After, growth
+			}
+		}
+		if grown != nil {
+			return grown
 		}
 	}
 	for i := range after.Suspects {
-		s := &after.Suspects[i]
-		if len(stack) > 0 && len(s.AllocStack) > 0 && functionOf(s.AllocStack[0]) == functionOf(stack[0]) {
+		if s := &after.Suspects[i]; allocated(s) {
 			return s
 		}
 	}
-	if len(stack) == 0 && len(after.Suspects) > 0 {
+	if len(stack) == 0 && before == nil && len(after.Suspects) > 0 {
 		return &after.Suspects[0]
 	}
 	return nil

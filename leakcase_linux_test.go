@@ -98,3 +98,38 @@ func TestSlowInterval(t *testing.T) {
 		t.Errorf("while nothing is looked for %s", got)
 	}
 }
+
+// TestCulprit: what grew as the pace says is told, and not what has only now become large enough to be seen.
+func TestCulprit(t *testing.T) {
+	const mib = 1 << 20
+	suspect := func(name string, bytes uint64, stack ...string) retain.Suspect {
+		return retain.Suspect{Type: name, Signature: name, RetainedBytes: bytes, AllocStack: stack}
+	}
+	analysis := func(second int64, suspects ...retain.Suspect) *retain.Analysis {
+		return &retain.Analysis{TakenAt: second * 1e9, ReachedBytes: 20 * mib, Suspects: suspects}
+	}
+	leaks, grows := "main.leak (main.go:1)", "main.grow (main.go:9)"
+	before := analysis(0, suspect("leaks", 10*mib, leaks), suspect("large", 30*mib))
+	for name, c := range map[string]struct {
+		before, after *retain.Analysis
+		stack         []string
+		want          string
+	}{
+		"what grew":              {before, analysis(10, suspect("leaks", 15*mib, leaks), suspect("large", 30*mib)), nil, "leaks"},
+		"what grew most":         {before, analysis(10, suspect("leaks", 15*mib, leaks), suspect("large", 37*mib)), nil, "large"},
+		"whom the stack tells":   {before, analysis(10, suspect("leaks", 15*mib, leaks), suspect("large", 37*mib)), []string{leaks}, "leaks"},
+		"not seen before":        {before, analysis(10, suspect("leaks", 15*mib, leaks), suspect("unseen", 3*mib, grows)), nil, "leaks"},
+		"new":                    {before, analysis(10, suspect("new", 8*mib, grows)), nil, "new"},
+		"too little, no stack":   {before, analysis(10, suspect("leaks", 10*mib+1, leaks)), nil, ""},
+		"too little, by a stack": {before, analysis(10, suspect("leaks", 10*mib+1, leaks)), []string{leaks}, "leaks"},
+		"nothing":                {before, analysis(10), []string{leaks}, ""},
+		"one, by a stack":        {nil, before, []string{leaks}, "leaks"},
+		"one, by another stack":  {nil, before, []string{grows}, ""},
+		"one, without a stack":   {nil, before, nil, "leaks"},
+	} {
+		got := culprit(c.before, c.after, c.stack, mib/2)
+		if got == nil && c.want != "" || got != nil && got.Type != c.want {
+			t.Errorf("%s: %+v, want %q", name, got, c.want)
+		}
+	}
+}

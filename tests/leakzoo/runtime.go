@@ -73,7 +73,7 @@ func render(huge bool, rendered *sync.WaitGroup, sent <-chan struct{}) {
 	buffer := buffers.Get().(*bytes.Buffer)
 	size := 1024
 	if huge {
-		size = 512 << 10
+		size = 1 << 20
 	}
 	buffer.Write(make([]byte, size))
 	rendered.Done()
@@ -84,9 +84,9 @@ func render(huge bool, rendered *sync.WaitGroup, sent <-chan struct{}) {
 
 // renderPages has bursts of pages, so that the pool holds very many buffers; more and more of them become huge.
 func renderPages(ctx context.Context, _ *memwarden.Warden) error {
-	const together = 400
+	const together = 200
 	random := rand.New(rand.NewPCG(1, 2))
-	return every(ctx, 2, func(int) error {
+	return every(ctx, 1, func(int) error {
 		var rendered, pages sync.WaitGroup
 		rendered.Add(together)
 		sent, huge := make(chan struct{}), random.IntN(together)
