@@ -1,6 +1,7 @@
 package memwarden
 
 import (
+	"runtime"
 	"testing"
 	"time"
 
@@ -130,6 +131,24 @@ func TestCulprit(t *testing.T) {
 		got := culprit(c.before, c.after, c.stack, mib/2)
 		if got == nil && c.want != "" || got != nil && got.Type != c.want {
 			t.Errorf("%s: %+v, want %q", name, got, c.want)
+		}
+	}
+}
+
+// TestProcessorSeconds: work takes processor time, and no more than all processors have.
+func TestProcessorSeconds(t *testing.T) {
+	began := time.Now()
+	before, ok := processorSeconds()
+	if !ok || before <= 0 {
+		t.Fatalf("%v, %v", before, ok)
+	}
+	for {
+		now, ok := processorSeconds()
+		if !ok || now < before || now-before > time.Since(began).Seconds()*float64(runtime.NumCPU())+0.1 {
+			t.Fatalf("%v after %v", now, before)
+		}
+		if now > before+0.01 {
+			return
 		}
 	}
 }

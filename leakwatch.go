@@ -196,9 +196,13 @@ func (w *Warden) slowInterval(c Config) time.Duration {
 // take no more than their share of a processor.
 func (l *leakWatch) collect(now time.Time) {
 	before := l.read[readCPU].Value.Float64()
+	taken, known := processorSeconds()
 	runtime.GC()
 	metrics.Read(l.read)
 	cost := max(0, l.read[readCPU].Value.Float64()-before)
+	if now, ok := processorSeconds(); known && ok {
+		cost = min(cost, now-taken) // the runtime goes by the clock, also while it waits for a processor
+	}
 	l.cycles, l.known = l.read[readCycles].Value.Uint64(), now
 	l.notUntil = now.Add(seconds(cost / collectionShare))
 }
