@@ -47,7 +47,7 @@ var sink *session
 
 func benchTracker(b *testing.B) *Tracker {
 	b.Helper()
-	tr, err := New(Options{MaxObjects: MaxMaxObjects})
+	tr, err := New(Options{MaxObjects: MostObjects})
 	if err != nil {
 		b.Fatal(err)
 	}

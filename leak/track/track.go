@@ -37,8 +37,8 @@ var (
 const (
 	// DefaultMaxObjects is how many objects are tracked at most where Options do not say.
 	DefaultMaxObjects = 100_000
-	// MaxMaxObjects is the highest bound: beyond it Look would take a tenth of a second.
-	MaxMaxObjects = 10_000_000
+	// MostObjects is the highest bound. If so many are overdue, Look takes a tenth of a second.
+	MostObjects = 1_000_000
 	// MaxGroups bounds the pairs of owner and type.
 	MaxGroups = 1024
 	// MaxSample bounds how many objects of a group an Overdue has.
@@ -48,7 +48,8 @@ const (
 	maxTypeBytes  = 200
 	maxSiteFrames = 32
 	// objectBytes is what is on the Go heap for each object: its Handle, what the runtime keeps of its cleanup, and the
-	// handle of its weak pointer. The runtime has about 90 bytes more outside of the heap.
+	// handle of its weak pointer. The runtime has about 90 bytes more outside of the heap, which an owner of bytes on the
+	// heap must not count.
 	objectBytes = 104
 	// tinyBytes is the size below which the runtime puts objects without pointers into one block with others.
 	tinyBytes = 16
@@ -58,7 +59,7 @@ const (
 type Options struct {
 	// Name is the tracker's as an Owner; default "tracked_objects".
 	Name string
-	// MaxObjects bounds how many objects are tracked at once, at most MaxMaxObjects; default DefaultMaxObjects.
+	// MaxObjects bounds how many objects are tracked at once, at most MostObjects; default DefaultMaxObjects.
 	MaxObjects int
 }
 
@@ -117,8 +118,8 @@ func New(o Options) (*Tracker, error) {
 	if o.MaxObjects == 0 {
 		o.MaxObjects = DefaultMaxObjects
 	}
-	if o.MaxObjects < 0 || o.MaxObjects > MaxMaxObjects {
-		return nil, fmt.Errorf("track: at most %d objects: want 1 to %d", o.MaxObjects, MaxMaxObjects)
+	if o.MaxObjects < 0 || o.MaxObjects > MostObjects {
+		return nil, fmt.Errorf("track: at most %d objects: want 1 to %d", o.MaxObjects, MostObjects)
 	}
 	t := &Tracker{o: o}
 	t.groups.Store(&groups{})

@@ -307,7 +307,7 @@ func TestBounds(t *testing.T) {
 		t.Error(err)
 	}
 	mustTrack(t, many.tr, &session{}, "owner 7")
-	for _, most := range []int{-1, MaxMaxObjects + 1} {
+	for _, most := range []int{-1, MostObjects + 1} {
 		if _, err := New(Options{MaxObjects: most}); err == nil {
 			t.Errorf("%d objects are a bound", most)
 		}
