@@ -4,15 +4,19 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/memwarden/memwarden/bounded"
+	"github.com/memwarden/memwarden/bytesize"
 	"github.com/memwarden/memwarden/heap/archive"
 	"github.com/memwarden/memwarden/heap/graph"
 	"github.com/memwarden/memwarden/heap/heaptest"
@@ -399,4 +403,28 @@ func TestAFileThatWouldBeTooLarge(t *testing.T) {
 		t.Errorf("above its bound: %v", err)
 	}
 	noChildren(t)
+}
+
+// TestHugePagesAreAskedFor: and where they cannot be had, the log says why and the warden starts.
+func TestHugePagesAreAskedFor(t *testing.T) {
+	for _, c := range []struct {
+		bytes, limit int64
+		want         string
+	}{
+		{256 << 20, 1 << 40, `the kernel was asked for huge pages" heap="256.0 MiB"`},
+		{256 << 20, 256 << 20, "the memory limit is not above SNAPSHOT_HUGE_PAGES"},
+		{1 << 47, math.MaxInt64, "there are no huge pages: snapshots halt the process for longer"},
+		{0, math.MaxInt64, ""},
+	} {
+		t.Run(bytesize.Format(c.bytes)+" of "+bytesize.Format(c.limit), func(t *testing.T) {
+			defer debug.SetMemoryLimit(debug.SetMemoryLimit(c.limit))
+			log := &logBook{}
+			begin(t, Options{
+				Logger: slog.New(slog.NewTextHandler(log, nil)), Snapshot: SnapshotOptions{HugePageBytes: c.bytes},
+			})
+			if text := log.String(); !strings.Contains(text, c.want) || c.want == "" && strings.Contains(text, "huge") {
+				t.Errorf("the log has no %q:\n%s", c.want, text)
+			}
+		})
+	}
 }
