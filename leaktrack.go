@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 	"time"
 
@@ -175,9 +176,9 @@ func (i *investigator) lookTracked(ctx context.Context, c trackCase) {
 		if ctx.Err() != nil {
 			return
 		}
-		if n.told.held != nil && n.told.held.Reached == 0 && n.told.verdict < leak.Confirmed {
-			i.w.o.Logger.Info("memory: released objects are late, but nothing holds them any more", "owner", n.Owner, "type", n.Type, "count", n.Count)
-			continue // they are told of if they stay
+		if n.going() {
+			i.w.o.Logger.Info("memory: released objects went late", "owner", n.Owner, "type", n.Type, "count", n.Count)
+			continue
 		}
 		r := i.trackReport(n)
 		i.w.o.Logger.Warn("memory leak "+r.Status, "kind", r.Kind, "reason", r.Sentence)
@@ -185,6 +186,15 @@ func (i *investigator) lookTracked(ctx context.Context, c trackCase) {
 			i.w.o.Logger.Error("memory leak report could not be kept", "error", err)
 		}
 	}
+}
+
+// going reports whether the objects are gone by now, or nothing held them in the snapshot. Those that nothing holds and
+// that stay all the same are told of when they are confirmed.
+func (n tracked) going() bool {
+	if held := n.told.held; held != nil && held.Reached == 0 && n.told.verdict < leak.Confirmed {
+		return true
+	}
+	return !slices.ContainsFunc(n.Objects, func(h *track.Handle) bool { return h.Address() != 0 })
 }
 
 // forgetTracked forgets what was told of objects that are gone.

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/memwarden/memwarden/heap/retain"
+	"github.com/memwarden/memwarden/leak"
 	"github.com/memwarden/memwarden/leak/track"
 )
 
@@ -297,5 +299,73 @@ func TestTrackingCanBeSwitchedOff(t *testing.T) {
 	}
 	if len(before) != len(w.Leaks().Findings) {
 		t.Errorf("findings %+v", w.Leaks().Findings)
+	}
+}
+
+// TestObjectsThatWentLate are not told of: those that are gone when the snapshot is taken, and those that nothing holds in
+// it, unless they stay.
+func TestObjectsThatWentLate(t *testing.T) {
+	log := &logBook{}
+	o := Options{Logger: slog.New(slog.NewJSONHandler(log, nil)), Snapshot: SnapshotOptions{
+		Dir: filepath.Join(t.TempDir(), "snapshots"), Cooldown: -1, Deadline: 5 * time.Minute,
+	}}
+	w := begin(t, o)
+	i := &investigator{w: w, tracked: map[trackKey]*toldTracked{}}
+	gone, err := Track(w, &trackedSession{}, "gone")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for gone.Address() != 0 {
+		runtime.GC()
+	}
+	overdue := track.Overdue{Owner: "gone", Type: "memwarden.trackedSession", Count: 1, Collections: 3, Objects: []*track.Handle{gone}}
+	i.lookTracked(t.Context(), trackCase{[]track.Overdue{overdue}, track.Patience{Collections: 3}, true})
+	overdue.Collections = 6
+	i.lookTracked(t.Context(), trackCase{[]track.Overdue{overdue}, track.Patience{Collections: 3}, false})
+	if n := strings.Count(log.String(), "released objects went late"); n != 2 {
+		t.Errorf("it is logged %d times:\n%s", n, log)
+	}
+	if list := leaksOf(t, w, 0, 10); len(list) != 0 {
+		t.Errorf("%+v", list)
+	}
+	alive := &trackedSession{}
+	h, err := Track(w, alive, "alive")
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := &retain.Held{Found: 1}
+	unheld := tracked{track.Overdue{Objects: []*track.Handle{h}}, &toldTracked{verdict: leak.Suspect, held: held}}
+	if !unheld.going() {
+		t.Error("what nothing holds is told of at once")
+	}
+	unheld.told.verdict = leak.Confirmed
+	if unheld.going() {
+		t.Error("what stays is never told of")
+	}
+	if r := i.trackReport(unheld); !strings.Contains(r.Sentence, "the snapshot shows nothing that holds them") {
+		t.Error(r.Sentence)
+	}
+	runtime.KeepAlive(alive)
+}
+
+// TestSentencesOfRetainedObjects say by what most are held, that there are others, and what they are a part of.
+func TestSentencesOfRetainedObjects(t *testing.T) {
+	w := begin(t, Options{})
+	i := &investigator{w: w}
+	path := func(count uint64, steps ...string) retain.Path { return retain.Path{Steps: steps, Count: count} }
+	n := tracked{track.Overdue{Owner: "sessions", Type: "main.session", Count: 12, Collections: 4}, &toldTracked{
+		verdict: leak.Confirmed, caseName: "a", evidence: []string{"snapshot 1"},
+		held: &retain.Held{
+			Found: 12, Reached: 12, Objects: 10, Inner: 9, Type: "[]main.session", RetainedBytes: 2 << 20,
+			Paths: []retain.Path{path(7, "main.cache", ".m", "[…]"), path(2, "main.last"), path(1, "main.other")},
+		},
+	}}
+	r := i.trackReport(n)
+	if want := "12 objects of main.session (owner sessions) are still held 4 collections after they were released, 7 of 10 by main.cache.m[…], " +
+		"as a part of []main.session; with what they hold, 2.0 MiB stay"; r.Sentence != want {
+		t.Errorf("%s\nwant\n%s", r.Sentence, want)
+	}
+	if strings.Join(r.Evidence, "; ") != "snapshot 1; 2 by main.last; 1 by main.other" || len(n.told.evidence) != 1 || r.check() != nil {
+		t.Errorf("%q, %v", r.Evidence, r.check())
 	}
 }
