@@ -22,6 +22,7 @@ import (
 	"github.com/memwarden/memwarden/heap/heaptest"
 	"github.com/memwarden/memwarden/heap/retain"
 	"github.com/memwarden/memwarden/heap/snapshot"
+	"github.com/memwarden/memwarden/internal/testprogram"
 )
 
 // leakedSession is what the tests leak and look for.
@@ -103,12 +104,14 @@ func beginPatient(t *testing.T, o Options) *Warden {
 	if o.Snapshot.Deadline == 0 {
 		o.Snapshot.Deadline = 10 * time.Minute
 	}
+	o.Snapshot.Helper = testprogram.SnapshotHelper(t)
 	return begin(t, o)
 }
 
+// TestSnapshotNamesTheLeak: the helper is the program itself, as it is if nothing else is said.
 func TestSnapshotNamesTheLeak(t *testing.T) {
 	hold(t)
-	w := beginPatient(t, Options{})
+	w := begin(t, Options{Snapshot: SnapshotOptions{Deadline: 10 * time.Minute}})
 	var file bytes.Buffer
 	info, err := w.Snapshot(t.Context(), &file)
 	if err != nil {
