@@ -103,7 +103,7 @@ type trackCase struct {
 // lookAtTracked finds the objects that are overdue and has them looked into.
 func (l *leakWatch) lookAtTracked(now time.Time) {
 	w := l.w
-	if n := w.tracker.Refused(); n >= 2*max(1, l.refused) || n > 0 && l.refused == 0 {
+	if n := w.tracker.Refused(); n > 0 && n >= 2*l.refused {
 		l.refused = n
 		w.o.Logger.Warn("memory tracking: objects were refused (Options.MaxTracked)", "refused", n, "tracked", w.tracker.Usage().Entries)
 	}

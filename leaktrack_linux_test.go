@@ -79,7 +79,7 @@ func quickly() *Config {
 func TestRetainedObjectsAreNamed(t *testing.T) {
 	c := quickly()
 	c.Leaks.Snapshots = true
-	w := begin(t, Options{Config: c, Snapshot: SnapshotOptions{Dir: filepath.Join(t.TempDir(), "snapshots"), Cooldown: -1, Deadline: 5 * time.Minute}})
+	w := beginPatient(t, Options{Config: c, Snapshot: SnapshotOptions{Dir: filepath.Join(t.TempDir(), "snapshots"), Cooldown: -1}})
 	collecting(t)
 	trackedSessions(t, w, "sessions", 12, true)
 	trackedSessions(t, w, "healthy", 50, false)
@@ -306,10 +306,9 @@ func TestTrackingCanBeSwitchedOff(t *testing.T) {
 // it, unless they stay.
 func TestObjectsThatWentLate(t *testing.T) {
 	log := &logBook{}
-	o := Options{Logger: slog.New(slog.NewJSONHandler(log, nil)), Snapshot: SnapshotOptions{
-		Dir: filepath.Join(t.TempDir(), "snapshots"), Cooldown: -1, Deadline: 5 * time.Minute,
-	}}
-	w := begin(t, o)
+	w := beginPatient(t, Options{
+		Logger: slog.New(slog.NewJSONHandler(log, nil)), Snapshot: SnapshotOptions{Dir: filepath.Join(t.TempDir(), "snapshots"), Cooldown: -1},
+	})
 	i := &investigator{w: w, tracked: map[trackKey]*toldTracked{}}
 	gone, err := Track(w, &trackedSession{}, "gone")
 	if err != nil {
