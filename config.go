@@ -55,7 +55,8 @@ type GCConfig struct {
 	TunerMaxPercent     int64   `json:"tuner_max_percent"`
 }
 
-// LeakConfig governs the detection of leaks. A change of it, but for Snapshots and TrackCollections, begins anew to watch.
+// LeakConfig governs the detection of leaks. A change of it, but for Snapshots and TrackCollections, begins anew to
+// watch.
 type LeakConfig struct {
 	Enabled         bool    `json:"enabled"`
 	IntervalSeconds float64 `json:"interval_seconds"`

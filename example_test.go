@@ -17,8 +17,8 @@ type session struct {
 // lastSessions keeps the newest session of each visitor, which its author believes to be one that is open.
 var lastSessions = map[string]*session{}
 
-// A session that was closed should be garbage. As something still holds it three collections later, a leak report says so,
-// and with MEMWARDEN_LEAK_SNAPSHOTS=true by which path: memwarden_test.lastSessions[…].
+// A session that was closed should be garbage. As something still holds it three collections later, a leak report says
+// so, and with MEMWARDEN_LEAK_SNAPSHOTS=true by which path: memwarden_test.lastSessions[…].
 func ExampleTrack() {
 	ctx := context.Background()
 	w, err := memwarden.Start(ctx, memwarden.Options{})

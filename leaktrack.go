@@ -23,8 +23,8 @@ const KindRetained = "retained"
 var ErrEndlessContext = errors.New("the context is never done, so that the object would never be released")
 
 // Track follows an object that should become garbage once Handle.Release is called: one that is still alive
-// LeakConfig.TrackCollections collections later is reported as a leak of kind KindRetained, once with all of its owner and
-// type that are, and with what holds them where LeakConfig.Snapshots allows it. Objects that are not released are
+// LeakConfig.TrackCollections collections later is reported as a leak of kind KindRetained, once with all of its owner
+// and type that are, and with what holds them where LeakConfig.Snapshots allows it. Objects that are not released are
 // only counted.
 //
 //	h, err := memwarden.Track(w, session, "sessions")
@@ -41,8 +41,9 @@ func Track[T any](w *Warden, object *T, owner string) (*track.Handle, error) {
 	return track.Track(w.tracker, object, owner)
 }
 
-// TrackContext tracks an object as Track does, and releases it when the scope ends that the context carries (TrackScope),
-// or else when the context is done, unless Handle.Release is called before. ErrEndlessContext: neither ever comes.
+// TrackContext tracks an object as Track does, and releases it when the scope ends that the context carries
+// (TrackScope), or else when the context is done, unless Handle.Release is called before. ErrEndlessContext: neither
+// ever comes.
 //
 // What the values of a context lead to is held by it until it is done, and the same goes for the scope's.
 func TrackContext[T any](ctx context.Context, w *Warden, object *T, owner string) (*track.Handle, error) {
@@ -60,8 +61,8 @@ func TrackContext[T any](ctx context.Context, w *Warden, object *T, owner string
 }
 
 // TrackScope returns a context with a scope of its own: what TrackContext tracks with it, or with one that is derived
-// from it, is released when end is called. That differs from the context's own end where work goes on after it, as a handler's
-// does whose client is gone. end must be called; further calls do nothing.
+// from it, is released when end is called. That differs from the context's own end where work goes on after it, as a
+// handler's does whose client is gone. end must be called; further calls do nothing.
 func TrackScope(ctx context.Context) (scoped context.Context, end context.CancelFunc) {
 	scope, end := context.WithCancel(context.Background())
 	return context.WithValue(ctx, scopeKey{}, scope), end
@@ -89,8 +90,8 @@ func (w *Warden) buildTracker() (err error) {
 	return err
 }
 
-// ageShare is which part of the shortest window an object must have stayed after its release to be told of: half a minute
-// of 20.
+// ageShare is which part of the shortest window an object must have stayed after its release to be told of: half a
+// minute of 20.
 const ageShare = 40
 
 // trackCase is what is overdue, to be looked into.
@@ -145,8 +146,8 @@ type trackKey struct{ owner, typ string }
 // maxTrackNews is of how many owners and types is told at once; the others come with the next look.
 const maxTrackNews = 16
 
-// lookTracked tells of objects that are overdue: when there are some of an owner and type, when they have stayed twice as
-// long, and when there are twice as many as were told.
+// lookTracked tells of objects that are overdue: when there are some of an owner and type, when they have stayed twice
+// as long, and when there are twice as many as were told.
 func (i *investigator) lookTracked(ctx context.Context, c trackCase) {
 	i.forgetTracked(c.overdue)
 	var news []tracked
@@ -241,8 +242,8 @@ func (i *investigator) findHolders(ctx context.Context, news []tracked, allowed 
 	}
 }
 
-// holders takes a snapshot and tells how the objects are held. The collector does not move them: what is alive after the
-// snapshot was, in the snapshot, where it was before.
+// holders takes a snapshot and tells how the objects are held. The collector does not move them: what is alive after
+// the snapshot was, in the snapshot, where it was before.
 func (i *investigator) holders(ctx context.Context, asked []tracked) (id string, held []retain.Held, err error) {
 	kept, err := i.w.Snapshots()
 	if err != nil {

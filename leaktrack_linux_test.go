@@ -74,8 +74,8 @@ func quickly() *Config {
 	return c
 }
 
-// TestRetainedObjectsAreNamed: what was released and is held is told with its path from a snapshot, once for all of a type;
-// what is healthy is not told of.
+// TestRetainedObjectsAreNamed: what was released and is held is told with its path from a snapshot, once for all of a
+// type; what is healthy is not told of.
 func TestRetainedObjectsAreNamed(t *testing.T) {
 	c := quickly()
 	c.Leaks.Snapshots = true
@@ -302,8 +302,8 @@ func TestTrackingCanBeSwitchedOff(t *testing.T) {
 	}
 }
 
-// TestObjectsThatWentLate are not told of: those that are gone when the snapshot is taken, and those that nothing holds in
-// it, unless they stay.
+// TestObjectsThatWentLate are not told of: those that are gone when the snapshot is taken, and those that nothing holds
+// in it, unless they stay.
 func TestObjectsThatWentLate(t *testing.T) {
 	log := &logBook{}
 	w := beginPatient(t, Options{

@@ -6,9 +6,9 @@ import (
 	"github.com/memwarden/memwarden"
 )
 
-// TrackRequests makes each request a scope: what a handler tracks with memwarden.TrackContext and the request's context, or
-// one derived from it, is released when the handler returns or panics, and not already when its client goes. It costs a
-// context and a copy of the request.
+// TrackRequests makes each request a scope: what a handler tracks with memwarden.TrackContext and the request's
+// context, or one derived from it, is released when the handler returns or panics, and not already when its client
+// goes. It costs a context and a copy of the request.
 //
 //	func buy(w http.ResponseWriter, r *http.Request) {
 //		c := loadCart(r)

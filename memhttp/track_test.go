@@ -24,8 +24,8 @@ var carts struct {
 	list []*cart
 }
 
-// TestRetainedObjectsOverHTTP: what handlers track is released when they return, and is listed if it stays; healthy requests
-// are not.
+// TestRetainedObjectsOverHTTP: what handlers track is released when they return, and is listed if it stays; healthy
+// requests are not.
 func TestRetainedObjectsOverHTTP(t *testing.T) {
 	c := memwarden.DefaultConfig()
 	c.Leaks = memwarden.LeakConfig{Enabled: true, IntervalSeconds: 0.1, WindowSeconds: 2, MinRiseRatio: 0.2, TrackCollections: 3}

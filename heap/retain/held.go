@@ -23,9 +23,9 @@ type Held struct {
 	Paths []Path `json:"paths"`
 }
 
-// Held tells how the objects at some addresses are held. The collector of Go does not move objects: where a living process
-// had one when the snapshot was taken, the snapshot has it. It is safe for concurrent use. ErrNoGraph: the analysis was
-// read from JSON.
+// Held tells how the objects at some addresses are held. The collector of Go does not move objects: where a living
+// process had one when the snapshot was taken, the snapshot has it. It is safe for concurrent use. ErrNoGraph: the
+// analysis was read from JSON.
 func (a *Analysis) Held(addresses []uint64) (Held, error) {
 	h := a.heap
 	if h == nil {

@@ -54,7 +54,8 @@ func (h *Handle) Release() {
 // ReleaseAfter releases the object when the context is done, unless that has happened by then. An object that is
 // collected before leaves nothing behind with the context. A second call takes the place of the first.
 //
-// Until it is done, what the context's values lead to is held by it: an object that is among them is not collected before.
+// Until it is done, what the context's values lead to is held by it: an object that is among them is not collected
+// before.
 func (h *Handle) ReleaseAfter(ctx context.Context) {
 	if h == nil {
 		return

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Patience is how long an object may stay after it was released: as long as one of the two takes.
+// Patience is how long an object may stay after it was released: until both are over.
 type Patience struct {
 	// Collections is how many that began after Look has seen the release may leave the object alive.
 	Collections int
@@ -30,13 +30,13 @@ type Overdue struct {
 	Site []uintptr
 }
 
-// Look returns the objects that are overdue, by owner and type. It is called now and then with the time and the number of
-// collections that the process has completed: from one call to the next the released objects are noted, and an object's
-// patience begins when it is. It takes a tenth of a microsecond for each object that is overdue, in which no others of the same
-// owner and type are tracked or released.
+// Look returns the objects that are overdue, by owner and type. It is called now and then with the time and the number
+// of collections that the process has completed: from one call to the next the released objects are noted, and an
+// object's patience begins when it is. It takes a tenth of a microsecond for each object that is overdue, in which no
+// others of the same owner and type are tracked or released.
 //
-// Nothing is said of an object that is alive because nothing has collected it: as many collections as were asked for have begun,
-// and have ended, since it was released, and its weak pointer still leads to it.
+// Nothing is said of an object that is alive because nothing has collected it: as many collections as were asked for
+// have begun, and have ended, since it was released, and its weak pointer still leads to it.
 func (t *Tracker) Look(now time.Time, cycles uint64, p Patience) []Overdue {
 	t.looking.Lock()
 	defer t.looking.Unlock()

@@ -64,16 +64,16 @@ type Options struct {
 }
 
 // Tracker follows objects until they are collected. It is safe for concurrent use, starts no goroutine, and is a
-// bounded.Owner of what it keeps for each: a bound of 100,000 objects is one of 10 MiB on the heap, and some 9 MiB that the
-// runtime has outside of it.
+// bounded.Owner of what it keeps for each: a bound of 100,000 objects is one of 10 MiB on the heap, and some 9 MiB that
+// the runtime has outside of it.
 //
-// An object is a place in memory that the runtime frees as a whole. A pointer into one, to a field or an element, tracks
-// the whole: it is collected when nothing points to any part of it. Refused are types without a size; those of less than
-// 16 bytes without pointers, which the runtime puts into one block with others that keep it; and what the runtime never
-// frees, such as a package's variables.
+// An object is a place in memory that the runtime frees as a whole. A pointer into one, to a field or an element,
+// tracks the whole: it is collected when nothing points to any part of it. Refused are types without a size; those of
+// less than 16 bytes without pointers, which the runtime puts into one block with others that keep it; and what the
+// runtime never frees, such as a package's variables.
 //
-// To track an object takes four small allocations and, with its release and what the runtime does when it is freed, about
-// two microseconds: see BenchmarkTrack. It keeps nothing alive.
+// To track an object takes four small allocations and, with its release and what the runtime does when it is freed,
+// about two microseconds: see BenchmarkTrack. It keeps nothing alive.
 type Tracker struct {
 	o      Options
 	closed atomic.Bool
@@ -298,8 +298,8 @@ func (t *Tracker) Shrink(context.Context, int64) int64 { return 0 }
 // Refused is how many objects were not tracked because of ErrFull.
 func (t *Tracker) Refused() int64 { return t.refused.Load() }
 
-// Close ends the tracking: Look finds nothing any more, Track refuses, Release does nothing. What the runtime keeps of an
-// object goes with it.
+// Close ends the tracking: Look finds nothing any more, Track refuses, Release does nothing. What the runtime keeps of
+// an object goes with it.
 func (t *Tracker) Close() {
 	t.mu.Lock()
 	t.closed.Store(true)

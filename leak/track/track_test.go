@@ -398,7 +398,8 @@ func TestClose(t *testing.T) {
 	await(t, "all are gone", func() bool { return w.tr.Usage().Entries == 0 })
 }
 
-// TestALateCleanup: an object that is gone is not told of when the runtime's goroutine for cleanups is busy with others.
+// TestALateCleanup: an object that is gone is not told of when the runtime's goroutine for cleanups is busy with
+// others.
 func TestALateCleanup(t *testing.T) {
 	w := newWorld(t, Options{})
 	const cleaners = 64 // more than the runtime has goroutines for them
@@ -421,7 +422,8 @@ func TestALateCleanup(t *testing.T) {
 	})
 }
 
-// TestManyGoroutines track, release and drop by a plan, while others look: what is overdue in the end is what was leaked.
+// TestManyGoroutines track, release and drop by a plan, while others look: what is overdue in the end is what was
+// leaked.
 func TestManyGoroutines(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
