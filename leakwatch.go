@@ -77,6 +77,8 @@ type leakWatch struct {
 	known    time.Time // since when the live heap has not been known anew
 	notUntil time.Time // before that no collection may be forced
 	doubted  bool      // it was told that the owners are not believed
+	overdue  bool      // there were tracked objects that should be gone, when it was last looked
+	refused  int64     // objects that could not be tracked, as was told last
 }
 
 // What leakWatch reads from the runtime, in this order.
@@ -117,6 +119,7 @@ func (w *Warden) watchLeaks(ctx context.Context, l *leakWatch) {
 		var status LeakStatus
 		if l.detector != nil {
 			status = l.look(w.o.Now(), asked != nil)
+			l.lookAtTracked(status.CheckedAt)
 		}
 		w.leakStatus.Store(&status)
 		if asked != nil {
@@ -134,7 +137,7 @@ func (l *leakWatch) adopt(c LeakConfig) {
 	old := l.config
 	l.config = c
 	again := c
-	again.Snapshots = old.Snapshots // which changes nothing about what was seen
+	again.Snapshots, again.TrackCollections = old.Snapshots, old.TrackCollections // which change nothing about what was seen
 	if again == old {
 		return
 	}
