@@ -30,8 +30,10 @@ var requests = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 }, []string{"user"})
 
 func labelByUser(ctx context.Context, _ *memwarden.Warden) error {
-	return every(ctx, 500, func(n int) error {
-		requests.WithLabelValues(fmt.Sprint("user ", n)).Observe(float64(n%10) / 10)
+	return every(ctx, 100, func(n int) error {
+		for i := range 5 {
+			requests.WithLabelValues(fmt.Sprint("user ", 5*n+i)).Observe(float64(n%10) / 10)
+		}
 		return nil
 	})
 }

@@ -68,34 +68,31 @@ func openHandles(ctx context.Context, _ *memwarden.Warden) error {
 // buffers are reused from page to page, and keep the size of the largest page that each was ever used for.
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// render writes a page and waits until it was sent. One page of many is huge.
-func render(huge bool, rendered *sync.WaitGroup, sent <-chan struct{}) {
+// render writes a page into a buffer of the pool. One page of many is huge.
+func render(huge bool) *bytes.Buffer {
 	buffer := buffers.Get().(*bytes.Buffer)
 	size := 1024
 	if huge {
 		size = 1 << 20
 	}
 	buffer.Write(make([]byte, size))
-	rendered.Done()
-	<-sent
-	buffer.Reset()
-	buffers.Put(buffer)
+	return buffer
 }
 
-// renderPages has bursts of pages, so that the pool holds very many buffers; more and more of them become huge.
+// renderPages renders many pages at once and sends them, so that the pool holds very many buffers; more and more of them
+// become huge.
 func renderPages(ctx context.Context, _ *memwarden.Warden) error {
 	const together = 200
 	random := rand.New(rand.NewPCG(1, 2))
 	return every(ctx, 1, func(int) error {
-		var rendered, pages sync.WaitGroup
-		rendered.Add(together)
-		sent, huge := make(chan struct{}), random.IntN(together)
-		for i := range together {
-			pages.Go(func() { render(i == huge, &rendered, sent) })
+		huge, pages := random.IntN(together), make([]*bytes.Buffer, together)
+		for i := range pages {
+			pages[i] = render(i == huge)
 		}
-		rendered.Wait()
-		close(sent)
-		pages.Wait()
+		for _, page := range pages {
+			page.Reset() // it was sent
+			buffers.Put(page)
+		}
 		return nil
 	})
 }
