@@ -15,6 +15,7 @@ import (
 // LeakStatus is what is thought of the process.
 type LeakStatus struct {
 	CheckedAt time.Time
+	Paused    bool           // what is thought is of CheckedAt, and nothing is looked at now
 	Verdict   leak.Verdict   // the worst of the findings that were not dismissed
 	Findings  []leak.Finding // by kind; none while detection is off, or another process is watched
 }
@@ -28,7 +29,8 @@ func (w *Warden) Leaks() LeakStatus {
 }
 
 // CheckLeaks forces a collection, looks at the process at once, and returns what is thought of it then. It makes no window
-// shorter: what was not watched for long enough is not known better by it. ErrLeaksOff: detection is switched off.
+// shorter: what was not watched for long enough is not known better by it. ErrLeaksOff: detection is switched off;
+// ErrLeaksPaused: it is paused.
 func (w *Warden) CheckLeaks(ctx context.Context) (LeakStatus, error) {
 	if w.Remote() {
 		return LeakStatus{}, ErrRemote
@@ -43,8 +45,11 @@ func (w *Warden) CheckLeaks(ctx context.Context) (LeakStatus, error) {
 	}
 	select {
 	case status := <-answer:
-		if status.CheckedAt.IsZero() {
+		switch {
+		case status.CheckedAt.IsZero():
 			return status, ErrLeaksOff
+		case status.Paused:
+			return status, ErrLeaksPaused
 		}
 		return status, nil
 	case <-ctx.Done():
@@ -100,7 +105,7 @@ func (w *Warden) newLeakWatch() *leakWatch {
 
 // watchLeaks looks at each interval, and at once when it is asked to.
 func (w *Warden) watchLeaks(ctx context.Context, l *leakWatch) {
-	timer := time.NewTimer(seconds(l.config.IntervalSeconds))
+	timer := time.NewTimer(l.config.interval())
 	defer timer.Stop()
 	for {
 		var asked chan<- LeakStatus
@@ -111,39 +116,48 @@ func (w *Warden) watchLeaks(ctx context.Context, l *leakWatch) {
 			return
 		}
 		l.adopt(w.config.config().Leaks)
-		var status LeakStatus
-		if l.detector != nil {
+		status := LeakStatus{}
+		switch {
+		case l.detector == nil:
+		case l.config.Paused:
+			status = w.Leaks()
+			status.Paused = true
+		default:
 			status = l.look(w.o.Now(), asked != nil)
 		}
 		w.leakStatus.Store(&status)
 		if asked != nil {
 			asked <- status
 		}
-		timer.Reset(seconds(l.config.IntervalSeconds))
+		timer.Reset(l.config.interval())
 	}
 }
 
-// adopt begins anew where the configuration has changed.
+// adopt begins anew where the configuration has changed in what is judged.
 func (l *leakWatch) adopt(c LeakConfig) {
 	old := l.config
 	l.config = c
-	again := c
-	again.Snapshots = old.Snapshots // which changes nothing about what was seen
-	if again == old {
+	if old.Paused && !c.Paused && l.detector != nil {
+		l.detector.Resume()
+	}
+	old.Paused, old.Snapshots, old.AutoCleanup = c.Paused, c.Snapshots, c.AutoCleanup // they change nothing about what was seen
+	if c == old {
 		return
 	}
 	l.detector = nil
+	l.w.cleaner.forget()
 	if !c.Enabled {
 		return
 	}
 	d, err := leak.NewDetector(leak.Options{
-		Window: seconds(c.WindowSeconds), Interval: seconds(c.IntervalSeconds), MinRise: c.MinRiseRatio,
+		Window: seconds(c.WindowSeconds), Interval: c.interval(), MinRise: c.MinRiseRatio,
 	})
 	if err != nil {
 		l.w.o.Logger.Error("memory leak detection: the configuration is refused", "error", err)
 		return
 	}
-	l.detector, l.told, l.known = d, make([]leak.Finding, len(leak.Kinds())), l.w.o.Now()
+	l.detector, l.told = d, make([]leak.Finding, len(leak.Kinds()))
+	l.known, l.notUntil = l.w.o.Now(), time.Time{}
 }
 
 // look reads, judges and tells.
@@ -251,6 +265,7 @@ func (l *leakWatch) tell(f, before leak.Finding) {
 		}
 	case before.Verdict >= leak.Suspect:
 		w.quietLeaks.Delete(caseOf(before))
+		w.cleaner.over(caseOf(before))
 		w.o.Logger.Info("memory leak is over", "kind", f.Kind.String(), "reason", f.Reason)
 	}
 }

@@ -72,6 +72,8 @@ type Warden struct {
 	leakChecks chan chan<- LeakStatus // who wants it to be looked at once
 	leakCases  chan leakCase          // suspicions to be looked into
 	quietLeaks sync.Map               // cases (string) that were dismissed, as far as they are seen now
+	cleaner    leakCleaner
+	relieving  sync.Mutex // held while owners shrink and a collection is forced, by itself or for a leak
 
 	state   atomic.Pointer[State]
 	beat    atomic.Int64  // Unix nanoseconds of the last tick
@@ -91,6 +93,9 @@ var ErrRemote = errors.New("another process is watched from outside: it can be o
 
 // ErrLeaksOff is returned where leak detection is switched off.
 var ErrLeaksOff = errors.New("leak detection is switched off (MEMWARDEN_LEAK_DETECTION)")
+
+// ErrLeaksPaused is returned where leak detection is paused.
+var ErrLeaksPaused = errors.New("leak detection is paused (MEMWARDEN_LEAK_PAUSED)")
 
 // errClosed is returned by what needs a warden that runs.
 var errClosed = errors.New("the warden was closed")
