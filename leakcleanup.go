@@ -17,12 +17,13 @@ import (
 )
 
 const (
-	// hurriedTasks is how long cleanup tasks may take under pressure, when owners wait to shrink.
-	hurriedTasks = 5 * time.Second
 	// collectionPatience is how long is waited for forced collections to have had no more than their share of the time.
-	collectionPatience = 10 * time.Second
-	// worthwhile is the share of the live heap, of the resident memory or of what leaks that must go for it to be worth it.
-	worthwhile = 0.05
+	collectionPatience = time.Minute
+	// hurry is how long cleanup tasks, or that, may take under pressure, when owners wait to shrink.
+	hurry = 2 * time.Second
+	// worthwhile is the share of the live heap, of the resident memory or of goroutines that must go for it to be worth it,
+	// and leastWorth the least number of bytes.
+	worthwhile, leastWorth = 0.05, 1 << 20
 )
 
 // leakBudget keeps cleaning up from becoming a loop.
@@ -176,9 +177,10 @@ type cleaning struct {
 	bytes   int64 // that owners are asked for
 	hurried bool  // nothing is measured but at the end
 
-	last    gcpolicy.Figures // measured
-	actions []string
-	pending []string // actions that nothing is known of yet but what those who acted say
+	last     gcpolicy.Figures // measured
+	returned float64          // the share of the resident memory
+	actions  []string
+	pending  []string // actions that nothing is known of yet but what those who acted say
 }
 
 // run has the cleanup tasks run that are meant for leaks, owners shrink, a collection forced, and memory returned to the
@@ -190,11 +192,12 @@ func (c *cleaning) run(ctx context.Context, why string) {
 	c.note("cleaned up at %s: %s", w.o.Now().UTC().Format(time.RFC3339), why)
 	c.runTasks(ctx)
 	c.shrink(ctx)
+	c.measure(ctx, true)
 	left := runtime.NumGoroutine()
 	if slices.ContainsFunc(c.leaks, func(f leak.Finding) bool { return f.Kind == leak.Goroutines }) {
 		c.note("goroutines went from %d to %d", goroutines, left)
 	}
-	worth := gone(first.HeapLiveBytes, c.last.HeapLiveBytes) >= worthwhile || gone(first.RSSBytes, c.last.RSSBytes) >= worthwhile ||
+	worth := gone(first.HeapLiveBytes, c.last.HeapLiveBytes) >= worthwhile || c.returned >= worthwhile ||
 		float64(goroutines-left) >= worthwhile*float64(goroutines)
 	w.cleaner.end(worth, w.o.Now())
 	w.o.Logger.Info("memory leak is cleaned up after", "actions", c.actions)
@@ -203,11 +206,11 @@ func (c *cleaning) run(ctx context.Context, why string) {
 	}
 }
 
-// gone is the share of a figure that is gone; 0 where that is not known.
+// gone is the share of a figure that is gone; 0 where that is not known, or hardly anything.
 func gone(before, after memstat.Int) float64 {
 	b, known := before.Get()
 	a, knownToo := after.Get()
-	if !known || !knownToo || b <= 0 {
+	if !known || !knownToo || b-a < leastWorth {
 		return 0
 	}
 	return float64(b-a) / float64(b)
@@ -221,7 +224,7 @@ func (c *cleaning) note(format string, args ...any) {
 func (c *cleaning) runTasks(ctx context.Context) {
 	limited, cancel := context.WithCancel(ctx)
 	if c.hurried {
-		limited, cancel = context.WithTimeout(ctx, hurriedTasks)
+		limited, cancel = context.WithTimeout(ctx, hurry)
 	}
 	defer cancel()
 	results := c.w.cleanup.RunAll(limited, cleanup.Leak)
@@ -243,23 +246,22 @@ func (c *cleaning) runTasks(ctx context.Context) {
 	}
 }
 
-// shrink has owners shrink, collects, and returns memory to the operating system, which the reaction to pressure leaves to
-// it meanwhile.
+// shrink has owners shrink, while the reaction to pressure does not.
 func (c *cleaning) shrink(ctx context.Context) {
-	c.w.relieving.Lock()
-	defer c.w.relieving.Unlock()
-	if c.bytes > 0 {
-		var did []string
-		for _, owner := range c.w.owners.shrink(ctx, c.bytes) {
-			did = append(did, fmt.Sprintf("%s (%s by its own account)", owner.name, bytesize.Format(owner.bytes)))
-		}
-		if len(did) == 0 {
-			c.note("no owner had anything to give")
-		} else {
-			c.pending = append(c.pending, "shrank "+strings.Join(did, ", "))
-		}
+	if c.bytes <= 0 {
+		return
 	}
-	c.measure(ctx, true)
+	c.w.shrinking.Lock()
+	defer c.w.shrinking.Unlock()
+	var did []string
+	for _, owner := range c.w.owners.shrink(ctx, c.bytes) {
+		did = append(did, fmt.Sprintf("%s (%s by its own account)", owner.name, bytesize.Format(owner.bytes)))
+	}
+	if len(did) == 0 {
+		c.note("no owner had anything to give")
+		return
+	}
+	c.pending = append(c.pending, "shrank "+strings.Join(did, ", "))
 }
 
 // measure collects, and notes what came of what was done since it was measured last, and of the collection.
@@ -285,6 +287,7 @@ func (c *cleaning) measure(ctx context.Context, atLast bool) {
 	case !result.Ran:
 		c.note("not collected: %s", result.Reason)
 	case atLast:
+		c.returned = gone(result.Before.RSSBytes, result.After.RSSBytes)
 		c.note("collected: %s freed, %s returned to the operating system; live heap %s; resident memory %s", sizeOf(result.FreedBytes),
 			sizeOf(result.ReturnedBytes), sizeOf(result.After.HeapLiveBytes), change(result.Before.RSSBytes, result.After.RSSBytes))
 	}
@@ -305,9 +308,13 @@ func change(before, after memstat.Int) string {
 
 // collect forces a collection as soon as forced collections have had no more than their share of the time.
 func (c *cleaning) collect(ctx context.Context, request gcpolicy.Request) (gcpolicy.Result, error) {
+	patience := collectionPatience
+	if c.hurried {
+		patience = hurry
+	}
 	for waited := time.Duration(0); ; {
 		result, err := c.w.collect(ctx, request)
-		if err != nil || result.Ran || waited+result.RetryAfter > collectionPatience {
+		if err != nil || result.Ran || waited+result.RetryAfter > patience {
 			return result, err
 		}
 		wait := max(result.RetryAfter, time.Millisecond)

@@ -73,7 +73,7 @@ type Warden struct {
 	leakCases  chan leakCase          // suspicions to be looked into
 	quietLeaks sync.Map               // cases (string) that were dismissed, as far as they are seen now
 	cleaner    leakCleaner
-	relieving  sync.Mutex // held while owners shrink and a collection is forced, by itself or for a leak
+	shrinking  sync.Mutex // held while owners shrink, under pressure or for a leak
 
 	state   atomic.Pointer[State]
 	beat    atomic.Int64  // Unix nanoseconds of the last tick

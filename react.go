@@ -29,12 +29,9 @@ func (w *Warden) relieve(ctx context.Context, state *State) {
 	if level >= pressure.High && w.cleanUpUnderPressure(ctx, state) {
 		return
 	}
-	if !w.relieving.TryLock() {
-		return // the same is done for a leak at this moment
-	}
-	defer w.relieving.Unlock()
-	if level >= pressure.High {
+	if level >= pressure.High && w.shrinking.TryLock() { // else they do already, for a leak
 		w.shrinkOwners(ctx, state)
+		w.shrinking.Unlock()
 	}
 	if w.Remote() {
 		return
