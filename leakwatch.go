@@ -163,6 +163,9 @@ func (l *leakWatch) adopt(c LeakConfig) {
 // look reads, judges and tells.
 func (l *leakWatch) look(now time.Time, asked bool) LeakStatus {
 	metrics.Read(l.read)
+	if now.Before(l.known) { // a clock was set back
+		l.known, l.notUntil = now, now
+	}
 	if cycles := l.read[readCycles].Value.Uint64(); cycles != l.cycles {
 		l.cycles, l.known = cycles, now
 	}
