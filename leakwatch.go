@@ -105,12 +105,13 @@ func (w *Warden) newLeakWatch() *leakWatch {
 
 // watchLeaks looks at each interval, and at once when it is asked to.
 func (w *Warden) watchLeaks(ctx context.Context, l *leakWatch) {
-	timer := time.NewTimer(l.config.interval())
-	defer timer.Stop()
+	interval := l.config.interval()
+	ticker := time.NewTicker(interval) // see loop
+	defer ticker.Stop()
 	for {
 		var asked chan<- LeakStatus
 		select {
-		case <-timer.C:
+		case <-ticker.C:
 		case asked = <-w.leakChecks:
 		case <-ctx.Done():
 			return
@@ -129,7 +130,10 @@ func (w *Warden) watchLeaks(ctx context.Context, l *leakWatch) {
 		if asked != nil {
 			asked <- status
 		}
-		timer.Reset(l.config.interval())
+		if now := l.config.interval(); now != interval {
+			interval = now
+			ticker.Reset(interval)
+		}
 	}
 }
 
