@@ -63,7 +63,7 @@ type LeakConfig struct {
 	Enabled bool `json:"enabled"`
 	// Paused keeps what was seen, and looks at nothing until it is taken back. What was added meanwhile is not judged.
 	Paused bool `json:"paused"`
-	// IntervalSeconds is how often it is looked; an eighth of WindowSeconds where that is less.
+	// IntervalSeconds is how often it is looked; a sixteenth of WindowSeconds where that is less.
 	IntervalSeconds float64 `json:"interval_seconds"`
 	// WindowSeconds is the shortest window; the others are 3, 18 and 72 times as long.
 	WindowSeconds float64 `json:"window_seconds"`
@@ -77,7 +77,7 @@ type LeakConfig struct {
 
 // interval is how often it is looked.
 func (c LeakConfig) interval() time.Duration {
-	return min(seconds(c.IntervalSeconds), seconds(c.WindowSeconds)/leak.LeastLooks)
+	return min(seconds(c.IntervalSeconds), seconds(c.WindowSeconds)/(2*leak.LeastLooks))
 }
 
 // configField ties a field of Config to the setting that gives its start-up value. The setting's default, kind and
@@ -149,7 +149,7 @@ func configFields() []configField {
 		{"leaks.paused", func(c *Config) any { return &c.Leaks.Paused },
 			setting("LEAK_PAUSED", leaks, settings.Bool, "false", 0, 0, "Keep what was seen, and look at nothing until this is taken back. What was added meanwhile is not judged.")},
 		{"leaks.interval_seconds", func(c *Config) any { return &c.Leaks.IntervalSeconds },
-			setting("LEAK_SAMPLE_INTERVAL", leaks, settings.Duration, "5s", 0.1, 3600, "How often it is looked; at least eight times in the shortest window, if that is shorter.")},
+			setting("LEAK_SAMPLE_INTERVAL", leaks, settings.Duration, "5s", 0.1, 3600, "How often it is looked; at least sixteen times in the shortest window, if that is more often.")},
 		{"leaks.window_seconds", func(c *Config) any { return &c.Leaks.WindowSeconds },
 			setting("LEAK_WINDOW", leaks, settings.Duration, "20m", 1, 7*86400, "Shortest window that growth is judged in; the others are 3, 18 and 72 times as long. Shorter ones find fast leaks sooner, and take more for one.")},
 		{"leaks.min_rise_ratio", func(c *Config) any { return &c.Leaks.MinRiseRatio },

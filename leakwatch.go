@@ -63,6 +63,9 @@ const (
 	// collectionsPerWindow is how often in a window the live heap must be known anew; where the program collects less
 	// often, collections are forced.
 	collectionsPerWindow = 8
+	// quickWindow is up to where it is done twice as often: by two or three times in a third of the window it is hardly
+	// known how much that rose. Longer windows have more, as programs collect by themselves at least each two minutes.
+	quickWindow = 2 * time.Minute
 	// collectionShare is the share of one processor that forced collections may take.
 	collectionShare = 0.05
 	// ownedShare is the share of the live heap that owners can account for and be believed.
@@ -173,7 +176,11 @@ func (l *leakWatch) look(now time.Time, asked bool) LeakStatus {
 	if cycles := l.read[readCycles].Value.Uint64(); cycles != l.cycles {
 		l.cycles, l.known = cycles, now
 	}
-	if due := now.Sub(l.known) >= seconds(l.config.WindowSeconds)/collectionsPerWindow && !now.Before(l.notUntil); due || asked {
+	every := seconds(l.config.WindowSeconds) / collectionsPerWindow
+	if every <= quickWindow/collectionsPerWindow {
+		every /= 2
+	}
+	if due := now.Sub(l.known) >= every && !now.Before(l.notUntil); due || asked {
 		l.collect(now)
 	}
 	l.detector.Add(now, l.observe())

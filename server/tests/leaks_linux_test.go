@@ -22,6 +22,13 @@ import (
 
 var long = flag.Bool("long", false, "leaks of minutes, in their time")
 
+func onlyLong(t *testing.T) {
+	t.Helper()
+	if !*long {
+		t.Skip("SKIPPED: it takes minutes: -long")
+	}
+}
+
 // leakyProgram builds the example that leaks when it is asked to.
 var leakyProgram = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(built, "leaky")
@@ -98,6 +105,11 @@ type foundLeaks struct {
 func (s *service) find(t *testing.T, limit time.Duration, kind string, statuses ...string) (found foundLeak, took time.Duration) {
 	t.Helper()
 	began := time.Now()
+	t.Cleanup(func() {
+		if t.Failed() && !s.hasEnded() {
+			t.Logf("at last: %s", s.get(t, memory+"/leaks").body)
+		}
+	})
 	within(t, limit, "found the "+kind+" "+strings.Join(statuses, " or "), func() bool {
 		for _, l := range decode[foundLeaks](t, s.get(t, memory+"/leaks")).Leaks {
 			for _, status := range statuses {
@@ -115,9 +127,7 @@ func (s *service) find(t *testing.T, limit time.Duration, kind string, statuses 
 // TestLeaksOfMinutes: with a window of 45 seconds a quarter of a MiB a second, or ten goroutines, are found and named within
 // two minutes. In a large heap a quarter of a MiB a second is little: it is found where MEMWARDEN_LEAK_MIN_RISE says so.
 func TestLeaksOfMinutes(t *testing.T) {
-	if !*long {
-		t.Skip("SKIPPED: leaks of minutes are found with -long")
-	}
+	onlyLong(t)
 	for name, c := range map[string]struct {
 		what, kind string
 		names      []string
@@ -157,6 +167,7 @@ func TestAWindowAlone(t *testing.T) {
 // TestASuspendedProcessOnAFullDisk: time in which it stood still is no growth, what leaks is found all the same, and the
 // report says that there was no room for a snapshot.
 func TestASuspendedProcessOnAFullDisk(t *testing.T) {
+	onlyLong(t)
 	t.Parallel()
 	l := startLeaky(t, map[string]string{
 		"LEAK_WINDOW": "4s", "LEAK_SAMPLE_INTERVAL": "100ms", "LEAK_SNAPSHOTS": "true", "SNAPSHOT_DIR": filepath.Join(smallDisk(t, 1<<20), "snapshots"),
@@ -197,6 +208,7 @@ func smallDisk(t *testing.T, size int) (dir string) {
 // TestLeakReportsThatCannotBeKept: the service itself is made to leak, by live streams that nobody closes, while its disk is
 // full or its database gone. The log has the report, the verdict is there, and once there is room the next one is kept.
 func TestLeakReportsThatCannotBeKept(t *testing.T) {
+	onlyLong(t)
 	for name, start := range map[string]func(t *testing.T, settings map[string]string) (s *service, recover func()){
 		"full disk": func(t *testing.T, settings map[string]string) (*service, func()) {
 			dir := smallDisk(t, 8<<20)
