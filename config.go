@@ -58,7 +58,7 @@ type GCConfig struct {
 }
 
 // LeakConfig governs the detection of leaks. A change of when or how it is judged begins anew to watch: of all but Paused,
-// Snapshots and AutoCleanup.
+// Snapshots, TrackCollections and AutoCleanup.
 type LeakConfig struct {
 	Enabled bool `json:"enabled"`
 	// Paused keeps what was seen, and looks at nothing until it is taken back. What was added meanwhile is not judged.
@@ -71,6 +71,8 @@ type LeakConfig struct {
 	MinRiseRatio float64 `json:"min_rise_ratio"`
 	// Snapshots allows heap snapshots to be taken of what is suspected.
 	Snapshots bool `json:"snapshots"`
+	// TrackCollections is how many collections a tracked object may outlive once it was released; 0: none is reported.
+	TrackCollections int64 `json:"track_collections"`
 	// AutoCleanup allows to clean up after a leak that is confirmed, or suspected under high pressure.
 	AutoCleanup bool `json:"auto_cleanup"`
 }
@@ -156,6 +158,8 @@ func configFields() []configField {
 			setting("LEAK_MIN_RISE", leaks, settings.Ratio, "0.2", 0.01, 1, "What each of two short windows on end must add, as a share of what was there.")},
 		{"leaks.snapshots", func(c *Config) any { return &c.Leaks.Snapshots },
 			setting("LEAK_SNAPSHOTS", leaks, settings.Bool, "false", 0, 0, "Take heap snapshots of what is suspected, and of what is confirmed, to say what holds it. They are kept where SNAPSHOT_DIR says.")},
+		{"leaks.track_collections", func(c *Config) any { return &c.Leaks.TrackCollections },
+			setting("LEAK_TRACK_COLLECTIONS", leaks, settings.Int, "3", 0, 1000, "Collections that an object may outlive which the program tracks and has released; it must also have stayed for a fortieth of the shortest window. 0: none is reported.")},
 		{"leaks.auto_cleanup", func(c *Config) any { return &c.Leaks.AutoCleanup },
 			setting("LEAK_AUTO_CLEANUP", leaks, settings.Bool, "false", 0, 0, "Clean up after a leak that is confirmed, or suspected at high pressure: cleanup tasks that are meant for it, owners shrink, a collection, memory returned to the operating system. At most four times an hour, less often while little comes of it.")},
 	}

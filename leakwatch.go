@@ -83,6 +83,8 @@ type leakWatch struct {
 	known    time.Time // since when the live heap has not been known anew
 	notUntil time.Time // before that no collection may be forced
 	doubted  bool      // it was told that the owners are not believed
+	overdue  bool      // there were tracked objects that should be gone, when it was last looked
+	refused  int64     // objects that could not be tracked, as was told last
 }
 
 // What leakWatch reads from the runtime, in this order.
@@ -128,6 +130,7 @@ func (w *Warden) watchLeaks(ctx context.Context, l *leakWatch) {
 			status.Paused = true
 		default:
 			status = l.look(w.o.Now(), asked != nil)
+			l.lookAtTracked(status.CheckedAt)
 		}
 		w.leakStatus.Store(&status)
 		if asked != nil {
@@ -147,7 +150,8 @@ func (l *leakWatch) adopt(c LeakConfig) {
 	if old.Paused && !c.Paused && l.detector != nil {
 		l.detector.Resume()
 	}
-	old.Paused, old.Snapshots, old.AutoCleanup = c.Paused, c.Snapshots, c.AutoCleanup // they change nothing about what was seen
+	// They change nothing about what was seen.
+	old.Paused, old.Snapshots, old.TrackCollections, old.AutoCleanup = c.Paused, c.Snapshots, c.TrackCollections, c.AutoCleanup
 	if c == old {
 		return
 	}

@@ -23,6 +23,8 @@ var floors = map[string]int{
 	"history":  2,
 	"cleanup":  3,
 
+	"leak/track": 1,
+
 	"heap/layout":    0,
 	"heap/snapshot":  0,
 	"heap/dominator": 0,
