@@ -22,8 +22,8 @@ const (
 	// hurry is how long cleanup tasks, or that, may take under pressure, when owners wait to shrink.
 	hurry = 2 * time.Second
 	// worthwhile is the share of the live heap, of the resident memory or of goroutines that must go for it to be worth it,
-	// and leastWorth the least number of bytes.
-	worthwhile, leastWorth = 0.05, 1 << 20
+	// leastWorth the least number of bytes, and leastGone of goroutines.
+	worthwhile, leastWorth, leastGone = 0.05, 4 << 20, 20
 )
 
 // leakBudget keeps cleaning up from becoming a loop.
@@ -198,7 +198,7 @@ func (c *cleaning) run(ctx context.Context, why string) {
 		c.note("goroutines went from %d to %d", goroutines, left)
 	}
 	worth := gone(first.HeapLiveBytes, c.last.HeapLiveBytes) >= worthwhile || c.returned >= worthwhile ||
-		float64(goroutines-left) >= worthwhile*float64(goroutines)
+		goroutines-left >= max(leastGone, int(worthwhile*float64(goroutines)))
 	w.cleaner.end(worth, w.o.Now())
 	w.o.Logger.Info("memory leak is cleaned up after", "actions", c.actions)
 	for _, f := range c.leaks {
