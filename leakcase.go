@@ -287,7 +287,7 @@ func (w *Warden) pastItsBound(f leak.Finding) (owner, text string) {
 		if u.OutsideHeap || u.Err != nil {
 			continue
 		}
-		if over := float64(u.Usage.Bytes) - u.accounted(); over >= most && over > 0 {
+		if over := float64(u.Usage.Bytes) - u.accounted(); over >= most && over > 0 && over <= 2*f.To { // it has no more than there is
 			most, owner = over, u.Name
 			text = fmt.Sprintf("owner %s holds %s beyond its own bound", u.Name, bytesize.Format(int64(over)))
 		}

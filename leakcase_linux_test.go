@@ -45,7 +45,7 @@ func TestAnOwnerPastItsBound(t *testing.T) {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
-		if owner, text := w.pastItsBound(leak.Finding{Kind: leak.Heap, Rise: 100 << 20}); owner == "pages" {
+		if owner, text := w.pastItsBound(leak.Finding{Kind: leak.Heap, Rise: 100 << 20, To: 100 << 20}); owner == "pages" {
 			if text != "owner pages holds 63.0 MiB beyond its own bound" {
 				t.Error(text)
 			}
@@ -55,7 +55,7 @@ func TestAnOwnerPastItsBound(t *testing.T) {
 			t.Fatal("it is not told")
 		}
 	}
-	for _, f := range []leak.Finding{{Kind: leak.Native, Rise: 1}, {Kind: leak.Heap, Rise: 200 << 20}} {
+	for _, f := range []leak.Finding{{Kind: leak.Native, Rise: 1}, {Kind: leak.Heap, Rise: 200 << 20, To: 200 << 20}, {Kind: leak.Heap, Rise: 1 << 20, To: 2 << 20}} {
 		if owner, text := w.pastItsBound(f); owner != "" || text != "" {
 			t.Errorf("%+v: %s, %s", f, owner, text)
 		}

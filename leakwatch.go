@@ -240,15 +240,19 @@ func (l *leakWatch) observe() leak.Observation {
 	o := leak.NothingSeen()
 	state := l.w.State()
 	live := float64(l.read[readLive].Value.Uint64())
-	owned := 0.0
+	owned, claimed := 0.0, 0.0 // within their bounds, and in all
 	for i := range state.Owners {
-		owned += state.Owners[i].accounted()
+		u := &state.Owners[i]
+		owned += u.accounted()
+		if !u.OutsideHeap && u.Err == nil {
+			claimed += float64(max(0, u.Usage.Bytes))
+		}
 	}
-	if owned > ownedShare*live {
+	if claimed > ownedShare*live {
 		if live > 0 && !l.doubted {
 			l.doubted = true
 			l.w.o.Logger.Warn("memory leak detection: owners account for more than there is: what they say is left out",
-				"owned", sizeOf(memstat.Known(int64(owned))), "live", sizeOf(memstat.Known(int64(live))))
+				"owned", sizeOf(memstat.Known(int64(claimed))), "live", sizeOf(memstat.Known(int64(live))))
 		}
 		owned = 0
 	}
