@@ -35,6 +35,8 @@ const (
 	partHeapAfter  = "heap-after-gc.pb.gz"
 	partAbandoned  = "goroutineleak.pb.gz"
 	partSnapshot   = "heap.snapshot"
+
+	goroutinesAre = "goroutines by their stacks: go tool pprof"
 )
 
 const (
@@ -87,10 +89,11 @@ func (w *Warden) publishIncident(r incident.Reading, v incident.Verdict) (record
 	}
 	// A part that fails is missing, which the manifest says.
 	_ = draft.Add(partHeap, "heap profile as of the last collection: go tool pprof", incident.Profile("heap"))
-	if why := tooManyGoroutines(r, v); why != "" {
-		draft.Miss(partGoroutines, why)
+	// A profile of 100,000 goroutines takes half a second and more, and what there is by then must not wait for it.
+	if runtime.NumGoroutine() < incident.MaxStacks {
+		_ = draft.Add(partGoroutines, goroutinesAre, incident.Profile("goroutine"))
 	} else {
-		_ = draft.Add(partGoroutines, "goroutines by their stacks: go tool pprof", incident.Profile("goroutine"))
+		draft.Expect(partGoroutines)
 	}
 	if i.group != "" {
 		_ = draft.Add(partCgroup, "the kernel's account of the control group's memory", incident.Cgroup(i.group))
@@ -102,18 +105,6 @@ func (w *Warden) publishIncident(r incident.Reading, v incident.Verdict) (record
 	draft.Expect(partTrace, partStacks, partHeapAfter, partAbandoned, partSnapshot)
 	record, err = draft.Publish()
 	return record, draft, err
-}
-
-// tooManyGoroutines says why the profile of goroutines is not taken; empty: it is.
-func tooManyGoroutines(r incident.Reading, v incident.Verdict) string {
-	if v.Extent == incident.Smallest {
-		return "there is too little memory left: only the smallest parts are taken"
-	}
-	n, room := int64(runtime.NumGoroutine()), r.LimitBytes-r.TotalBytes
-	if r.LimitBytes > 0 && n*goroutineBytes > room/2 {
-		return fmt.Sprintf("there are %d goroutines, of which a profile takes about %s, and %s are left", n, bytesize.Format(n*goroutineBytes), bytesize.Format(room))
-	}
-	return ""
 }
 
 // incidentState is state.json.
@@ -175,6 +166,7 @@ func (w *Warden) lateParts() []latePart {
 		return func(context.Context, *incident.Draft) func(io.Writer) error { return write }
 	}
 	return []latePart{
+		{partGoroutines, goroutinesAre, true, w.writeGoroutines},
 		{partTrace, "execution trace of the last seconds: go tool trace", true, plain(w.writeTrace)},
 		{partStacks, "the stack of each goroutine", false, plain(incident.Stacks)},
 		{partHeapAfter, "heap profile as of the collection after that", true, w.writeHeapAfter},
@@ -194,6 +186,9 @@ func (w *Warden) completeIncident(ctx context.Context, draft *incident.Draft, v 
 	}
 	problems := []error{draft.Sync()}
 	for _, part := range w.lateParts() {
+		if !draft.Expects(part.name) {
+			continue // it is there
+		}
 		why := notNow(part, v)
 		switch {
 		case ctx.Err() != nil:
@@ -230,6 +225,23 @@ func notNow(part latePart, v incident.Verdict) string {
 		return fmt.Sprintf("the limit is %.1f s away: there is no time", v.SecondsToLimit)
 	}
 	return ""
+}
+
+// writeGoroutines is refused where what the profile takes would itself be the end.
+func (w *Warden) writeGoroutines(context.Context, *incident.Draft) func(io.Writer) error {
+	return func(out io.Writer) error {
+		n := int64(runtime.NumGoroutine())
+		meter, err := newRoomMeter(w.o.Root)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = meter.close() }() // only read
+		if r := meter.read(w.o.Now()); n*goroutineBytes > r.bytes/2 {
+			return fmt.Errorf("there are %d goroutines, of which a profile takes about %s, and only %s are free (%s)",
+				n, bytesize.Format(n*goroutineBytes), bytesize.Format(max(0, r.bytes)), r.where)
+		}
+		return incident.Profile("goroutine")(out)
+	}
 }
 
 func (w *Warden) writeTrace(out io.Writer) error {

@@ -38,11 +38,9 @@ func (e *IncidentCooldownError) Error() string {
 }
 
 const (
-	// alertInterval is how often memory is read while the limit is near at the pace of what is allocated.
-	alertInterval = 100 * time.Millisecond
 	// askedCooldown is the least time between two bundles that somebody asks for: they make old ones go.
 	askedCooldown = 10 * time.Second
-	// traceSeconds is what a flight recorder keeps at least, within traceBytes.
+	// traceAge is what a flight recorder keeps at least, within traceBytes.
 	traceAge   = 5 * time.Second
 	traceBytes = 8 << 20
 )
@@ -180,8 +178,8 @@ func (w *Warden) PreviousRun() *incident.Previous {
 	return w.incidents.previous
 }
 
-// RecordIncident writes a bundle now, and returns once profile, goroutines and figures are on disk; what takes longer
-// follows. The reason is kept in its manifest, as one line of at most 1,000 bytes. It is refused a moment after another
+// RecordIncident writes a bundle now, and returns once profile, goroutines and figures are on disk; what takes longer, the
+// profile of 10,000 goroutines or more for one, follows. The reason is kept in its manifest, as one line of at most 1,000 bytes. It is refused a moment after another
 // that was asked for (*IncidentCooldownError), and where too little memory (ErrIncidentRoom) or disk (incident.ErrNoRoom)
 // is left. It takes some tens of milliseconds, and some MB for the time.
 func (w *Warden) RecordIncident(ctx context.Context, reason string) (incident.Record, error) {
@@ -210,10 +208,10 @@ func (w *Warden) RecordIncident(ctx context.Context, reason string) (incident.Re
 // writes itself: the loop waits for nothing.
 func (w *Warden) watchIncidents(ctx context.Context) {
 	i := w.incidents
-	soon := time.NewTicker(alertInterval)
+	soon := time.NewTimer(time.Hour)
 	soon.Stop()
 	defer soon.Stop()
-	alert := false
+	alert := false // soon is running
 	for {
 		var reading incident.Reading
 		select {
@@ -233,12 +231,8 @@ func (w *Warden) watchIncidents(ctx context.Context) {
 			return
 		}
 		v := w.judgeIncident(ctx, reading)
-		if v.Alert != alert {
-			if alert = v.Alert; alert {
-				soon.Reset(alertInterval)
-			} else {
-				soon.Stop()
-			}
+		if alert = v.Next > 0; alert {
+			soon.Reset(v.Next)
 		}
 	}
 }

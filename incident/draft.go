@@ -68,6 +68,9 @@ func (d *Draft) Expect(names ...string) {
 	d.manifest.Pending = append(d.manifest.Pending, names...)
 }
 
+// Expects reports whether a part may yet come.
+func (d *Draft) Expects(name string) bool { return slices.Contains(d.manifest.Pending, name) }
+
 // Room is how many bytes the parts that come may have together.
 func (d *Draft) Room() int64 { return max(0, d.limit-d.bytes) }
 
@@ -196,7 +199,7 @@ func (d *Draft) Publish() (Record, error) {
 		return Record{}, errors.Join(fmt.Errorf("incident: publish bundle: %w", err), d.Discard())
 	}
 	d.dir, d.published = d.store.path(d.manifest.ID), true
-	r := d.record()
+	r := d.Record()
 	return r, d.store.put(r)
 }
 
@@ -219,8 +222,8 @@ func names(parts []Part) (list []string) {
 	return list
 }
 
-// record is what is known of the bundle now.
-func (d *Draft) record() Record {
+// Record is what is known of the bundle now.
+func (d *Draft) Record() Record {
 	m := d.manifest
 	m.Parts, m.Missing, m.Pending = slices.Clone(m.Parts), slices.Clone(m.Missing), slices.Clone(m.Pending)
 	r := Record{Manifest: m, Bytes: d.bytes}
@@ -235,7 +238,7 @@ func (d *Draft) update() error {
 	if err := writeJSON(filepath.Join(d.dir, manifestName), d.manifest); err != nil {
 		return fmt.Errorf("incident: write manifest: %w", err)
 	}
-	return d.store.put(d.record())
+	return d.store.put(d.Record())
 }
 
 // Finish notes that nothing more comes. What was expected and did not come is missing.

@@ -98,8 +98,9 @@ func (e Extent) String() string { return [...]string{"nothing", "smallest", "qui
 // Verdict is what a Trigger makes of a reading. All of its figures are in the manifest of the bundle that it leads to.
 type Verdict struct {
 	Extent Extent // Nothing: no bundle
-	// Alert asks for the next reading soon: at the pace of all that is allocated, be it garbage, the limit is near.
-	Alert bool
+	// Next asks for another reading so soon, 100 ms at the soonest: at the pace of all that is allocated, be it garbage, the
+	// limit is near. 0: there is no hurry.
+	Next time.Duration
 	// Dying tells that a bundle would be due, were there room for it.
 	Dying bool
 	// Rule is the name of what fired: "high_water", "growth" or "growth_unproven".
@@ -118,9 +119,12 @@ const (
 	longestPace  = 10 * time.Second
 	// rememberedReadings are enough for the longest pace at ten readings a second.
 	rememberedReadings = 128
-	// alertRatio and alertLead are from where on readings come faster: a second at 200 MB/s is a fifth of 1 GiB.
-	alertRatio = 0.3
-	alertLead  = 20 * time.Second
+	// From alertRatio and alertLead on readings come faster, so many on the way to the limit: a second at 200 MB/s is a
+	// fifth of 1 GiB.
+	alertRatio       = 0.3
+	alertLead        = 15 * time.Second
+	alertReadings    = 20
+	shortestInterval = 100 * time.Millisecond
 	// unprovenRatio and unprovenLead are where a bundle is taken although all growth since the last collection may be
 	// garbage: with a memory limit the next one may end at nine tenths of the container, too late for a fast leak.
 	unprovenRatio = 0.75
@@ -170,7 +174,9 @@ func (t *Trigger) Judge(r Reading) Verdict {
 	v.SecondsToLimit = secondsTo(limit-estimate, v.GrowthPerSecond)
 	totalLeft := secondsTo(limit-float64(r.TotalBytes), t.pace(r, func(r Reading) int64 { return r.TotalBytes }))
 	total := float64(r.TotalBytes)
-	v.Alert = total >= alertRatio*limit && totalLeft < alertLead.Seconds()
+	if total >= alertRatio*limit && totalLeft < alertLead.Seconds() {
+		v.Next = max(shortestInterval, time.Duration(totalLeft/alertReadings*float64(time.Second)))
+	}
 
 	t.settle(r, v.EstimatedBytes)
 	extent := Whole
