@@ -161,7 +161,7 @@ func TestABundleBeforeTheKill(t *testing.T) {
 // TestBundlesBeforeTheKill is what is promised: 20 of 20.
 func TestBundlesBeforeTheKill(t *testing.T) {
 	if !*long {
-		t.Skip("with -long it takes some five minutes")
+		t.Skip("with -long it takes some twenty minutes")
 	}
 	leaker, whole := buildLeaker(t), 0
 	runs := 0

@@ -15,7 +15,7 @@ type Rule struct {
 	FloorRatio float64
 	// HighRatio is from where on a new high-water mark always is one. Default 0.85.
 	HighRatio float64
-	// Lead is how long before the limit, at the pace of the last seconds, a bundle begins. Default 10 s.
+	// Lead is how long before the limit, at the pace of the last seconds, a bundle begins. Default 30 s.
 	Lead time.Duration
 	// StepRatio is by how much use must pass that of the last bundle for a new one. Default 0.03.
 	StepRatio float64
@@ -37,7 +37,7 @@ type Rule struct {
 // DefaultRule returns the rule of a warden that was told nothing.
 func DefaultRule() Rule {
 	return Rule{
-		FloorRatio: 0.5, HighRatio: 0.85, Lead: 10 * time.Second, StepRatio: 0.03, Cooldown: time.Minute, OverrideRatio: 0.1,
+		FloorRatio: 0.5, HighRatio: 0.85, Lead: 30 * time.Second, StepRatio: 0.03, Cooldown: time.Minute, OverrideRatio: 0.1,
 		MaxPerRamp: 5, CalmRatio: 0.8, CalmFor: 5 * time.Minute, Forget: time.Hour, SmallBytes: 32 << 20, DyingBytes: 8 << 20,
 	}
 }
@@ -167,12 +167,14 @@ func (t *Trigger) Judge(r Reading) Verdict {
 		return v
 	}
 	limit := float64(r.LimitBytes)
-	v.GrowthPerSecond = t.pace(r, func(r Reading) int64 { return r.UsedBytes })
+	// A collection shows at once what has become live since the one before: no more than has been allocated meanwhile.
+	totalPace := t.pace(r, func(r Reading) int64 { return r.TotalBytes }, true)
+	v.GrowthPerSecond = min(totalPace, t.pace(r, func(r Reading) int64 { return r.UsedBytes }, false))
 	grown := v.GrowthPerSecond * r.At.Sub(t.collected).Seconds()
 	estimate := min(float64(r.TotalBytes), float64(r.UsedBytes)+grown)
 	v.EstimatedBytes = int64(estimate)
 	v.SecondsToLimit = secondsTo(limit-estimate, v.GrowthPerSecond)
-	totalLeft := secondsTo(limit-float64(r.TotalBytes), t.pace(r, func(r Reading) int64 { return r.TotalBytes }))
+	totalLeft := secondsTo(limit-float64(r.TotalBytes), totalPace)
 	total := float64(r.TotalBytes)
 	if total >= alertRatio*limit && totalLeft < alertLead.Seconds() {
 		v.Next = max(shortestInterval, time.Duration(totalLeft/alertReadings*float64(time.Second)))
@@ -279,19 +281,30 @@ func (t *Trigger) remember(r Reading) {
 }
 
 // pace is the fastest growth of a figure per second over the last second, and over the last three and ten; at least 0.
-func (t *Trigger) pace(now Reading, figure func(Reading) int64) (fastest float64) {
-	for _, span := range [...]time.Duration{shortestPace, 3 * shortestPace, longestPace} {
-		// The oldest reading within the span; with readings each second that is the one before, a little older or not.
-		for i := t.count - 1; i > 0; i-- {
-			age := now.At.Sub(t.readings[i].At)
-			if age > span+span/4 {
-				continue
+// Gross, what it lost in between does not count.
+func (t *Trigger) pace(now Reading, figure func(Reading) int64, gross bool) (fastest float64) {
+	spans := [...]time.Duration{shortestPace, 3 * shortestPace, longestPace}
+	var grown int64
+	reached, age := 0, time.Duration(0) // the first of the spans that the readings so far are not beyond
+	for i := 1; i <= t.count; i++ {
+		// Of a span counts the oldest reading in it: with one a second that is the one before, a little older or not.
+		next := time.Duration(math.MaxInt64)
+		if i < t.count {
+			next = now.At.Sub(t.readings[i].At)
+		}
+		for ; reached < len(spans) && next > spans[reached]+spans[reached]/4; reached++ {
+			if age >= spans[reached]/2 {
+				fastest = max(fastest, float64(grown)/age.Seconds())
 			}
-			if age >= span/2 {
-				fastest = max(fastest, float64(figure(now)-figure(t.readings[i]))/age.Seconds())
-			}
+		}
+		if reached == len(spans) {
 			break
 		}
+		change := figure(t.readings[i-1]) - figure(t.readings[i])
+		if gross {
+			change = max(0, change)
+		}
+		grown, age = grown+change, next
 	}
 	return fastest
 }
