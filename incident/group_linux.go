@@ -1,27 +1,15 @@
 package incident
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
+	"io/fs"
 	"syscall"
 )
 
-// GroupIdentity tells a control group, by its directory, from all others, those that have had its name and those of before
-// the machine was started included; empty if that cannot be told. proc is below root.
-func GroupIdentity(root, dir string) string {
-	info, err := os.Stat(dir)
-	if dir == "" || err != nil {
-		return ""
-	}
+// fileIdentity tells a file from all others of the machine.
+func fileIdentity(info fs.FileInfo) (device, inode uint64, ok bool) {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return ""
+		return 0, 0, false
 	}
-	boot, err := os.ReadFile(filepath.Join(root, "proc", "sys", "kernel", "random", "boot_id"))
-	if err != nil {
-		return ""
-	}
-	return fmt.Sprintf("%s/%d/%d", strings.TrimSpace(string(boot)), stat.Dev, stat.Ino)
+	return uint64(stat.Dev), stat.Ino, true
 }

@@ -13,7 +13,7 @@ import (
 type Rule struct {
 	// FloorRatio is below what nothing is an incident, however fast use grows. Default 0.5.
 	FloorRatio float64
-	// HighRatio is from where on a new high-water mark always is one. Default 0.85.
+	// HighRatio is from where on a new high-water mark always is one. Default 0.8.
 	HighRatio float64
 	// Lead is how long before the limit, at the pace of the last seconds, a bundle begins. Default 30 s.
 	Lead time.Duration
@@ -37,7 +37,7 @@ type Rule struct {
 // DefaultRule returns the rule of a warden that was told nothing.
 func DefaultRule() Rule {
 	return Rule{
-		FloorRatio: 0.5, HighRatio: 0.85, Lead: 30 * time.Second, StepRatio: 0.03, Cooldown: time.Minute, OverrideRatio: 0.1,
+		FloorRatio: 0.5, HighRatio: 0.8, Lead: 30 * time.Second, StepRatio: 0.03, Cooldown: time.Minute, OverrideRatio: 0.1,
 		MaxPerRamp: 5, CalmRatio: 0.8, CalmFor: 5 * time.Minute, Forget: time.Hour, SmallBytes: 32 << 20, DyingBytes: 8 << 20,
 	}
 }
