@@ -100,12 +100,13 @@ func (w *Warden) newLeakWatch() *leakWatch {
 
 // watchLeaks looks at each interval, and at once when it is asked to.
 func (w *Warden) watchLeaks(ctx context.Context, l *leakWatch) {
-	timer := time.NewTimer(seconds(l.config.IntervalSeconds))
-	defer timer.Stop()
+	interval := l.config.IntervalSeconds
+	ticker := time.NewTicker(seconds(interval)) // see loop
+	defer ticker.Stop()
 	for {
 		var asked chan<- LeakStatus
 		select {
-		case <-timer.C:
+		case <-ticker.C:
 		case asked = <-w.leakChecks:
 		case <-ctx.Done():
 			return
@@ -119,7 +120,10 @@ func (w *Warden) watchLeaks(ctx context.Context, l *leakWatch) {
 		if asked != nil {
 			asked <- status
 		}
-		timer.Reset(seconds(l.config.IntervalSeconds))
+		if l.config.IntervalSeconds != interval {
+			interval = l.config.IntervalSeconds
+			ticker.Reset(seconds(interval))
+		}
 	}
 }
 

@@ -44,7 +44,13 @@ const (
 // buildSnapshots opens the directory of snapshots, shows it among the limits, and has it kept in order.
 func (w *Warden) buildSnapshots() (err error) {
 	o := w.o.Snapshot
-	if o.Dir == "" || o.Disabled || w.Remote() {
+	if o.Disabled || w.Remote() {
+		return nil
+	}
+	if o.HugePageBytes > 0 {
+		w.preferHugePages(o.HugePageBytes)
+	}
+	if o.Dir == "" {
 		return nil
 	}
 	if w.snapshots, err = archive.Open(archive.Options{

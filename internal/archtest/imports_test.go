@@ -36,6 +36,7 @@ var floors = map[string]int{
 	"heap/retain":    2,
 	"heap/report":    3,
 
+	"internal/hugepage":   0,
 	"internal/snaphelper": 4,
 
 	".":       5,
