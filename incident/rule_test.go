@@ -101,7 +101,7 @@ func rising(base, start, perSecond float64) func(float64) float64 {
 func TestLeaksAreSeenInTime(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
-	for i := range 30 {
+	for i := range 20 {
 		base, rate := random.Float64()*600*mib, math.Exp(random.Float64()*math.Log(100))*2*speed
 		p := &program{limit: gib, pace: 0.01, live: rising(base, 20+random.Float64()*10, rate), garbage: random.Float64() * random.Float64() * 200 * speed}
 		p.marked = base
@@ -123,7 +123,7 @@ func TestLeaksAreSeenInTime(t *testing.T) {
 // TestTheHealthyAreLeftAlone: what is collected in time, fills up to a bound or comes and goes leads to no bundle, or where
 // the growth cannot be told from a leak to a few, once.
 func TestTheHealthyAreLeftAlone(t *testing.T) {
-	const day = 5000
+	const day = 3700
 	for name, c := range map[string]struct {
 		program program
 		most    int

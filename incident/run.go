@@ -32,7 +32,7 @@ const (
 	Closed          Ending = "closed"
 	KilledForMemory Ending = "killed_for_memory" // not closed, and the kernel has killed in its control group since
 	NotClosed       Ending = "not_closed"        // and nothing was killed for memory in its control group
-	NotClosedOrOOM  Ending = "unknown"           // not closed, in another control group or one that does not count
+	UnknownEnding   Ending = "unknown"           // not closed, in another control group or one that does not count
 )
 
 // Previous is how the run before has ended, and what it has left.
@@ -91,7 +91,7 @@ func (s *Store) BeginRun(now Run) (*Previous, error) {
 	if !before.ClosedAt.IsZero() {
 		return p, noted
 	}
-	p.Ended = NotClosedOrOOM
+	p.Ended = UnknownEnding
 	then, known := before.OOMKills.Get()
 	since, counted := now.OOMKills.Get()
 	if known && counted && before.Group != "" && before.Group == now.Group && since >= then {

@@ -25,11 +25,11 @@ func TestEndings(t *testing.T) {
 		"closed":                {true, "g", "g", known(1), known(2), Closed, memstat.Int{}},
 		"killed":                {false, "g", "g", known(1), known(2), KilledForMemory, known(1)},
 		"died":                  {false, "g", "g", known(1), known(1), NotClosed, known(0)},
-		"in another group":      {false, "g", "h", known(1), known(2), NotClosedOrOOM, memstat.Int{}},
-		"in no group":           {false, "", "", known(1), known(2), NotClosedOrOOM, memstat.Int{}},
-		"counted anew":          {false, "g", "g", known(2), known(1), NotClosedOrOOM, memstat.Int{}},
-		"not counted":           {false, "g", "g", memstat.Int{}, known(1), NotClosedOrOOM, memstat.Int{}},
-		"not counted any more ": {false, "g", "g", known(1), memstat.Int{}, NotClosedOrOOM, memstat.Int{}},
+		"in another group":      {false, "g", "h", known(1), known(2), UnknownEnding, memstat.Int{}},
+		"in no group":           {false, "", "", known(1), known(2), UnknownEnding, memstat.Int{}},
+		"counted anew":          {false, "g", "g", known(2), known(1), UnknownEnding, memstat.Int{}},
+		"not counted":           {false, "g", "g", memstat.Int{}, known(1), UnknownEnding, memstat.Int{}},
+		"not counted any more ": {false, "g", "g", known(1), memstat.Int{}, UnknownEnding, memstat.Int{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			clock := &clock{epoch}

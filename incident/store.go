@@ -259,8 +259,8 @@ func (s *Store) find(id string) int {
 	return slices.IndexFunc(s.records, func(r Record) bool { return r.ID == id })
 }
 
-// room is how many bytes may be written beside a bundle of an id: within the bound of all, where older ones make room,
-// and with what must stay free on the disk.
+// room is how many bytes a new bundle may take: within the bound of all, older ones making room for it, and as many as
+// the disk has beyond what stays free.
 func (s *Store) room() (int64, error) {
 	free, err := s.o.Free(s.o.Dir)
 	switch {
