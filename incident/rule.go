@@ -141,6 +141,8 @@ type Trigger struct {
 	readings  [rememberedReadings]Reading
 	count     int       // readings remembered
 	collected time.Time // when the number of collections last rose
+	live      int64     // what was used then
+	livePace  float64   // growth of that per second, from one such time to the next; at least 0
 
 	// Of the ramp:
 	taken     int
@@ -169,7 +171,8 @@ func (t *Trigger) Judge(r Reading) Verdict {
 	limit := float64(r.LimitBytes)
 	// A collection shows at once what has become live since the one before: no more than has been allocated meanwhile.
 	totalPace := t.pace(r, func(r Reading) int64 { return r.TotalBytes }, true)
-	v.GrowthPerSecond = min(totalPace, t.pace(r, func(r Reading) int64 { return r.UsedBytes }, false))
+	usedPace := max(t.livePace, t.pace(r, func(r Reading) int64 { return r.UsedBytes }, false))
+	v.GrowthPerSecond = min(totalPace, usedPace)
 	grown := v.GrowthPerSecond * r.At.Sub(t.collected).Seconds()
 	estimate := min(float64(r.TotalBytes), float64(r.UsedBytes)+grown)
 	v.EstimatedBytes = int64(estimate)
@@ -273,7 +276,11 @@ func (t *Trigger) remember(r Reading) {
 		}
 	}
 	if t.count == 0 || t.readings[0].Collections != r.Collections {
-		t.collected = r.At
+		// A slow leak shows only here: minutes may pass between two collections.
+		if since := r.At.Sub(t.collected); t.count > 0 && since > 0 {
+			t.livePace = max(0, float64(r.UsedBytes-t.live)/since.Seconds())
+		}
+		t.collected, t.live = r.At, r.UsedBytes
 	}
 	t.count = min(t.count+1, len(t.readings))
 	copy(t.readings[1:t.count], t.readings[:t.count-1])

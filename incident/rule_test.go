@@ -120,6 +120,17 @@ func TestLeaksAreSeenInTime(t *testing.T) {
 	}
 }
 
+// TestSlowLeaksLeaveRoomForASnapshot: between collections that are minutes apart the growth goes on.
+func TestSlowLeaksLeaveRoomForASnapshot(t *testing.T) {
+	for _, rate := range []float64{1, 2, 5} {
+		p := &program{limit: gib, pace: 0.1, live: rising(50*mib, 0, rate*speed), marked: 50 * mib}
+		bundles, died := p.run(newTrigger(t), 4000)
+		if math.IsInf(died, 1) || len(bundles) == 0 || bundles[0].Extent != Whole || p.live(bundles[0].at) > 0.83*gib {
+			t.Errorf("%v MB/s, dead at %.0f s: %+v", rate, died, bundles)
+		}
+	}
+}
+
 // TestTheHealthyAreLeftAlone: what is collected in time, fills up to a bound or comes and goes leads to no bundle, or where
 // the growth cannot be told from a leak to a few, once.
 func TestTheHealthyAreLeftAlone(t *testing.T) {
