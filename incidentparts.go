@@ -45,9 +45,9 @@ const (
 	lateLead = 4.0 // seconds
 	// goroutineBytes is what the profile takes for each goroutine while it is written.
 	goroutineBytes = 400
-	// collectionPatience is how long the second heap profile waits for a collection to end.
-	collectionPatience = 20 * time.Second
-	collectionLook     = 20 * time.Millisecond
+	// afterPatience is how long the second heap profile waits for a collection to end.
+	afterPatience  = 20 * time.Second
+	collectionLook = 20 * time.Millisecond
 )
 
 // writeIncident writes a bundle's first parts and gives it its name, which takes some tens of milliseconds; then it has
@@ -255,7 +255,7 @@ func (w *Warden) writeTrace(out io.Writer) error {
 // writeHeapAfter waits for a collection to end. It forces none: near the limit the next one is near too.
 func (w *Warden) writeHeapAfter(ctx context.Context, _ *incident.Draft) func(io.Writer) error {
 	return func(out io.Writer) error {
-		ctx, cancel := context.WithTimeout(ctx, collectionPatience)
+		ctx, cancel := context.WithTimeout(ctx, afterPatience)
 		defer cancel()
 		look := time.NewTicker(collectionLook)
 		defer look.Stop()
@@ -263,7 +263,7 @@ func (w *Warden) writeHeapAfter(ctx context.Context, _ *incident.Draft) func(io.
 			select {
 			case <-look.C:
 			case <-ctx.Done():
-				return fmt.Errorf("no collection has ended for %v: %w", collectionPatience, context.Cause(ctx))
+				return fmt.Errorf("no collection has ended for %v: %w", afterPatience, context.Cause(ctx))
 			}
 		}
 		return incident.Profile("heap")(out)

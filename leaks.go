@@ -169,7 +169,7 @@ func (w *Warden) buildLeaks() error {
 		if err != nil {
 			return err
 		}
-		if _, err := w.owners.register(inMemory); err != nil {
+		if err := w.owners.registerKept(inMemory); err != nil {
 			return err
 		}
 		w.o.LeakReports = inMemory
@@ -184,7 +184,7 @@ func (w *Warden) buildLeaks() error {
 		return err
 	}
 	w.leaks = queue
-	_, refused := w.owners.register(queue)
+	refused := w.owners.registerKept(queue)
 	_, err = queue.Subscribe(bounded.ListenerOptions{Queue: leakQueue, Overflow: bounded.Block, Dropped: &w.lostLeaks}, w.keepLeak)
 	return errors.Join(refused, err)
 }
@@ -209,13 +209,21 @@ func (w *Warden) ReportLeak(ctx context.Context, r LeakReport) error {
 	return nil
 }
 
-// keepLeak stores a report. It is called for one after the other.
+// keepLeak stores a report and tells of it. It is called for one after the other.
 func (w *Warden) keepLeak(ctx context.Context, report []byte) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	if _, err := w.o.LeakReports.Add(ctx, report); err != nil {
+	id, err := w.o.LeakReports.Add(ctx, report)
+	if err != nil {
 		w.o.Logger.Error("memory leak report could not be kept", "error", err, "report", string(report))
+		return
 	}
+	kept := KeptLeak{ID: id}
+	if err := json.Unmarshal(report, &kept.LeakReport); err != nil {
+		w.o.Logger.Error("memory leak report cannot be read and is not told of", "id", id, "error", err)
+		return
+	}
+	w.events.publish(Event{EventLeakReport, w.o.Now(), kept})
 }
 
 // closeLeaks waits until the reports in the queue are kept, but no longer than the store may take for one.
@@ -315,13 +323,16 @@ func (w *Warden) SettleLeak(ctx context.Context, id int64, status string) (KeptL
 	if status == LeakDismissed {
 		w.quietLeaks.Store(l.Case, true)
 	}
+	w.events.publish(Event{EventLeakReport, w.o.Now(), l})
 	return l, nil
 }
 
 // dismissed reports whether somebody has dismissed a signature.
 func (w *Warden) dismissed(ctx context.Context, signature string) bool {
 	found := false
-	err := w.eachLeak(ctx, func(l KeptLeak, _ bool) bool {
+	reading, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	err := w.eachLeak(reading, func(l KeptLeak, _ bool) bool {
 		found = l.Signature == signature && l.Status == LeakDismissed
 		return !found
 	})

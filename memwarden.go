@@ -22,6 +22,7 @@ import (
 	"github.com/memwarden/memwarden/heap/archive"
 	"github.com/memwarden/memwarden/history"
 	"github.com/memwarden/memwarden/leak"
+	"github.com/memwarden/memwarden/leak/track"
 	"github.com/memwarden/memwarden/limit"
 	"github.com/memwarden/memwarden/memstat"
 	"github.com/memwarden/memwarden/pressure"
@@ -74,6 +75,11 @@ type Warden struct {
 	leakChecks chan chan<- LeakStatus // who wants it to be looked at once
 	leakCases  chan leakCase          // suspicions to be looked into
 	quietLeaks sync.Map               // cases (string) that were dismissed, as far as they are seen now
+	cleaner    leakCleaner
+	shrinking  sync.Mutex // held while owners shrink, under pressure or for a leak
+
+	tracker    *track.Tracker // nil for a process watched from outside
+	trackCases chan trackCase // the newest of what is overdue
 
 	state   atomic.Pointer[State]
 	beat    atomic.Int64  // Unix nanoseconds of the last tick
@@ -94,6 +100,9 @@ var ErrRemote = errors.New("another process is watched from outside: it can be o
 // ErrLeaksOff is returned where leak detection is switched off.
 var ErrLeaksOff = errors.New("leak detection is switched off (MEMWARDEN_LEAK_DETECTION)")
 
+// ErrLeaksPaused is returned where leak detection is paused.
+var ErrLeaksPaused = errors.New("leak detection is paused (MEMWARDEN_LEAK_PAUSED)")
+
 // errClosed is returned by what needs a warden that runs.
 var errClosed = errors.New("the warden was closed")
 
@@ -111,7 +120,7 @@ func Start(ctx context.Context, o Options) (*Warden, error) {
 	w := &Warden{
 		o: o, started: time.Now(), history: history.New(), owners: owners{logger: o.Logger},
 		changed: make(chan struct{}, 1), act: make(chan *State, 1), done: make(chan struct{}),
-		leakChecks: make(chan chan<- LeakStatus), leakCases: make(chan leakCase, 2*len(leak.Kinds())),
+		leakChecks: make(chan chan<- LeakStatus), leakCases: make(chan leakCase, 2*len(leak.Kinds())), trackCases: make(chan trackCase, 1),
 	}
 	w.stop = sync.OnceFunc(func() { close(w.done) })
 	if err := w.build(); err != nil {
@@ -158,7 +167,7 @@ func (w *Warden) build() (err error) {
 	}
 	_, ofHistory := w.owners.register(w.history)
 	_, ofEvents := w.owners.register(w.events.topic)
-	return errors.Join(ofHistory, ofEvents, w.buildLeaks(), w.buildSnapshots(), w.buildIncidents(), w.addShutdownSteps())
+	return errors.Join(ofHistory, ofEvents, w.buildLeaks(), w.buildTracker(), w.buildSnapshots(), w.buildIncidents(), w.addShutdownSteps())
 }
 
 // buildGovernors constructs what governs the calling process.
@@ -246,6 +255,9 @@ func (w *Warden) dismantle(ctx context.Context) error {
 	}
 	if w.incidents != nil {
 		problems = append(problems, w.incidents.close(w.o.Now()))
+	}
+	if w.tracker != nil {
+		w.tracker.Close()
 	}
 	if w.limit != nil {
 		w.limit.Close()

@@ -94,7 +94,8 @@ func (w *Warden) StoreSnapshot(ctx context.Context) (archive.Record, error) {
 	}
 	defer release()
 	now := w.o.Now()
-	if wait := w.lastSnapshot.Add(w.o.Snapshot.Cooldown).Sub(now); !w.lastSnapshot.IsZero() && wait > 0 {
+	since := now.Sub(w.lastSnapshot) // below 0 where the clock was set back
+	if wait := w.o.Snapshot.Cooldown - since; !w.lastSnapshot.IsZero() && since >= 0 && wait > 0 {
 		return archive.Record{}, &SnapshotCooldownError{RetryAfter: wait}
 	}
 	heap := w.State().Sample.Go.HeapObjectsBytes.Or(0)
@@ -130,7 +131,8 @@ func (w *Warden) AnalyzeSnapshot(ctx context.Context, id string) (*retain.Analys
 		return nil, errors.New(record.Failure)
 	}
 	if !record.Analyzed {
-		return w.analyzeNow(ctx, kept, record)
+		a, _, err := w.analyzeNow(ctx, kept, record, nil)
+		return a, err
 	}
 	text, err := kept.Analysis(id)
 	if err != nil {
@@ -143,15 +145,15 @@ func (w *Warden) AnalyzeSnapshot(ctx context.Context, id string) (*retain.Analys
 	return a, nil
 }
 
-// analyzeNow has a helper analyse a snapshot and keeps what comes of it. What only time or memory were lacking for is
-// not kept.
-func (w *Warden) analyzeNow(ctx context.Context, kept *archive.Archive, record archive.Record) (*retain.Analysis, error) {
+// analyzeNow has a helper analyse a snapshot and keeps what comes of it, but not how the objects at some addresses are
+// held. What only time or memory were lacking for is not kept either.
+func (w *Warden) analyzeNow(ctx context.Context, kept *archive.Archive, record archive.Record, addresses [][]uint64) (*retain.Analysis, []retain.Held, error) {
 	release, err := w.beginSnapshot()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer release()
-	a, err := w.analyze(ctx, kept, record)
+	a, held, err := w.analyze(ctx, kept, record, addresses)
 	switch {
 	case err == nil:
 		text, err := json.Marshal(a)
@@ -161,37 +163,37 @@ func (w *Warden) analyzeNow(ctx context.Context, kept *archive.Archive, record a
 		if err != nil && !errors.Is(err, archive.ErrNotFound) { // it may have been removed meanwhile
 			w.o.Logger.Error("memory heap snapshot: the analysis cannot be kept", "id", record.ID, "error", err)
 		}
-		return a, nil
+		return a, held, nil
 	case ctx.Err() == nil && !errors.Is(err, ErrSnapshotRoom) && !errors.Is(err, fs.ErrNotExist) && !w.stopped():
 		if _, noted := kept.Note(record.ID, nil, err.Error()); noted != nil && !errors.Is(noted, archive.ErrNotFound) {
 			w.o.Logger.Error("memory heap snapshot: the failed analysis cannot be noted", "id", record.ID, "error", noted)
 		}
 	}
 	w.o.Logger.Warn("memory heap snapshot was not analysed", "id", record.ID, "error", err)
-	return nil, err
+	return nil, nil, err
 }
 
 // analyze runs the helper.
-func (w *Warden) analyze(ctx context.Context, kept *archive.Archive, record archive.Record) (*retain.Analysis, error) {
+func (w *Warden) analyze(ctx context.Context, kept *archive.Archive, record archive.Record, addresses [][]uint64) (*retain.Analysis, []retain.Held, error) {
 	ctx, cancel := w.untilClosed(ctx)
 	defer cancel()
 	meter, err := newRoomMeter(w.o.Root)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { _ = meter.close() }() // only read
 	budget, err := w.afford(meter.read(w.o.Now()), "an analysis", retain.MemoryBytes(record.Summary.Objects), 0)
 	if err != nil {
-		return nil, fmt.Errorf("%w: download the file and analyse it elsewhere (memwarden analyze)", err)
+		return nil, nil, fmt.Errorf("%w: download the file and analyse it elsewhere (memwarden analyze)", err)
 	}
 	file, err := kept.OpenFile(record.ID)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { _ = file.Close() }() // only read
 	guarded, stop := meter.guard(ctx, "the analysis", w.o.Snapshot.ReserveBytes, w.o.Now)
 	defer stop()
-	return snaphelper.Analyze(guarded, snaphelper.Options{Executable: w.o.Snapshot.Helper, BudgetBytes: budget}, file)
+	return snaphelper.AnalyzeHeld(guarded, snaphelper.Options{Executable: w.o.Snapshot.Helper, BudgetBytes: budget}, file, addresses)
 }
 
 // stopped reports whether the warden has stopped.

@@ -131,6 +131,8 @@ func (l *Live) encode(e memwarden.Event) ([]byte, error) {
 		document = newFindingDocument(data)
 	case incident.Record:
 		document = incidentEvent{data.ID, data.At, data.Cause.Rule}
+	case memwarden.KeptLeak:
+		document = newLeakDocument(data)
 	}
 	data, err := json.Marshal(document)
 	if err != nil {

@@ -24,6 +24,8 @@ var floors = map[string]int{
 	"cleanup":  3,
 	"incident": 4,
 
+	"leak/track": 1,
+
 	"heap/layout":    0,
 	"heap/snapshot":  0,
 	"heap/dominator": 0,
