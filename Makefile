@@ -107,6 +107,9 @@ bench-bounded: ## the parts with a bound: the cache beside otter and others, rat
 bench-leaks: ## rules for leaks beside others', in simulation: false alarms and delays; about ten minutes
 	$(GO) -C bench run . -only leaks
 
+bench-incidents: ## 20 leaking programs that the kernel kills in 1 GiB, at up to 200 MB/s: is a bundle on disk before; as root, about twenty minutes
+	$(GO) test -count=1 -timeout=60m -run '^TestBundlesBeforeTheKill$$' -v . -long
+
 bench-packages: ## the benchmarks of every package
 	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)
 

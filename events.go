@@ -21,6 +21,7 @@ const (
 	EventLimit    EventKind = "limit"    // the memory limit changed; Data is the limit.Decision
 	EventGC       EventKind = "gc"       // a forced collection ended; Data is the gcpolicy.Result
 	EventLeak     EventKind = "leak"     // a verdict about leaks changed; Data is the leak.Finding
+	EventIncident EventKind = "incident" // an incident bundle was written; Data is its incident.Record, more parts may follow
 	EventConfig   EventKind = "config"   // the configuration changed; Data is the ConfigDocument
 	// EventLeakReport: a leak report was kept, or somebody has settled a leak; Data is the KeptLeak.
 	EventLeakReport EventKind = "leak_report"

@@ -69,6 +69,9 @@ func (w *Warden) tick(watch *watch, now time.Time) {
 	w.beat.Store(time.Now().UnixNano())
 	w.tell(watch, previous, state)
 	w.cleanup.OnLevel(state.Pressure.Level)
+	if w.incidents != nil {
+		replace(w.incidents.states, state)
+	}
 	if state.Pressure.Level > pressure.Normal {
 		w.offer(state)
 	}
@@ -134,10 +137,13 @@ func (w *Warden) logSummary(state *State) {
 }
 
 // offer hands the state to react; while that is busy the newest state replaces one that waits.
-func (w *Warden) offer(state *State) {
+func (w *Warden) offer(state *State) { replace(w.act, state) }
+
+// replace puts a state into a queue of one, in place of one that waits. Only the loop sends: emptied, the queue has room.
+func replace(queue chan *State, state *State) {
 	select {
-	case <-w.act:
+	case <-queue:
 	default:
 	}
-	w.act <- state // only the loop sends, and the queue has just been emptied: it has room
+	queue <- state
 }

@@ -69,6 +69,8 @@ type Warden struct {
 	snapshotting sync.Mutex       // held while a heap snapshot is taken or analysed
 	lastSnapshot time.Time        // when the last one was begun that was to be kept; only with snapshotting
 
+	incidents *incidents // nil: no bundles are written
+
 	leakStatus atomic.Pointer[LeakStatus]
 	leakChecks chan chan<- LeakStatus // who wants it to be looked at once
 	leakCases  chan leakCase          // suspicions to be looked into
@@ -165,7 +167,7 @@ func (w *Warden) build() (err error) {
 	}
 	_, ofHistory := w.owners.register(w.history)
 	_, ofEvents := w.owners.register(w.events.topic)
-	return errors.Join(ofHistory, ofEvents, w.buildLeaks(), w.buildTracker(), w.buildSnapshots(), w.addShutdownSteps())
+	return errors.Join(ofHistory, ofEvents, w.buildLeaks(), w.buildTracker(), w.buildSnapshots(), w.buildIncidents(), w.addShutdownSteps())
 }
 
 // buildGovernors constructs what governs the calling process.
@@ -210,6 +212,9 @@ func (w *Warden) run(ctx context.Context, watch *watch) {
 		w.loops.Go(func() { w.watchLeaks(ctx, leaks) })
 		w.loops.Go(func() { w.investigate(ctx) })
 	}
+	if w.incidents != nil {
+		w.loops.Go(func() { w.watchIncidents(ctx) })
+	}
 	if w.o.Store != nil {
 		w.loops.Go(func() { w.keepHistory(ctx) })
 	}
@@ -247,6 +252,9 @@ func (w *Warden) dismantle(ctx context.Context) error {
 	}
 	if w.leaks != nil {
 		problems = append(problems, w.closeLeaks(ctx))
+	}
+	if w.incidents != nil {
+		problems = append(problems, w.incidents.close(w.o.Now()))
 	}
 	if w.tracker != nil {
 		w.tracker.Close()

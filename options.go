@@ -35,6 +35,8 @@ type Options struct {
 	MaxTracked int
 	// Snapshot says how heap snapshots are taken and kept.
 	Snapshot SnapshotOptions
+	// Incidents says whether evidence is written to disk before the process is killed for its memory.
+	Incidents IncidentOptions
 	// WarnSubscribers is how many subscriptions to events are taken for a leak: the log then says where they come from,
 	// and again whenever their number has doubled. Default 256, at most 16,384.
 	WarnSubscribers int
@@ -87,6 +89,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	var err error
 	if o.Snapshot, err = o.Snapshot.withDefaults(); err != nil {
+		problems = append(problems, err)
+	}
+	if o.Incidents, err = o.Incidents.withDefaults(); err != nil {
 		problems = append(problems, err)
 	}
 	if o.WarnSubscribers == 0 {

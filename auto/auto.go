@@ -44,7 +44,7 @@ func Settings() []settings.Setting {
 		{Name: readsNeedToken, Section: section, Kind: settings.Bool, Default: "false", Help: "Ask for the token on every route but health."},
 		{Name: logInterval, Section: section, Kind: settings.Duration, Default: "0s", Max: 86400, Help: "How often a line sums up the memory in the log; 0s: never."},
 	}
-	return slices.Concat(own, memwarden.SnapshotSettings(), memwarden.ConfigSettings())
+	return slices.Concat(own, memwarden.SnapshotSettings(), memwarden.IncidentSettings(), memwarden.ConfigSettings())
 }
 
 // running is what the import has started.
@@ -98,12 +98,18 @@ func start(lookup func(string) (string, bool), logger *slog.Logger) *instance {
 		config = memwarden.DefaultConfig()
 	}
 	o := memwarden.Options{
-		Config: &config, Snapshot: memwarden.SnapshotOptionsFrom(values), Logger: logger, LookupEnv: lookup, LogInterval: values.Duration(logInterval),
+		Config: &config, Snapshot: memwarden.SnapshotOptionsFrom(values), Incidents: memwarden.IncidentOptionsFrom(values),
+		Logger: logger, LookupEnv: lookup, LogInterval: values.Duration(logInterval),
 	}
 	warden, err := memwarden.Start(context.Background(), o)
 	if errors.Is(err, memwarden.ErrSnapshotDir) {
 		logger.Error("memory snapshots are not kept", "error", err)
 		o.Snapshot.Dir = ""
+		warden, err = memwarden.Start(context.Background(), o)
+	}
+	if errors.Is(err, memwarden.ErrIncidentDir) {
+		logger.Error("memory incident bundles are not written", "error", err)
+		o.Incidents.Dir = ""
 		warden, err = memwarden.Start(context.Background(), o)
 	}
 	if err != nil {

@@ -172,6 +172,26 @@ func TestAListenerThatEndsIsLogged(t *testing.T) {
 	}
 }
 
+// TestIncidentDirectoryThatCannotBeUsed: memory is watched all the same, also if that of snapshots cannot be used either.
+func TestIncidentDirectoryThatCannotBeUsed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a, log := begin(t, "MEMWARDEN_INCIDENT_DIR="+file, "MEMWARDEN_SNAPSHOT_DIR="+file)
+	if a == nil || !strings.Contains(log.String(), "memory incident bundles are not written") {
+		t.Fatalf("%v\n%s", a, log)
+	}
+	if _, err := a.warden.Incidents(); !errors.Is(err, memwarden.ErrNoIncidents) {
+		t.Error(err)
+	}
+	dir := t.TempDir()
+	a, _ = begin(t, "MEMWARDEN_INCIDENT_DIR="+dir)
+	if _, err := a.warden.Incidents(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestSnapshotDirectoryThatCannotBeUsed: memory is watched all the same.
 func TestSnapshotDirectoryThatCannotBeUsed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")

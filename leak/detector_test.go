@@ -71,7 +71,7 @@ func TestFastLeak(t *testing.T) {
 			confirmed = min(confirmed, second)
 		}
 	})
-	if suspected > 105 || confirmed > 120 {
+	if suspected > 93 || confirmed > 108 {
 		t.Errorf("suspected after %.1f s, confirmed after %.1f s", suspected, confirmed)
 	}
 	f := p.want(Heap, Confirmed)
@@ -109,7 +109,7 @@ func TestGoroutineLeak(t *testing.T) {
 func TestALeakThatStops(t *testing.T) {
 	p := newProcess(t)
 	p.o.Values[Descriptors] = 50
-	p.run(100*time.Second, func(float64) { p.o.Values[Descriptors]++ })
+	p.run(88*time.Second, func(float64) { p.o.Values[Descriptors]++ })
 	p.want(Descriptors, Suspect)
 	p.run(200*time.Second, func(float64) {})
 	p.want(Descriptors, Healthy)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/memwarden/memwarden"
 	"github.com/memwarden/memwarden/bounded"
+	"github.com/memwarden/memwarden/incident"
 	"github.com/memwarden/memwarden/leak"
 )
 
@@ -128,6 +129,8 @@ func (l *Live) encode(e memwarden.Event) ([]byte, error) {
 		document = configEvent{data.Version, data.ChangedAt}
 	case leak.Finding:
 		document = newFindingDocument(data)
+	case incident.Record:
+		document = incidentEvent{data.ID, data.At, data.Cause.Rule}
 	case memwarden.KeptLeak:
 		document = newLeakDocument(data)
 	}

@@ -59,6 +59,7 @@ func (h *handler) routes() []route {
 		get, post, patch, remove = http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete
 		memory                   = "/api/monitoring/memory"
 		snapshots                = memory + "/snapshots"
+		incidents                = memory + "/incidents"
 		frontend                 = "/api/monitoring/frontend/reports"
 	)
 	names := func(names ...string) []string { return names }
@@ -94,6 +95,11 @@ func (h *handler) routes() []route {
 		{Route{get, snapshots + "/{id}", Admin, "A heap snapshot and what holds the memory in it"}, h.serveSnapshot, names("top")},
 		{Route{remove, snapshots + "/{id}", Admin, "Delete a heap snapshot"}, h.serveDeleteSnapshot, nil},
 		{Route{get, snapshots + "/{id}/download", Admin, "The file of a heap snapshot, for memwarden analyze"}, h.serveSnapshotFile, nil},
+		{Route{post, incidents, Admin, "Write an incident bundle: profiles, goroutines, figures"}, h.serveRecordIncident, nil},
+		{Route{get, incidents, Admin, "The incident bundles that are kept, newest first, and how the last run has ended"}, h.serveIncidents, nil},
+		{Route{get, incidents + "/{id}", Admin, "An incident bundle: why it was written, and what is in it"}, h.serveIncident, nil},
+		{Route{remove, incidents + "/{id}", Admin, "Delete an incident bundle"}, h.serveDeleteIncident, nil},
+		{Route{get, incidents + "/{id}/download", Admin, "An incident bundle as a tar file, compressed by gzip"}, h.serveIncidentFile, nil},
 		{Route{get, "/debug/pprof/", Admin, "List the profiles with their counts"}, h.serveProfiles, nil},
 		{Route{get, "/debug/pprof/profile", Admin, "Record a CPU profile"}, h.serveCPUProfile, names("seconds")},
 		{Route{get, "/debug/pprof/trace", Admin, "Record an execution trace"}, h.serveTrace, names("seconds")},

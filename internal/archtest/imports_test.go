@@ -22,6 +22,7 @@ var floors = map[string]int{
 	"health":   2,
 	"history":  2,
 	"cleanup":  3,
+	"incident": 4,
 
 	"leak/track": 1,
 

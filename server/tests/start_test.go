@@ -80,6 +80,7 @@ func askEverything(t *testing.T, s *service) {
 		t.Errorf("the index is %+v", index)
 	}
 	taken := s.snapshot(t)
+	bundle := decode[struct{ ID string }](t, s.send(t, http.StatusCreated, http.MethodPost, memory+"/incidents", "")).ID
 	for _, r := range index.Routes {
 		if r.Method != http.MethodGet || r.Path == livePath || strings.Contains(r.Path, "/leaks/") { // there is none
 			continue
@@ -87,7 +88,11 @@ func askEverything(t *testing.T, s *service) {
 		if r.Access == "admin" {
 			s.wantProblem(t, http.StatusUnauthorized, r.Method, r.Path, "", "Authorization", "Bearer wrong")
 		}
-		path := strings.NewReplacer("{profile}", "heap", "{id}", taken).Replace(r.Path)
+		id := taken
+		if strings.Contains(r.Path, "/incidents/") {
+			id = bundle
+		}
+		path := strings.NewReplacer("{profile}", "heap", "{id}", id).Replace(r.Path)
 		switch {
 		case strings.HasSuffix(path, "/profile"), strings.HasSuffix(path, "/trace"):
 			path += "?seconds=1"

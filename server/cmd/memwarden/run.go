@@ -72,7 +72,7 @@ first process of a container, the launcher waits for orphans, too.`,
 // launcher's own lines.
 func runSettings() []settings.Setting {
 	log := slices.DeleteFunc(config.Settings(), func(s settings.Setting) bool { return s.Section != config.SectionLogs })
-	return slices.Concat(log, memwarden.SnapshotSettings(), memwarden.ConfigSettings())
+	return slices.Concat(log, memwarden.SnapshotSettings(), memwarden.IncidentSettings(), memwarden.ConfigSettings())
 }
 
 func run(w *world, plan launch.Plan, logger *slog.Logger) error {

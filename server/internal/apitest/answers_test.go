@@ -24,6 +24,7 @@ import (
 const (
 	memory    = "/api/monitoring/memory"
 	snapshots = memory + "/snapshots"
+	incidents = memory + "/incidents"
 	frontend  = "/api/monitoring/frontend/reports"
 )
 
@@ -46,6 +47,7 @@ var excused = map[string]string{
 	"LimitDecision.relief_until":     "as above",
 	"PressureSignal.garbage_bytes":   "absent where there is no garbage, which is the collector's choice",
 	"GCRequest.return_to_os":         "part of requests",
+	"IncidentRequest.reason":         "part of requests",
 }
 
 // TestAnswers gets every answer that the service's document has and validates each.
@@ -57,7 +59,7 @@ func TestAnswers(t *testing.T) {
 	}{
 		{"probes", testProbes}, {"reads", testReads}, {"leaks", testLeaks}, {"access", testAccess}, {"rates", testRates}, {"load", testLoad}, {"gc", testGC},
 		{"config", testConfig}, {"config of others", testConfigOfOthers}, {"store lost", testStoreLost}, {"cleanup", testCleanup},
-		{"reports", testReports}, {"snapshots", testSnapshots}, {"profiles", testProfiles}, {"remote", testRemote}, {"nothing there", testNothingThere}, {"events", testEvents},
+		{"reports", testReports}, {"snapshots", testSnapshots}, {"incidents", testIncidents}, {"profiles", testProfiles}, {"remote", testRemote}, {"nothing there", testNothingThere}, {"events", testEvents},
 		{"websocket", testWebSocket}, {"service", testService},
 	}
 	ran := 0
@@ -193,6 +195,11 @@ func admin() []request {
 		{operation: "GET " + snapshots + "/{id}", path: snapshots + "/x"},
 		{operation: "DELETE " + snapshots + "/{id}", path: snapshots + "/x"},
 		{operation: "GET " + snapshots + "/{id}/download", path: snapshots + "/x/download"},
+		{operation: "POST " + incidents},
+		{operation: "GET " + incidents},
+		{operation: "GET " + incidents + "/{id}", path: incidents + "/x"},
+		{operation: "DELETE " + incidents + "/{id}", path: incidents + "/x"},
+		{operation: "GET " + incidents + "/{id}/download", path: incidents + "/x/download"},
 		{operation: "GET /debug/pprof/"},
 		{operation: "GET /debug/pprof/profile"},
 		{operation: "GET /debug/pprof/trace"},
@@ -543,8 +550,8 @@ func testNothingThere(t *testing.T, b *book) {
 	for _, route := range memhttp.Routes() {
 		path := concrete(route.Path)
 		for _, method := range []string{"DELETE", "PUT", "OPTIONS"} {
-			if method == "DELETE" && route.Path == snapshots+"/{id}" {
-				continue // it knows that one
+			if method == "DELETE" && (route.Path == snapshots+"/{id}" || route.Path == incidents+"/{id}") {
+				continue // they know that one
 			}
 			got := s.sendAside(t, "MethodNotAllowed", 405, method, path)
 			if allowed := got.header.Get("Allow"); !strings.Contains(allowed, route.Method) {

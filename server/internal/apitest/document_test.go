@@ -97,7 +97,7 @@ func checkStatuses(t *testing.T, name string, operation *openapi3.Operation, rou
 	switch {
 	case route.Method == "DELETE":
 		want = []int{204}
-	case route.Method == "POST" && (route.Path == snapshots || route.Path == frontend):
+	case route.Method == "POST" && (route.Path == snapshots || route.Path == incidents || route.Path == frontend):
 		want = []int{201}
 	}
 	switch route.Access {

@@ -64,8 +64,9 @@ type Config struct {
 	LogFormat         string        // json or text
 	LogMemoryInterval time.Duration // 0: never
 
-	Warden   memwarden.Config
-	Snapshot memwarden.SnapshotOptions // its Dir is set
+	Warden    memwarden.Config
+	Snapshot  memwarden.SnapshotOptions // its Dir is set
+	Incidents memwarden.IncidentOptions // its Dir is set
 
 	// Values are the settings with their sources, in the order of Settings.
 	Values settings.Values
@@ -209,6 +210,9 @@ func (c *Config) fill() {
 	c.LogMemoryInterval = v.Duration(logMemory)
 	if c.Snapshot = memwarden.SnapshotOptionsFrom(v); c.Snapshot.Dir == "" {
 		c.Snapshot.Dir = filepath.Join(c.DataDir, "snapshots")
+	}
+	if c.Incidents = memwarden.IncidentOptionsFrom(v); c.Incidents.Dir == "" {
+		c.Incidents.Dir = filepath.Join(c.DataDir, "incidents")
 	}
 }
 

@@ -84,7 +84,7 @@ func TestPrecedence(t *testing.T) {
 			t.Errorf("%s: %s %s, want %s", name, v.Text, v.Source, want)
 		}
 	}
-	if c.Addr != ":3" || c.DataDir != "from-environment" || c.RateLimit != 3 || c.Warden.Limit.Ratio != 0.5 || c.EnvFile != file {
+	if c.Addr != ":3" || c.DataDir != "from-environment" || c.Incidents.Dir != filepath.Join("from-environment", "incidents") || c.RateLimit != 3 || c.Warden.Limit.Ratio != 0.5 || c.EnvFile != file {
 		t.Errorf("%+v", c)
 	}
 	if !slices.Contains(c.File, Assignment{"GOGC", "77", 5}) {

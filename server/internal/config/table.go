@@ -18,7 +18,7 @@ import (
 // Settings is the table of everything that can be set at the start of the server: its own settings, then the
 // library's. Documents, flags and the config command are made from it.
 func Settings() []settings.Setting {
-	return slices.Concat(serverSettings(), memwarden.SnapshotSettings(), memwarden.ConfigSettings())
+	return slices.Concat(serverSettings(), memwarden.SnapshotSettings(), memwarden.IncidentSettings(), memwarden.ConfigSettings())
 }
 
 // The server's own settings, by the part of the name that follows settings.Prefix.

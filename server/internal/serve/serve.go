@@ -114,7 +114,7 @@ func (s *service) start(ctx context.Context) (err error) {
 	// The end of ctx begins a shutdown, through which the warden goes on to watch.
 	c := s.o.Config
 	if s.warden, err = memwarden.Start(context.WithoutCancel(ctx), memwarden.Options{
-		PID: s.o.PID, Config: &c.Warden, Snapshot: c.Snapshot, Store: s.store, LeakReports: s.leaks, Logger: s.o.Logger,
+		PID: s.o.PID, Config: &c.Warden, Snapshot: c.Snapshot, Incidents: c.Incidents, Store: s.store, LeakReports: s.leaks, Logger: s.o.Logger,
 		LogInterval: c.LogMemoryInterval, WarnSubscribers: c.MaxLiveClients + otherSubscribers,
 		Shutdown: shutdown.Options{Deadlines: deadlines(c.ShutdownTimeout, c.DrainDelay), DrainDelay: c.DrainDelay, Logger: s.o.Logger},
 	}); err != nil {
