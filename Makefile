@@ -11,7 +11,7 @@ NEWEST_GO := go1.27.2
 # ./... covers one module, so the others of the workspace are named.
 PACKAGES := ./... $(patsubst %/go.mod,./%/...,$(wildcard server/go.mod contrib/*/go.mod))
 # Packages whose tests know -long: more toolchains and build modes, larger heaps, more captures.
-LONG := $(addprefix ./,$(sort $(dir $(shell git grep -l --untracked 'flag.Bool."long"' -- '*_test.go'))))
+LONG := $(addprefix ./,$(sort $(dir $(shell git grep -l --untracked 'flag.Bool."long"' -- '*_test.go' ':!tests'))))
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 5s
 # Packages tested at a time: some wait more than they compute.
@@ -64,7 +64,7 @@ unit-newest: ## test the library and the service with the newest Go; fail on low
 	@packages=$$($(GO) list $(PACKAGES) | grep -v '/soak$$'); \
 	scripts/dev/newest.sh $(NEWEST_GO) -p=$(PARALLEL) $(FRESH) -timeout=$(TIMEOUT) $$packages
 
-nested: ## vet and test the modules outside the workspace: examples, benchmarks
+nested: ## vet and test the modules outside the workspace: examples, benchmarks, leaking programs
 	@scripts/dev/nested.sh
 
 cross: ## build and vet for other operating systems and processors
@@ -74,8 +74,9 @@ cross: ## build and vet for other operating systems and processors
 	  $(GO) build $(PACKAGES); $(GO) vet $(PACKAGES); \
 	done
 
-test-long: ## every toolchain and build mode, shuffled repetitions with the race detector, a minute for each fuzz target
+test-long: ## every toolchain and build mode, all leaking programs, shuffled repetitions with the race detector, a minute for each fuzz target
 	$(GO) test -timeout=120m $(LONG) -long
+	@scripts/dev/nested.sh -long
 	$(GO) test -race -run Captures -timeout=60m ./heap/capture -long
 	$(GO) test -race -shuffle=on -count=5 -timeout=60m $(PACKAGES)
 	@scripts/dev/fuzz.sh 1m
@@ -85,6 +86,9 @@ cover: ## show coverage; fail where it is low
 
 fuzz: ## run each fuzz target for FUZZTIME (5s)
 	@scripts/dev/fuzz.sh $(FUZZTIME)
+
+leakzoo: ## real programs that leak, and some that only look like it: all found and named, none blamed; about six minutes
+	$(GO) -C tests/leakzoo test -count=1 -timeout=60m . -long
 
 # --- Measurements.
 

@@ -103,7 +103,7 @@ func configFields() []configField {
 		{"sampling.interval_seconds", func(c *Config) any { return &c.Sampling.IntervalSeconds },
 			setting("SAMPLE_INTERVAL", sampling, settings.Duration, "1s", 0.1, 60, "How often a sample is taken and judged.")},
 		{"sampling.slow_interval_seconds", func(c *Config) any { return &c.Sampling.SlowIntervalSeconds },
-			setting("SLOW_INTERVAL", sampling, settings.Duration, "10s", 1, 600, "How often costly figures are read: smaps, descriptors, limits, pauses, the machine's memory. At most 25s keeps to following a resized container within 30 s.")},
+			setting("SLOW_INTERVAL", sampling, settings.Duration, "10s", 1, 600, "How often costly figures are read: smaps, descriptors, limits, pauses, the machine's memory; 24 times in the shortest window of leak detection at least. At most 25s keeps to following a resized container within 30 s.")},
 
 		{"pressure.elevated_ratio", func(c *Config) any { return &c.Pressure.ElevatedRatio },
 			setting("PRESSURE_ELEVATED", levels, settings.Ratio, "0.70", 0.05, 1, "Share of a limit at which pressure is elevated.")},

@@ -1,9 +1,11 @@
 package memwarden
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,6 +63,8 @@ func (i *investigator) look(ctx context.Context, c leakCase) {
 	if i.quiet(ctx, r) {
 		return
 	}
+	owner, past := i.w.pastItsBound(f)
+	r.Owner = owner
 	if left, ok := f.Left(i.w.ceiling(f)); ok {
 		r.TimeToLimitSeconds = left.Seconds()
 	}
@@ -71,6 +75,9 @@ func (i *investigator) look(ctx context.Context, c leakCase) {
 	}
 	if c.snapshots && (f.Kind == leak.Heap || f.Kind == leak.Goroutines) {
 		what = i.name(ctx, f, &r, what)
+	}
+	if past != "" {
+		what = strings.TrimPrefix(what+"; "+past, "; ")
 	}
 	r.Sentence = sentence(f, what, r.TimeToLimitSeconds)
 	if r.Signature == "" {
@@ -119,7 +126,11 @@ func (i *investigator) site(f leak.Finding) (stack []string, what string) {
 		if state == "" {
 			state = "at work"
 		}
-		return stack, fmt.Sprintf("%.0f of them are %s in %s", site.By, state, ownFrame(stack))
+		what = fmt.Sprintf("%.0f of them are %s in %s", site.By, state, ownFrame(stack))
+		if hint := hints[functionOf(ownFrame(stack))]; hint != "" {
+			what += ", " + hint
+		}
+		return stack, what
 	}
 	return stack, fmt.Sprintf("%.0f %% of it was allocated in %s", 100*site.Share, ownFrame(stack))
 }
@@ -144,7 +155,7 @@ func (i *investigator) name(ctx context.Context, f leak.Finding, r *LeakReport, 
 	} else {
 		before, i.before = i.before, nil
 	}
-	suspect := culprit(before, after, r.AllocStack)
+	suspect := culprit(before, after, r.AllocStack, f.PerSecond)
 	if suspect == nil {
 		return what
 	}
@@ -152,12 +163,31 @@ func (i *investigator) name(ctx context.Context, f leak.Finding, r *LeakReport, 
 	if len(r.AllocStack) == 0 {
 		r.AllocStack, r.Signature = suspect.AllocStack, r.Kind+" "+suspect.Signature
 	}
-	held := fmt.Sprintf("%d objects of %s, %s with what they hold, are held by %s", suspect.Count, suspect.Type,
-		bytesize.Format(int64(suspect.RetainedBytes)), strings.Join(suspect.Path, ""))
+	held := holding(after, suspect)
 	if what == "" {
 		return held
 	}
 	return held + "; " + what
+}
+
+// holding says who holds what of a suspect, what most of it is, and whether most of that is kept for a small part of it.
+func holding(a *retain.Analysis, s *retain.Suspect) string {
+	text := fmt.Sprintf("%d objects of %s, %s with what they hold, are held by %s", s.Count, s.Type,
+		bytesize.Format(int64(s.RetainedBytes)), strings.Join(s.Path, ""))
+	if len(s.Consumers) > 0 {
+		most := slices.MaxFunc(s.Consumers, func(a, b retain.Type) int { return cmp.Compare(a.ShallowBytes, b.ShallowBytes) })
+		named := !strings.HasPrefix(most.Name, "[") && most.Name != "string" // of bytes it goes without saying
+		if named && most.Name != s.Type && 2*most.ShallowBytes >= s.RetainedBytes {
+			text += fmt.Sprintf(", most of it %d %s", most.Count, most.Name)
+		}
+	}
+	for _, pin := range a.Pins {
+		inside := slices.ContainsFunc(s.Consumers, func(t retain.Type) bool { return t.Name == pin.Type })
+		if inside && 2*(pin.ObjectBytes-pin.UsedBytes) >= s.RetainedBytes {
+			text += fmt.Sprintf(", of which strings and slices use %s and keep the rest", bytesize.Format(int64(pin.UsedBytes)))
+		}
+	}
+	return text
 }
 
 // snapshot takes and analyses a snapshot, once it may.
@@ -197,26 +227,72 @@ func (i *investigator) patiently(ctx context.Context, try func(context.Context) 
 	}
 }
 
-// culprit is the suspect that grew most between two snapshots. Where there is only one, or nothing grew, it is the one that
-// was allocated by the stack, and without such a one the largest.
-func culprit(before, after *retain.Analysis, stack []string) *retain.Suspect {
+const (
+	// grownShare is the least part that something must have grown by of what the pace makes of the time between snapshots.
+	grownShare = 0.25
+	// unseenShare is the share of a heap below which an analysis tells of nothing: by up to that much less may something
+	// have grown that is only told of afterwards.
+	unseenShare = 0.05
+)
+
+// culprit is what leaks: of what grew between two snapshots by a good part of what the pace makes of that time, what the
+// stack has allocated, else what grew most. Where there is one snapshot alone, or nothing grew by that much, it is the
+// suspect that the stack has allocated, and where no stack is known the largest of one snapshot.
+func culprit(before, after *retain.Analysis, stack []string, perSecond float64) *retain.Suspect {
+	own := func(stack []string) string { return functionOf(ownFrame(stack)) }
+	allocated := func(s *retain.Suspect) bool {
+		return len(stack) > 0 && len(s.AllocStack) > 0 && own(s.AllocStack) == own(stack)
+	}
 	if before != nil {
+		var grown *retain.Suspect
+		most, least := 0.0, max(1, grownShare*perSecond*time.Duration(after.TakenAt-before.TakenAt).Seconds())
 		for _, change := range retain.Diff(before, after).Suspects {
-			if change.After != nil && change.RetainedGrowth > 0 {
+			growth := float64(change.RetainedGrowth)
+			if change.Before == nil {
+				growth -= unseenShare * float64(before.ReachedBytes)
+			}
+			if change.After == nil || growth < least {
+				continue
+			}
+			if allocated(change.After) {
 				return change.After
 			}
+			if growth > most {
+				grown, most = change.After, growth
+			}
+		}
+		if grown != nil {
+			return grown
 		}
 	}
 	for i := range after.Suspects {
-		s := &after.Suspects[i]
-		if len(stack) > 0 && len(s.AllocStack) > 0 && functionOf(s.AllocStack[0]) == functionOf(stack[0]) {
+		if s := &after.Suspects[i]; allocated(s) {
 			return s
 		}
 	}
-	if len(stack) == 0 && len(after.Suspects) > 0 {
+	if len(stack) == 0 && before == nil && len(after.Suspects) > 0 {
 		return &after.Suspects[0]
 	}
 	return nil
+}
+
+// pastItsBound is the owner that holds so much more than its own bound that this is at least half of what is told of the
+// heap, and says so; empty: none does.
+func (w *Warden) pastItsBound(f leak.Finding) (owner, text string) {
+	if f.Kind != leak.Heap {
+		return "", ""
+	}
+	most := f.Rise / 2
+	for _, u := range w.State().Owners {
+		if u.OutsideHeap || u.Err != nil {
+			continue
+		}
+		if over := float64(u.Usage.Bytes) - u.accounted(); over >= most && over > 0 && over <= 2*f.To { // it has no more than there is
+			most, owner = over, u.Name
+			text = fmt.Sprintf("owner %s holds %s beyond its own bound", u.Name, bytesize.Format(int64(over)))
+		}
+	}
+	return owner, text
 }
 
 // caseOf is the case that a suspicion belongs to.

@@ -141,6 +141,15 @@ var waits = map[string]string{
 	"sync.runtime_notifyListWait": "waiting for a condition",
 }
 
+// hints are functions of the standard library in which goroutines are that somebody else has forgotten, and what that is.
+var hints = map[string]string{
+	"net/http.(*persistConn).readLoop":           "as for each response whose body nobody closes",
+	"net/http.(*persistConn).writeLoop":          "as for each response whose body nobody closes",
+	"database/sql.(*Rows).awaitDone":             "as for each result whose rows nobody closes",
+	"database/sql.(*Tx).awaitDone":               "as for each transaction that nobody ends",
+	"context.(*cancelCtx).propagateCancel.func2": "as for each context that nobody cancels",
+}
+
 // doing is what a goroutine with a stack does; empty if that is not known.
 func doing(stack []uintptr) string {
 	if len(stack) == 0 {

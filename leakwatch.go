@@ -68,6 +68,8 @@ const (
 	quickWindow = 2 * time.Minute
 	// collectionShare is the share of one processor that forced collections may take.
 	collectionShare = 0.05
+	// readsPerWindow is how often in a window descriptors and threads must be counted.
+	readsPerWindow = 24
 	// ownedShare is the share of the live heap that owners can account for and be believed.
 	ownedShare = 0.95
 )
@@ -209,13 +211,26 @@ func (l *leakWatch) look(now time.Time, asked bool) LeakStatus {
 	return status
 }
 
+// slowInterval is how old may be what is read less often: not so old that the shortest window would show it as stairs.
+func (w *Warden) slowInterval(c Config) time.Duration {
+	slow := c.Sampling.SlowIntervalSeconds
+	if c.Leaks.Enabled && !w.Remote() {
+		slow = min(slow, max(c.Sampling.IntervalSeconds, c.Leaks.WindowSeconds/readsPerWindow))
+	}
+	return seconds(slow)
+}
+
 // collect forces a collection, without which nothing is known of the live heap, and sees to it that such collections
 // take no more than their share of a processor.
 func (l *leakWatch) collect(now time.Time) {
 	before := l.read[readCPU].Value.Float64()
+	taken, known := processorSeconds()
 	runtime.GC()
 	metrics.Read(l.read)
 	cost := max(0, l.read[readCPU].Value.Float64()-before)
+	if now, ok := processorSeconds(); known && ok {
+		cost = min(cost, now-taken) // the runtime goes by the clock, also while it waits for a processor
+	}
 	l.cycles, l.known = l.read[readCycles].Value.Uint64(), now
 	l.notUntil = now.Add(seconds(cost / collectionShare))
 }
@@ -225,17 +240,19 @@ func (l *leakWatch) observe() leak.Observation {
 	o := leak.NothingSeen()
 	state := l.w.State()
 	live := float64(l.read[readLive].Value.Uint64())
-	owned := 0.0
-	for _, owner := range state.Owners {
-		if !owner.OutsideHeap && owner.Err == nil {
-			owned += float64(max(0, owner.Usage.Bytes))
+	owned, claimed := 0.0, 0.0 // within their bounds, and in all
+	for i := range state.Owners {
+		u := &state.Owners[i]
+		owned += u.accounted()
+		if !u.OutsideHeap && u.Err == nil {
+			claimed += float64(max(0, u.Usage.Bytes))
 		}
 	}
-	if owned > ownedShare*live {
+	if claimed > ownedShare*live {
 		if live > 0 && !l.doubted {
 			l.doubted = true
 			l.w.o.Logger.Warn("memory leak detection: owners account for more than there is: what they say is left out",
-				"owned", sizeOf(memstat.Known(int64(owned))), "live", sizeOf(memstat.Known(int64(live))))
+				"owned", sizeOf(memstat.Known(int64(claimed))), "live", sizeOf(memstat.Known(int64(live))))
 		}
 		owned = 0
 	}

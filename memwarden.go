@@ -355,7 +355,7 @@ func (w *Warden) ConfigChanges(ctx context.Context, limit int) ([]ConfigChange, 
 
 // adopt gives a configuration to the parts that keep one.
 func (w *Warden) adopt(config Config) error {
-	err := w.sampler.SetIntervals(seconds(config.Sampling.IntervalSeconds), seconds(config.Sampling.SlowIntervalSeconds))
+	err := w.sampler.SetIntervals(seconds(config.Sampling.IntervalSeconds), w.slowInterval(config))
 	if w.Remote() {
 		return err
 	}

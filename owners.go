@@ -25,6 +25,22 @@ type OwnerUsage struct {
 	Err error
 }
 
+// accounted is how much of the live heap an owner explains: what lies within its own bound. What it holds beyond that is
+// in nobody's bounds.
+func (u *OwnerUsage) accounted() float64 {
+	bytes := float64(max(0, u.Usage.Bytes))
+	if u.OutsideHeap || u.Err != nil {
+		return 0
+	}
+	if u.Usage.MaxBytes > 0 {
+		return min(bytes, float64(u.Usage.MaxBytes))
+	}
+	if most := u.Usage.MaxEntries; most > 0 && u.Usage.Entries > most {
+		return bytes * float64(most) / float64(u.Usage.Entries)
+	}
+	return bytes
+}
+
 // owners are the registered parts of the program that hold memory inside a bound of their own.
 type owners struct {
 	logger *slog.Logger

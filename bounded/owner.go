@@ -8,8 +8,8 @@ import "context"
 // Owner is a part of a program that holds memory inside a bound of its own.
 //
 // What a registered Owner accounts for is reported by name, shown against its bound, asked to shrink under pressure,
-// and never taken for a leak. Implementations must be safe for concurrent use; Usage is called about once a second
-// and must neither block nor allocate.
+// and never taken for a leak, as long as it is within its bound. Implementations must be safe for concurrent use; Usage
+// is called about once a second and must neither block nor allocate.
 type Owner interface {
 	// Name identifies the owner in reports: lower case, stable across restarts, unique in the process.
 	Name() string

@@ -45,6 +45,7 @@ func Load(ctx context.Context, r *snapshot.Reader, o Options) (*Graph, error) {
 	if err := g.typeAll(ctx, types, o.Progress); err != nil {
 		return nil, fmt.Errorf("graph: %w", err)
 	}
+	g.cutTimers()
 	return g, nil
 }
 

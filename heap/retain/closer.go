@@ -226,12 +226,22 @@ func proposals(names []string) string {
 // pins names what strings and slices keep beyond their length.
 func (h *heap) pins() []Pin {
 	var list []Pin
+	at := make(map[[2]string]int) // where those of a holder and type are: each slot of a map's group is a field of its own
 	for _, p := range h.g.Pins() {
 		name := h.g.TypeName(p.Target)
 		if name == "" {
 			name = unknownType
 		}
-		list = append(list, Pin{Holder: p.Holder, Type: name, Count: p.Objects, UsedBytes: p.Used, ObjectBytes: p.Bytes})
+		i, known := at[[2]string{p.Holder, name}]
+		if !known {
+			i = len(list)
+			at[[2]string{p.Holder, name}] = i
+			list = append(list, Pin{Holder: p.Holder, Type: name})
+		}
+		list[i].Count += p.Objects
+		list[i].UsedBytes += p.Used
+		list[i].ObjectBytes += p.Bytes
 	}
+	slices.SortStableFunc(list, func(a, b Pin) int { return cmp.Compare(b.ObjectBytes-b.UsedBytes, a.ObjectBytes-a.UsedBytes) })
 	return list
 }

@@ -35,6 +35,10 @@ var entrances = []string{
 func insideOf(name string) func(step string) string {
 	unnamed := strings.TrimLeft(name, "[]*0123456789")
 	switch {
+	case name == "runtime.p":
+		return func(step string) string { return strings.Replace(step, ".timers.heap", ".timers", 1) }
+	case unnamed == "runtime.timerWhen":
+		return func(step string) string { return strings.TrimSuffix(step, ".timer") }
 	case name == "list.Element":
 		return func(step string) string { return elementIf(step == ".Value") }
 	case unnamed == "sync.eface":

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/memwarden/memwarden/heap/dominator"
@@ -258,5 +259,25 @@ func TestPathsOfSameLength(t *testing.T) {
 		if got := h.path(uint32(file.ID(object))); len(got) != 1 || got[0] != "main.a" {
 			t.Errorf("path %q, want main.a", got)
 		}
+	}
+}
+
+// TestACycleWithAFinalizer is never freed: what has the finalizer is what is told.
+func TestACycleWithAFinalizer(t *testing.T) {
+	b := heaptest.New()
+	owner := b.Struct("main.owner", heaptest.F("handle", b.Basic(snapshot.UnsafePointer)))
+	handle := b.Struct("main.handle", heaptest.F("owner", b.PtrTo(owner)), heaptest.F("buffer", b.Array(100, b.Int())))
+	for range 100 {
+		h, o := b.Object(handle), b.Object(owner)
+		b.Field(h, "owner", o)
+		b.Field(o, "handle", h)
+		b.Finalizer(h)
+	}
+	a := analyze(t, b.Build(), Options{})
+	if len(a.Suspects) == 0 {
+		t.Fatal("there is no suspect")
+	}
+	if s := a.Suspects[0]; s.Type != "main.handle" || s.Count != 100 || strings.Join(s.Path, "") != "finalizer of main.handle" {
+		t.Errorf("%+v", s)
 	}
 }

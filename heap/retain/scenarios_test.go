@@ -31,6 +31,8 @@ var scenarios = []scenario{
 	{"several large fields", server},
 	{"objects of unknown type", unknown},
 	{"what a finalizer keeps", finalized},
+	{"timers that nobody stops", timers},
+	{"pieces of texts", piecesOfTexts},
 }
 
 // in calls back n times with 0 to n-1 in an order that the random numbers decide, with garbage in between.
@@ -228,4 +230,38 @@ func finalized(b *heaptest.Builder, random *rand.Rand) {
 		b.Field(h, "buf", b.Bytes(1024).Slice(0, 1024, 1024))
 		b.Finalizer(h)
 	})
+}
+
+// timers are in the heap of a processor of the runtime, which each points back to; that a variable has one of them does
+// not make it the holder of all.
+func timers(b *heaptest.Builder, random *rand.Rand) {
+	visit := b.Struct("main.visit", heaptest.F("pages", b.Array(30, b.Int())))
+	timer := b.Struct("runtime.timeTimer", heaptest.F("arg", b.PtrTo(visit)), heaptest.F("ts", b.Basic(snapshot.UnsafePointer)))
+	when := b.Struct("runtime.timerWhen", heaptest.F("timer", b.PtrTo(timer)), heaptest.F("when", b.Int()))
+	inner := b.Struct("runtime.timers", heaptest.F("heap", b.Slice(when)))
+	processor := b.Struct("runtime.p", heaptest.F("id", b.Int()), heaptest.F("timers", inner))
+	p, all := b.Object(processor), b.Values(when, 1000)
+	b.Field(p, "timers.heap", all.Slice(0, 1000, 1000))
+	var first heaptest.Object
+	in(b, random, 1000, func(i int) {
+		one := b.Object(timer)
+		b.Field(one, "arg", b.Object(visit))
+		b.Field(one, "ts", p)
+		b.Field(all, fmt.Sprintf("[%d].timer", i), one)
+		if i == 0 {
+			first = one
+		}
+	})
+	b.Global("main.deadline", b.PtrTo(timer)).Set("", first)
+	processors := b.Values(b.PtrTo(processor), 2)
+	b.Field(processors, "[0]", p)
+	b.Global("runtime.allp", b.Slice(b.PtrTo(processor))).Set("", processors.Slice(0, 2, 2))
+}
+
+// piecesOfTexts are kept as the keys and values of a map: whatever place they have in it, they are one pin.
+func piecesOfTexts(b *heaptest.Builder, random *rand.Rand) {
+	of := b.Map(b.String(), b.Int())
+	m := b.NewMap(of, 100)
+	in(b, random, 100, func(i int) { m.Key(uint64(i), "", b.Bytes(4096).Text(0, 10)) })
+	b.Global("main.seen", of).Set("", m)
 }

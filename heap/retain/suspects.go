@@ -6,6 +6,8 @@ import (
 	"io"
 	"regexp"
 	"slices"
+
+	"github.com/memwarden/memwarden/heap/snapshot"
 )
 
 const (
@@ -51,14 +53,18 @@ func (d *describer) suspect(g group) Suspect {
 	return s
 }
 
-// nodeType is what is held where that is no object: of a variable, its type.
+// nodeType is what is held where that is no object: of a variable, its type; of a finalizer, that of the object it is for.
 func (d *describer) nodeType(g group) string {
 	h := d.h
 	if g.label != nil && g.label.kind == goroutineKind {
 		return goroutineKind
 	}
 	for p := range g.members() {
-		if name := h.typeName(h.node[p]); name != "" {
+		node := h.node[p]
+		if i := int(node) - int(h.g.Objects()); i >= 0 && i < len(h.g.Roots) && h.g.Roots[i].Kind == snapshot.Finalizer {
+			node = uint32(h.g.Roots[i].Object)
+		}
+		if name := h.typeName(node); name != "" {
 			return name
 		}
 		break

@@ -151,6 +151,7 @@ var unsafeFiles = []excuse{
 	{"memstat/*_windows.go", "unsafe", "the Windows API takes structures by address"},
 	{"heap/capture/*_linux.go", "unsafe", "ptrace takes its arguments by address"},
 	{"heap/capture/*_test.go", "unsafe", "tests look at the address of what the frozen image must hold, and call the kernel"},
+	{"tests/leakzoo/native.go", "C", "a program that leaks what C has allocated"},
 }
 
 func TestUnsafe(t *testing.T) {
