@@ -1,0 +1,7 @@
+// Package published holds the detection of leaks against leaks that were published: releases of public modules with a
+// leak that their maintainers have acknowledged, and the releases that mended it as controls.
+//
+// It knows the programs below testdata, each of which does with a module what the reports of its leak did. A program has
+// one source and two lists of requirements, old.mod and fixed.mod, so that nothing differs but the releases. Nothing
+// stands above.
+package published

@@ -1,0 +1,3 @@
+module ants
+
+go 1.26

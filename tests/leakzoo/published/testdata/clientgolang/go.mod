@@ -1,0 +1,3 @@
+module clientgolang
+
+go 1.26

@@ -1,0 +1,3 @@
+module gorm
+
+go 1.26

@@ -1,0 +1,3 @@
+module otel
+
+go 1.26

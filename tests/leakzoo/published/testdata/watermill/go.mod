@@ -1,0 +1,3 @@
+module watermill
+
+go 1.26
