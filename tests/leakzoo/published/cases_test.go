@@ -16,14 +16,14 @@ type publishedLeak struct {
 func publishedLeaks() []publishedLeak {
 	return []publishedLeak{
 		{
-			program: "gorm", module: "gorm.io/gorm", old: "v1.25.10", fixed: "v1.25.12",
+			program: "gorm", module: "gorm.io/gorm", old: "v1.25.8", fixed: "v1.25.12",
 			source: "https://github.com/go-gorm/gorm/issues/7137",
 			kind:   "heap", holder: "PreparedSQL",
 		},
 		{
 			program: "sessions", module: "github.com/gorilla/sessions", old: "v1.1.3", fixed: "v1.2.0",
 			source: "https://github.com/gorilla/sessions/issues/122",
-			kind:   "heap", holder: "gorilla/context.data",
+			kind:   "heap", holder: "context.data",
 		},
 		{
 			program: "otel", module: "go.opentelemetry.io/otel", old: "v1.29.0", fixed: "v1.30.0",
@@ -46,7 +46,7 @@ func publishedLeaks() []publishedLeak {
 			kind:   "heap", holder: "go-metrics.arbiter",
 		},
 		{
-			program: "wazero", module: "github.com/tetratelabs/wazero", old: "v1.2.0", fixed: "v1.3.0",
+			program: "wazero", module: "github.com/tetratelabs/wazero", old: "v1.2.1", fixed: "v1.3.0",
 			source: "https://github.com/wazero/wazero/issues/1534",
 			kind:   "heap", holder: "finalizer",
 		},

@@ -13,7 +13,8 @@ import (
 )
 
 func main() {
-	for range time.Tick(100 * time.Millisecond) {
+	for next := time.Now(); ; next = next.Add(100 * time.Millisecond) {
+		time.Sleep(time.Until(next)) // none if it is late
 		pool, err := ants.NewPool(4)
 		if err != nil {
 			log.Fatal(err)

@@ -2,8 +2,6 @@ module ants
 
 go 1.26
 
-replace github.com/memwarden/memwarden => ../../../../..
-
 require (
 	github.com/memwarden/memwarden v0.0.0
 	github.com/panjf2000/ants/v2 v2.7.0

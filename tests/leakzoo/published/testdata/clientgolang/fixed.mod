@@ -2,8 +2,6 @@ module clientgolang
 
 go 1.26
 
-replace github.com/memwarden/memwarden => ../../../../..
-
 require (
 	github.com/memwarden/memwarden v0.0.0
 	github.com/prometheus/client_golang v1.11.1

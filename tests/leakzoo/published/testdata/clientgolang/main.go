@@ -17,10 +17,12 @@ func main() {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "requests_total", Help: "Requests."}, []string{"code", "method"})
 	prometheus.MustRegister(requests)
 	handler := promhttp.InstrumentHandlerCounter(requests, http.NotFoundHandler())
-	for n := 0; ; n++ {
-		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(fmt.Sprint("M", n), "/", nil))
-		if n%5 == 0 {
-			time.Sleep(10 * time.Millisecond)
+	n := 0
+	for next := time.Now(); ; next = next.Add(10 * time.Millisecond) {
+		time.Sleep(time.Until(next)) // none if it is late
+		for range 5 {
+			n++
+			handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(fmt.Sprint("M", n), "/", nil))
 		}
 	}
 }

@@ -2,8 +2,6 @@ module gorm
 
 go 1.26
 
-replace github.com/memwarden/memwarden => ../../../../..
-
 require (
 	github.com/glebarez/sqlite v1.11.0
 	github.com/memwarden/memwarden v0.0.0

@@ -2,12 +2,10 @@ module gorm
 
 go 1.26
 
-replace github.com/memwarden/memwarden => ../../../../..
-
 require (
 	github.com/glebarez/sqlite v1.11.0
 	github.com/memwarden/memwarden v0.0.0
-	gorm.io/gorm v1.25.10
+	gorm.io/gorm v1.25.8
 )
 
 require (

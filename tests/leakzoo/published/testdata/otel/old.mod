@@ -2,8 +2,6 @@ module otel
 
 go 1.26
 
-replace github.com/memwarden/memwarden => ../../../../..
-
 require (
 	github.com/memwarden/memwarden v0.0.0
 	go.opentelemetry.io/otel v1.29.0

@@ -33,7 +33,8 @@ func main() {
 		log.Fatal(err)
 	}
 	go accept(listener)
-	for range time.Tick(20 * time.Millisecond) {
+	for next := time.Now(); ; next = next.Add(20 * time.Millisecond) {
+		time.Sleep(time.Until(next)) // none if it is late
 		broker := sarama.NewBroker(listener.Addr().String())
 		if err := broker.Open(sarama.NewConfig()); err != nil {
 			log.Fatal(err)

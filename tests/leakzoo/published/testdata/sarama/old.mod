@@ -2,8 +2,6 @@ module sarama
 
 go 1.26
 
-replace github.com/memwarden/memwarden => ../../../../..
-
 require (
 	github.com/Shopify/sarama v1.36.0
 	github.com/memwarden/memwarden v0.0.0

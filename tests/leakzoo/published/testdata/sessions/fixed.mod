@@ -2,8 +2,6 @@ module sessions
 
 go 1.26
 
-replace github.com/memwarden/memwarden => ../../../../..
-
 require (
 	github.com/gorilla/sessions v1.2.0
 	github.com/memwarden/memwarden v0.0.0

@@ -16,7 +16,10 @@ import (
 
 func main() {
 	topics := gochannel.NewGoChannel(gochannel.Config{}, watermill.NopLogger{})
-	for n := 0; ; n++ {
+	n := 0
+	for next := time.Now(); ; next = next.Add(5 * time.Millisecond) {
+		time.Sleep(time.Until(next)) // none if it is late
+		n++
 		ctx, cancel := context.WithCancel(context.Background())
 		answers, err := topics.Subscribe(ctx, fmt.Sprint("answers to request ", n))
 		if err != nil {
@@ -24,8 +27,5 @@ func main() {
 		}
 		cancel()
 		<-answers // it is closed once the subscription is over
-		if n%2 == 0 {
-			time.Sleep(10 * time.Millisecond)
-		}
 	}
 }

@@ -2,8 +2,6 @@ module watermill
 
 go 1.26
 
-replace github.com/memwarden/memwarden => ../../../../..
-
 require (
 	github.com/ThreeDotsLabs/watermill v1.4.7
 	github.com/memwarden/memwarden v0.0.0

@@ -24,7 +24,11 @@ var module = []byte{
 // answer runs the module.
 func answer(ctx context.Context) error {
 	runtime := wazero.NewRuntime(ctx)
-	instance, err := runtime.Instantiate(ctx, module)
+	compiled, err := runtime.CompileModule(ctx, module)
+	if err != nil {
+		return err
+	}
+	instance, err := runtime.InstantiateModule(ctx, compiled, wazero.NewModuleConfig())
 	if err != nil {
 		return err
 	}
@@ -35,7 +39,8 @@ func answer(ctx context.Context) error {
 }
 
 func main() {
-	for range time.Tick(10 * time.Millisecond) {
+	for next := time.Now(); ; next = next.Add(10 * time.Millisecond) {
+		time.Sleep(time.Until(next)) // none if it is late
 		if err := answer(context.Background()); err != nil {
 			log.Fatal(err)
 		}

@@ -2,9 +2,7 @@ module wazero
 
 go 1.26
 
-replace github.com/memwarden/memwarden => ../../../../..
-
 require (
 	github.com/memwarden/memwarden v0.0.0
-	github.com/tetratelabs/wazero v1.2.0
+	github.com/tetratelabs/wazero v1.2.1
 )

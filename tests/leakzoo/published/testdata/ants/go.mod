@@ -1,3 +1,0 @@
-module ants
-
-go 1.26

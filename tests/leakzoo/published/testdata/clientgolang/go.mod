@@ -1,3 +1,0 @@
-module clientgolang
-
-go 1.26

@@ -1,3 +1,0 @@
-module gorm
-
-go 1.26

@@ -1,3 +1,0 @@
-module otel
-
-go 1.26

@@ -1,3 +1,0 @@
-module sarama
-
-go 1.26

@@ -1,3 +1,0 @@
-module sessions
-
-go 1.26

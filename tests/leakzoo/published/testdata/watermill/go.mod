@@ -1,3 +1,0 @@
-module watermill
-
-go 1.26

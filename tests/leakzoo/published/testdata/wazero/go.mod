@@ -1,3 +1,0 @@
-module wazero
-
-go 1.26
