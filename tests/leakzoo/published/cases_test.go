@@ -23,12 +23,12 @@ func publishedLeaks() []publishedLeak {
 		{
 			program: "sessions", module: "github.com/gorilla/sessions", old: "v1.1.3", fixed: "v1.2.0",
 			source: "https://github.com/gorilla/sessions/issues/122",
-			kind:   "heap", holder: "context.data",
+			kind:   "heap", holder: "context.data", quick: true,
 		},
 		{
 			program: "otel", module: "go.opentelemetry.io/otel", old: "v1.29.0", fixed: "v1.30.0",
 			source: "https://github.com/open-telemetry/opentelemetry-go/issues/5753",
-			kind:   "heap", holder: "instruments", quick: true,
+			kind:   "heap", holder: "instruments",
 		},
 		{
 			program: "clientgolang", module: "github.com/prometheus/client_golang", old: "v1.11.0", fixed: "v1.11.1",

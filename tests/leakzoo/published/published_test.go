@@ -37,12 +37,12 @@ func TestMain(m *testing.M) {
 	leakcheck.Main(m, http.DefaultClient.CloseIdleConnections)
 }
 
-// window is the shortest window of the detection.
-func window() time.Duration {
+// settings are the shortest window of the detection, and how often it looks.
+func settings() (window, interval time.Duration) {
 	if *long || *only != "" {
-		return 30 * time.Second
+		return 30 * time.Second, 500 * time.Millisecond
 	}
-	return 10 * time.Second
+	return 12 * time.Second, 150 * time.Millisecond
 }
 
 // TestVersions: a program is built with the releases that are told of it.
@@ -72,9 +72,10 @@ func TestPublishedLeaks(t *testing.T) {
 		}
 		t.Run(l.program, func(t *testing.T) {
 			t.Parallel()
+			window, _ := settings()
 			old, fixed := start(t, l, "old"), start(t, l, "fixed")
 			named := time.Duration(0)
-			for ; named == 0 || time.Since(fixed.began) < max(named, 3*window()); time.Sleep(500 * time.Millisecond) {
+			for ; named == 0 || time.Since(fixed.began) < max(named, 3*window); time.Sleep(500 * time.Millisecond) {
 				healthy(t, l, fixed.ask(t))
 				if named == 0 {
 					s := old.ask(t)
@@ -82,7 +83,7 @@ func TestPublishedLeaks(t *testing.T) {
 					if lacks == "" {
 						named = time.Since(old.began)
 						t.Logf("%s %s, named after %s: %s", l.module, l.old, named.Round(time.Second), sentence)
-					} else if time.Since(old.began) > 6*window()+time.Minute {
+					} else if time.Since(old.began) > 6*window+time.Minute {
 						t.Fatalf("%s %s: %s: %s", l.module, l.old, lacks, indented(s))
 					}
 				}
@@ -213,9 +214,10 @@ func start(t *testing.T, l publishedLeak, requirements string) program {
 	if err != nil {
 		t.Fatal(err)
 	}
+	window, interval := settings()
 	run := exec.CommandContext(t.Context(), file)
-	run.Env = append(os.Environ(), "MEMWARDEN_ADDR="+addr, "MEMWARDEN_LEAK_WINDOW="+window().String(),
-		"MEMWARDEN_LEAK_SAMPLE_INTERVAL=500ms", "MEMWARDEN_LEAK_SNAPSHOTS=true", "MEMWARDEN_SNAPSHOT_DIR="+t.TempDir())
+	run.Env = append(os.Environ(), "MEMWARDEN_ADDR="+addr, "MEMWARDEN_LEAK_WINDOW="+window.String(),
+		"MEMWARDEN_LEAK_SAMPLE_INTERVAL="+interval.String(), "MEMWARDEN_LEAK_SNAPSHOTS=true", "MEMWARDEN_SNAPSHOT_DIR="+t.TempDir())
 	run.Stdout, run.Stderr, run.WaitDelay = log, log, 10*time.Second
 	if err := run.Start(); err != nil {
 		t.Fatal(err)

@@ -26,7 +26,7 @@ func main() {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 		}
 	})
-	for next := time.Now(); ; next = next.Add(10 * time.Millisecond) {
+	for next := time.Now(); ; next = next.Add(5 * time.Millisecond) {
 		time.Sleep(time.Until(next)) // none if it is late
 		answer := httptest.NewRecorder()
 		if handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/", nil)); answer.Code != http.StatusOK {
