@@ -55,7 +55,8 @@ type GCConfig struct {
 	TunerMaxPercent     int64   `json:"tuner_max_percent"`
 }
 
-// LeakConfig governs the detection of leaks. A change of it, but for Snapshots, begins anew to watch.
+// LeakConfig governs the detection of leaks. A change of it, but for Snapshots and TrackCollections, begins anew to
+// watch.
 type LeakConfig struct {
 	Enabled         bool    `json:"enabled"`
 	IntervalSeconds float64 `json:"interval_seconds"`
@@ -65,6 +66,8 @@ type LeakConfig struct {
 	MinRiseRatio float64 `json:"min_rise_ratio"`
 	// Snapshots allows heap snapshots to be taken of what is suspected.
 	Snapshots bool `json:"snapshots"`
+	// TrackCollections is how many collections a tracked object may outlive once it was released; 0: none is reported.
+	TrackCollections int64 `json:"track_collections"`
 }
 
 // configField ties a field of Config to the setting that gives its start-up value. The setting's default, kind and
@@ -141,6 +144,8 @@ func configFields() []configField {
 			setting("LEAK_MIN_RISE", leaks, settings.Ratio, "0.2", 0.01, 1, "What each of two short windows on end must add, as a share of what was there.")},
 		{"leaks.snapshots", func(c *Config) any { return &c.Leaks.Snapshots },
 			setting("LEAK_SNAPSHOTS", leaks, settings.Bool, "false", 0, 0, "Take heap snapshots of what is suspected, and of what is confirmed, to say what holds it. They are kept where SNAPSHOT_DIR says.")},
+		{"leaks.track_collections", func(c *Config) any { return &c.Leaks.TrackCollections },
+			setting("LEAK_TRACK_COLLECTIONS", leaks, settings.Int, "3", 0, 1000, "Collections that an object may outlive which the program tracks and has released; it must also have stayed for a fortieth of the shortest window. 0: none is reported.")},
 	}
 }
 

@@ -22,6 +22,8 @@ const (
 	EventGC       EventKind = "gc"       // a forced collection ended; Data is the gcpolicy.Result
 	EventLeak     EventKind = "leak"     // a verdict about leaks changed; Data is the leak.Finding
 	EventConfig   EventKind = "config"   // the configuration changed; Data is the ConfigDocument
+	// EventLeakReport: a leak report was kept, or somebody has settled a leak; Data is the KeptLeak.
+	EventLeakReport EventKind = "leak_report"
 )
 
 // Event is something that happened in a warden. Its Data must not be changed.

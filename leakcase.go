@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/memwarden/memwarden/bytesize"
+	"github.com/memwarden/memwarden/heap/archive"
 	"github.com/memwarden/memwarden/heap/retain"
 	"github.com/memwarden/memwarden/leak"
 )
@@ -26,15 +27,19 @@ const snapshotPatience = time.Minute
 type investigator struct {
 	w      *Warden
 	before *retain.Analysis // of the snapshot that the suspicion of the heap has led to, until it is confirmed
+	// tracked is what was told of released objects that are still held.
+	tracked map[trackKey]*toldTracked
 }
 
 // investigate looks into one case after the other.
 func (w *Warden) investigate(ctx context.Context) {
-	i := &investigator{w: w}
+	i := &investigator{w: w, tracked: map[trackKey]*toldTracked{}}
 	for {
 		select {
 		case c := <-w.leakCases:
 			i.look(ctx, c)
+		case c := <-w.trackCases:
+			i.lookTracked(ctx, c)
 		case <-ctx.Done():
 			return
 		}
@@ -158,11 +163,20 @@ func (i *investigator) name(ctx context.Context, f leak.Finding, r *LeakReport, 
 func (i *investigator) snapshot(ctx context.Context) (id string, a *retain.Analysis, err error) {
 	ctx, cancel := context.WithTimeout(ctx, snapshotPatience)
 	defer cancel()
+	record, err := i.patiently(ctx, i.w.StoreSnapshot)
+	if err == nil {
+		a, err = i.w.AnalyzeSnapshot(ctx, record.ID)
+	}
+	return record.ID, a, err
+}
+
+// patiently waits while other snapshots are taken, or were a moment ago, but no longer than snapshotPatience.
+func (i *investigator) patiently(ctx context.Context, try func(context.Context) (archive.Record, error)) (archive.Record, error) {
+	over := time.After(snapshotPatience)
 	for {
-		record, err := i.w.StoreSnapshot(ctx)
+		record, err := try(ctx)
 		if err == nil {
-			a, err = i.w.AnalyzeSnapshot(ctx, record.ID)
-			return record.ID, a, err
+			return record, nil
 		}
 		wait := time.Second
 		var cooldown *SnapshotCooldownError
@@ -170,12 +184,14 @@ func (i *investigator) snapshot(ctx context.Context) (id string, a *retain.Analy
 		case errors.As(err, &cooldown):
 			wait = cooldown.RetryAfter
 		case !errors.Is(err, ErrSnapshotBusy):
-			return "", nil, err
+			return record, err
 		}
 		select {
 		case <-time.After(wait):
+		case <-over:
+			return record, err
 		case <-ctx.Done():
-			return "", nil, err
+			return record, err
 		}
 	}
 }

@@ -209,13 +209,21 @@ func (w *Warden) ReportLeak(ctx context.Context, r LeakReport) error {
 	return nil
 }
 
-// keepLeak stores a report. It is called for one after the other.
+// keepLeak stores a report and tells of it. It is called for one after the other.
 func (w *Warden) keepLeak(ctx context.Context, report []byte) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	if _, err := w.o.LeakReports.Add(ctx, report); err != nil {
+	id, err := w.o.LeakReports.Add(ctx, report)
+	if err != nil {
 		w.o.Logger.Error("memory leak report could not be kept", "error", err, "report", string(report))
+		return
 	}
+	kept := KeptLeak{ID: id}
+	if err := json.Unmarshal(report, &kept.LeakReport); err != nil {
+		w.o.Logger.Error("memory leak report cannot be read and is not told of", "id", id, "error", err)
+		return
+	}
+	w.events.publish(Event{EventLeakReport, w.o.Now(), kept})
 }
 
 // closeLeaks waits until the reports in the queue are kept, but no longer than the store may take for one.
@@ -315,6 +323,7 @@ func (w *Warden) SettleLeak(ctx context.Context, id int64, status string) (KeptL
 	if status == LeakDismissed {
 		w.quietLeaks.Store(l.Case, true)
 	}
+	w.events.publish(Event{EventLeakReport, w.o.Now(), l})
 	return l, nil
 }
 

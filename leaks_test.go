@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -36,6 +37,7 @@ func TestLeakReportsAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, _ := newContainer(t, "max").options()
 		w := begin(t, o)
+		told := subscribe(t, w)
 		if list := leaksOf(t, w, 0, 10); list == nil || len(list) != 0 {
 			t.Errorf("at the beginning: %+v", list)
 		}
@@ -55,6 +57,20 @@ func TestLeakReportsAreKept(t *testing.T) {
 			!list[0].FirstSeen.Equal(time.Now()) || !list[2].FirstSeen.Equal(seen) {
 			t.Fatalf("kept are %+v", list)
 		}
+		settled, err := w.SettleLeak(t.Context(), list[0].ID, LeakAcknowledged)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var events []KeptLeak
+		for _, e := range waiting(told) {
+			if l, ok := e.Data.(KeptLeak); ok && e.Kind == EventLeakReport && e.At.Equal(time.Now()) {
+				events = append(events, l)
+			}
+		}
+		told.Close()
+		if want := []KeptLeak{list[2], list[1], list[0], settled}; !reflect.DeepEqual(events, want) {
+			t.Errorf("told are %+v\nwant %+v", events, want)
+		}
 		if page := leaksOf(t, w, list[1].ID, 1); len(page) != 1 || page[0].ID != list[2].ID {
 			t.Errorf("the last page is %+v", page)
 		}
@@ -67,7 +83,7 @@ func TestLeakReportsAreKept(t *testing.T) {
 		for _, owner := range w.owners.usage() {
 			usage[owner.Name] = owner.Usage
 		}
-		if u := usage["leak_reports"]; u.Entries != 3 || u.MaxEntries != 1000 || u.MaxBytes != maxReportsBytes {
+		if u := usage["leak_reports"]; u.Entries != 4 || u.MaxEntries != 1000 || u.MaxBytes != maxReportsBytes {
 			t.Errorf("leak_reports: %+v", u)
 		}
 		if u := usage["leak_report_queue"]; u.Entries != 1 || u.MaxEntries != 1+leakQueue {

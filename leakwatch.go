@@ -75,6 +75,8 @@ type leakWatch struct {
 	known    time.Time // since when the live heap has not been known anew
 	notUntil time.Time // before that no collection may be forced
 	doubted  bool      // it was told that the owners are not believed
+	overdue  bool      // there were tracked objects that should be gone, when it was last looked
+	refused  int64     // objects that could not be tracked, as was told last
 }
 
 // What leakWatch reads from the runtime, in this order.
@@ -100,12 +102,13 @@ func (w *Warden) newLeakWatch() *leakWatch {
 
 // watchLeaks looks at each interval, and at once when it is asked to.
 func (w *Warden) watchLeaks(ctx context.Context, l *leakWatch) {
-	timer := time.NewTimer(seconds(l.config.IntervalSeconds))
-	defer timer.Stop()
+	interval := l.config.IntervalSeconds
+	ticker := time.NewTicker(seconds(interval)) // see loop
+	defer ticker.Stop()
 	for {
 		var asked chan<- LeakStatus
 		select {
-		case <-timer.C:
+		case <-ticker.C:
 		case asked = <-w.leakChecks:
 		case <-ctx.Done():
 			return
@@ -114,12 +117,16 @@ func (w *Warden) watchLeaks(ctx context.Context, l *leakWatch) {
 		var status LeakStatus
 		if l.detector != nil {
 			status = l.look(w.o.Now(), asked != nil)
+			l.lookAtTracked(status.CheckedAt)
 		}
 		w.leakStatus.Store(&status)
 		if asked != nil {
 			asked <- status
 		}
-		timer.Reset(seconds(l.config.IntervalSeconds))
+		if l.config.IntervalSeconds != interval {
+			interval = l.config.IntervalSeconds
+			ticker.Reset(seconds(interval))
+		}
 	}
 }
 
@@ -128,7 +135,7 @@ func (l *leakWatch) adopt(c LeakConfig) {
 	old := l.config
 	l.config = c
 	again := c
-	again.Snapshots = old.Snapshots // which changes nothing about what was seen
+	again.Snapshots, again.TrackCollections = old.Snapshots, old.TrackCollections // which change nothing about what was seen
 	if again == old {
 		return
 	}

@@ -77,8 +77,7 @@ func TestAHeapLeakIsNamed(t *testing.T) {
 	t.Cleanup(func() { leakySessions = nil }) // after the last was opened
 	c := ofSeconds()
 	c.Leaks.WindowSeconds = 4 // a starved machine collects less often than it should for less
-	o := Options{Config: c, Snapshot: SnapshotOptions{Dir: filepath.Join(t.TempDir(), "snapshots"), Cooldown: -1, Deadline: 5 * time.Minute}}
-	w := begin(t, o)
+	w := beginPatient(t, Options{Config: c, Snapshot: SnapshotOptions{Dir: filepath.Join(t.TempDir(), "snapshots"), Cooldown: -1}})
 	leaking(t, func() {
 		for range 100 {
 			openLeakySession()

@@ -22,6 +22,7 @@ import (
 	"github.com/memwarden/memwarden/heap/archive"
 	"github.com/memwarden/memwarden/history"
 	"github.com/memwarden/memwarden/leak"
+	"github.com/memwarden/memwarden/leak/track"
 	"github.com/memwarden/memwarden/limit"
 	"github.com/memwarden/memwarden/memstat"
 	"github.com/memwarden/memwarden/pressure"
@@ -73,6 +74,9 @@ type Warden struct {
 	leakCases  chan leakCase          // suspicions to be looked into
 	quietLeaks sync.Map               // cases (string) that were dismissed, as far as they are seen now
 
+	tracker    *track.Tracker // nil for a process watched from outside
+	trackCases chan trackCase // the newest of what is overdue
+
 	state   atomic.Pointer[State]
 	beat    atomic.Int64  // Unix nanoseconds of the last tick
 	changed chan struct{} // configuration or owners changed: tick now
@@ -109,7 +113,7 @@ func Start(ctx context.Context, o Options) (*Warden, error) {
 	w := &Warden{
 		o: o, started: time.Now(), history: history.New(), owners: owners{logger: o.Logger},
 		changed: make(chan struct{}, 1), act: make(chan *State, 1), done: make(chan struct{}),
-		leakChecks: make(chan chan<- LeakStatus), leakCases: make(chan leakCase, 2*len(leak.Kinds())),
+		leakChecks: make(chan chan<- LeakStatus), leakCases: make(chan leakCase, 2*len(leak.Kinds())), trackCases: make(chan trackCase, 1),
 	}
 	w.stop = sync.OnceFunc(func() { close(w.done) })
 	if err := w.build(); err != nil {
@@ -156,7 +160,7 @@ func (w *Warden) build() (err error) {
 	}
 	_, ofHistory := w.owners.register(w.history)
 	_, ofEvents := w.owners.register(w.events.topic)
-	return errors.Join(ofHistory, ofEvents, w.buildLeaks(), w.buildSnapshots(), w.addShutdownSteps())
+	return errors.Join(ofHistory, ofEvents, w.buildLeaks(), w.buildTracker(), w.buildSnapshots(), w.addShutdownSteps())
 }
 
 // buildGovernors constructs what governs the calling process.
@@ -238,6 +242,9 @@ func (w *Warden) dismantle(ctx context.Context) error {
 	}
 	if w.leaks != nil {
 		problems = append(problems, w.closeLeaks(ctx))
+	}
+	if w.tracker != nil {
+		w.tracker.Close()
 	}
 	if w.limit != nil {
 		w.limit.Close()

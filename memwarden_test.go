@@ -207,7 +207,7 @@ func TestOwnersAreShownAndGuarded(t *testing.T) {
 		t.Fatal(err)
 	}
 	usage := w.owners.usage()
-	if len(usage) != 6 || usage[0].Name != "broken" || usage[0].Err == nil || usage[0].Usage.Bytes != bounded.NotApplicable ||
+	if len(usage) != 7 || usage[0].Name != "broken" || usage[0].Err == nil || usage[0].Usage.Bytes != bounded.NotApplicable ||
 		usage[1].Name != "event_bus" || usage[2].Name != "history" {
 		t.Errorf("owners: %+v", usage)
 	}
@@ -216,7 +216,7 @@ func TestOwnersAreShownAndGuarded(t *testing.T) {
 	}
 	remove()
 	remove()
-	if usage := w.owners.usage(); len(usage) != 5 {
+	if usage := w.owners.usage(); len(usage) != 6 {
 		t.Errorf("owners after one was removed: %+v", usage)
 	}
 	for i := range MaxOwners {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/memwarden/memwarden/leak/track"
 	"github.com/memwarden/memwarden/shutdown"
 )
 
@@ -30,6 +31,8 @@ type Options struct {
 	// Load is what the program's work may be measured by, such as requests a second. Leak detection takes off what memory
 	// goes along with it. It is called often, must be fast and safe for concurrent use; NaN: not known now. Nil: not known.
 	Load func() float64
+	// MaxTracked is how many objects are tracked at once (Track), at most 1,000,000; default 100,000.
+	MaxTracked int
 	// Snapshot says how heap snapshots are taken and kept.
 	Snapshot SnapshotOptions
 	// WarnSubscribers is how many subscriptions to events are taken for a leak: the log then says where they come from,
@@ -68,6 +71,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.WarnSubscribers < 0 || o.WarnSubscribers > maxSubscribers {
 		problems = append(problems, fmt.Errorf("WarnSubscribers %d: want 1 to %d, or 0 for %d", o.WarnSubscribers, maxSubscribers, defaultWarnSubscribers))
+	}
+	if o.MaxTracked < 0 || o.MaxTracked > track.MostObjects {
+		problems = append(problems, fmt.Errorf("MaxTracked %d: want 1 to %d, or 0 for %d", o.MaxTracked, track.MostObjects, track.DefaultMaxObjects))
 	}
 	if o.Config == nil {
 		c := DefaultConfig()

@@ -7,12 +7,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 
 	"github.com/memwarden/memwarden/bytesize"
 	"github.com/memwarden/memwarden/heap/capture"
 	"github.com/memwarden/memwarden/heap/layout"
 	"github.com/memwarden/memwarden/heap/snapshot"
+	"github.com/memwarden/memwarden/internal/hugepage"
 	"github.com/memwarden/memwarden/internal/snaphelper"
 	"github.com/memwarden/memwarden/memstat"
 )
@@ -187,4 +189,19 @@ func executableBytes() int64 {
 		return 0
 	}
 	return info.Size()
+}
+
+// preferHugePages asks for huge pages for so much of the heap. Without them snapshots halt the process for longer, which
+// is no reason not to start.
+func (w *Warden) preferHugePages(size int64) {
+	if limit := debug.SetMemoryLimit(-1); limit <= size {
+		w.o.Logger.Warn("memory: huge pages are not asked for: the memory limit is not above SNAPSHOT_HUGE_PAGES",
+			"limit", bytesize.Format(limit), "asked", bytesize.Format(size))
+		return
+	}
+	if err := hugepage.Prefer(size); err != nil {
+		w.o.Logger.Warn("memory: there are no huge pages: snapshots halt the process for longer", "error", err)
+		return
+	}
+	w.o.Logger.Info("memory: the kernel was asked for huge pages", "heap", bytesize.Format(size))
 }

@@ -4,20 +4,25 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/memwarden/memwarden/bounded"
+	"github.com/memwarden/memwarden/bytesize"
 	"github.com/memwarden/memwarden/heap/archive"
 	"github.com/memwarden/memwarden/heap/graph"
 	"github.com/memwarden/memwarden/heap/heaptest"
 	"github.com/memwarden/memwarden/heap/retain"
 	"github.com/memwarden/memwarden/heap/snapshot"
+	"github.com/memwarden/memwarden/internal/testprogram"
 )
 
 // leakedSession is what the tests leak and look for.
@@ -99,12 +104,14 @@ func beginPatient(t *testing.T, o Options) *Warden {
 	if o.Snapshot.Deadline == 0 {
 		o.Snapshot.Deadline = 10 * time.Minute
 	}
+	o.Snapshot.Helper = testprogram.SnapshotHelper(t)
 	return begin(t, o)
 }
 
+// TestSnapshotNamesTheLeak: the helper is the program itself, as it is if nothing else is said.
 func TestSnapshotNamesTheLeak(t *testing.T) {
 	hold(t)
-	w := beginPatient(t, Options{})
+	w := begin(t, Options{Snapshot: SnapshotOptions{Deadline: 10 * time.Minute}})
 	var file bytes.Buffer
 	info, err := w.Snapshot(t.Context(), &file)
 	if err != nil {
@@ -399,4 +406,28 @@ func TestAFileThatWouldBeTooLarge(t *testing.T) {
 		t.Errorf("above its bound: %v", err)
 	}
 	noChildren(t)
+}
+
+// TestHugePagesAreAskedFor: and where they cannot be had, the log says why and the warden starts.
+func TestHugePagesAreAskedFor(t *testing.T) {
+	for _, c := range []struct {
+		bytes, limit int64
+		want         string
+	}{
+		{256 << 20, 1 << 40, `the kernel was asked for huge pages" heap="256.0 MiB"`},
+		{256 << 20, 256 << 20, "the memory limit is not above SNAPSHOT_HUGE_PAGES"},
+		{1 << 47, math.MaxInt64, "there are no huge pages: snapshots halt the process for longer"},
+		{0, math.MaxInt64, ""},
+	} {
+		t.Run(bytesize.Format(c.bytes)+" of "+bytesize.Format(c.limit), func(t *testing.T) {
+			defer debug.SetMemoryLimit(debug.SetMemoryLimit(c.limit))
+			log := &logBook{}
+			begin(t, Options{
+				Logger: slog.New(slog.NewTextHandler(log, nil)), Snapshot: SnapshotOptions{HugePageBytes: c.bytes},
+			})
+			if text := log.String(); !strings.Contains(text, c.want) || c.want == "" && strings.Contains(text, "huge") {
+				t.Errorf("the log has no %q:\n%s", c.want, text)
+			}
+		})
+	}
 }

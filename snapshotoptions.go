@@ -32,6 +32,11 @@ type SnapshotOptions struct {
 	MaxBytes int64
 	// Cooldown is the least time between two snapshots that StoreSnapshot takes. Default 10 s; negative: none.
 	Cooldown time.Duration
+	// HugePageBytes is for how much of the heap the kernel is asked to use huge pages, from the start of the warden: as
+	// much as the heap will have. A process is frozen page by page, so that snapshots then halt it for a third of the
+	// time or less, and it runs faster; but its memory is taken by 2 MiB, and some of what the collector returns may come
+	// back. Only for Linux where /sys/kernel/mm/transparent_hugepage/enabled says "madvise". Default 0: not asked.
+	HugePageBytes int64
 }
 
 // withDefaults validates the options and fills in what is missing.
@@ -43,6 +48,7 @@ func (o SnapshotOptions) withDefaults() (SnapshotOptions, error) {
 	}{
 		{"ReserveBytes", o.ReserveBytes}, {"BudgetBytes", o.BudgetBytes}, {"Deadline", int64(o.Deadline)},
 		{"MaxCount", int64(o.MaxCount)}, {"MaxAge", int64(o.MaxAge)}, {"MaxBytes", o.MaxBytes},
+		{"HugePageBytes", o.HugePageBytes},
 	} {
 		if field.value < 0 {
 			problems = append(problems, fmt.Errorf("Snapshot.%s %d is negative", field.name, field.value))
@@ -81,6 +87,7 @@ const (
 	snapshotDeadline = settings.Prefix + "SNAPSHOT_DEADLINE"
 	snapshotCooldown = settings.Prefix + "SNAPSHOT_COOLDOWN"
 	snapshotHelper   = settings.Prefix + "SNAPSHOT_HELPER"
+	snapshotHuge     = settings.Prefix + "SNAPSHOT_HUGE_PAGES"
 )
 
 // SnapshotSettings is the table of settings that give SnapshotOptions their values: MEMWARDEN_SNAPSHOT_… in the
@@ -108,6 +115,8 @@ func SnapshotSettings() []settings.Setting {
 			Help: "Least time between two snapshots that are kept; 0s: none."},
 		{Name: snapshotHelper, Section: section, Kind: settings.String,
 			Help: "Program that reads and analyses snapshots, such as memwarden itself; without it the watched program is started anew for that, its main never entered."},
+		{Name: snapshotHuge, Section: section, Kind: settings.Bytes, Default: "0", Min: 0, Max: 1 << 50,
+			Help: "Heap for which the kernel is asked to use huge pages from the start, as much as it will have: snapshots halt the process for a third of the time or less, but memory is taken by 2 MiB. For Linux whose transparent huge pages are set to madvise; 0: not asked."},
 	}
 }
 
@@ -118,6 +127,7 @@ func SnapshotOptionsFrom(values settings.Values) SnapshotOptions {
 		ReserveBytes: values.Int(snapshotReserve), BudgetBytes: values.Int(snapshotBudget), Deadline: values.Duration(snapshotDeadline),
 		Dir: values.String(snapshotDir), MaxCount: int(values.Int(snapshotMaxCount)), MaxAge: values.Duration(snapshotMaxAge),
 		MaxBytes: values.Int(snapshotMaxBytes), Cooldown: values.Duration(snapshotCooldown),
+		HugePageBytes: values.Int(snapshotHuge),
 	}
 	if o.Cooldown == 0 {
 		o.Cooldown = -1 // the setting's word for none

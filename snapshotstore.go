@@ -44,7 +44,13 @@ const (
 // buildSnapshots opens the directory of snapshots, shows it among the limits, and has it kept in order.
 func (w *Warden) buildSnapshots() (err error) {
 	o := w.o.Snapshot
-	if o.Dir == "" || o.Disabled || w.Remote() {
+	if o.Disabled || w.Remote() {
+		return nil
+	}
+	if o.HugePageBytes > 0 {
+		w.preferHugePages(o.HugePageBytes)
+	}
+	if o.Dir == "" {
 		return nil
 	}
 	if w.snapshots, err = archive.Open(archive.Options{
@@ -124,7 +130,8 @@ func (w *Warden) AnalyzeSnapshot(ctx context.Context, id string) (*retain.Analys
 		return nil, errors.New(record.Failure)
 	}
 	if !record.Analyzed {
-		return w.analyzeNow(ctx, kept, record)
+		a, _, err := w.analyzeNow(ctx, kept, record, nil)
+		return a, err
 	}
 	text, err := kept.Analysis(id)
 	if err != nil {
@@ -137,15 +144,15 @@ func (w *Warden) AnalyzeSnapshot(ctx context.Context, id string) (*retain.Analys
 	return a, nil
 }
 
-// analyzeNow has a helper analyse a snapshot and keeps what comes of it. What only time or memory were lacking for is
-// not kept.
-func (w *Warden) analyzeNow(ctx context.Context, kept *archive.Archive, record archive.Record) (*retain.Analysis, error) {
+// analyzeNow has a helper analyse a snapshot and keeps what comes of it, but not how the objects at some addresses are
+// held. What only time or memory were lacking for is not kept either.
+func (w *Warden) analyzeNow(ctx context.Context, kept *archive.Archive, record archive.Record, addresses [][]uint64) (*retain.Analysis, []retain.Held, error) {
 	release, err := w.beginSnapshot()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer release()
-	a, err := w.analyze(ctx, kept, record)
+	a, held, err := w.analyze(ctx, kept, record, addresses)
 	switch {
 	case err == nil:
 		text, err := json.Marshal(a)
@@ -155,37 +162,37 @@ func (w *Warden) analyzeNow(ctx context.Context, kept *archive.Archive, record a
 		if err != nil && !errors.Is(err, archive.ErrNotFound) { // it may have been removed meanwhile
 			w.o.Logger.Error("memory heap snapshot: the analysis cannot be kept", "id", record.ID, "error", err)
 		}
-		return a, nil
+		return a, held, nil
 	case ctx.Err() == nil && !errors.Is(err, ErrSnapshotRoom) && !errors.Is(err, fs.ErrNotExist) && !w.stopped():
 		if _, noted := kept.Note(record.ID, nil, err.Error()); noted != nil && !errors.Is(noted, archive.ErrNotFound) {
 			w.o.Logger.Error("memory heap snapshot: the failed analysis cannot be noted", "id", record.ID, "error", noted)
 		}
 	}
 	w.o.Logger.Warn("memory heap snapshot was not analysed", "id", record.ID, "error", err)
-	return nil, err
+	return nil, nil, err
 }
 
 // analyze runs the helper.
-func (w *Warden) analyze(ctx context.Context, kept *archive.Archive, record archive.Record) (*retain.Analysis, error) {
+func (w *Warden) analyze(ctx context.Context, kept *archive.Archive, record archive.Record, addresses [][]uint64) (*retain.Analysis, []retain.Held, error) {
 	ctx, cancel := w.untilClosed(ctx)
 	defer cancel()
 	meter, err := newRoomMeter(w.o.Root)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { _ = meter.close() }() // only read
 	budget, err := w.afford(meter.read(w.o.Now()), "an analysis", retain.MemoryBytes(record.Summary.Objects), 0)
 	if err != nil {
-		return nil, fmt.Errorf("%w: download the file and analyse it elsewhere (memwarden analyze)", err)
+		return nil, nil, fmt.Errorf("%w: download the file and analyse it elsewhere (memwarden analyze)", err)
 	}
 	file, err := kept.OpenFile(record.ID)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { _ = file.Close() }() // only read
 	guarded, stop := meter.guard(ctx, "the analysis", w.o.Snapshot.ReserveBytes, w.o.Now)
 	defer stop()
-	return snaphelper.Analyze(guarded, snaphelper.Options{Executable: w.o.Snapshot.Helper, BudgetBytes: budget}, file)
+	return snaphelper.AnalyzeHeld(guarded, snaphelper.Options{Executable: w.o.Snapshot.Helper, BudgetBytes: budget}, file, addresses)
 }
 
 // stopped reports whether the warden has stopped.

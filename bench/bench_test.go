@@ -22,6 +22,7 @@ var small = plan{
 	cache: cachePlan{writes: 50, replays: 1, longest: 2000, rounds: 1, reads: 10_000, read: 1000, entries: 10_000},
 	parts: partsPlan{rounds: 1, keys: 20_000, decisions: 10_000, events: 10_000, connections: 1},
 	leak:  leakPlan{seeds: 1},
+	watch: watchPlan{rounds: 1, window: 100 * time.Millisecond, bytes: 1 << 20, goroutines: 8},
 }
 
 func onLinux(t *testing.T) workshop {

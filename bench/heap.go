@@ -77,13 +77,13 @@ func (w workshop) command(ctx context.Context, name string, stripped bool) (file
 	return service.BuildWith(ctx, ".", "./cmd/"+name, dir)
 }
 
-// sessions builds and starts a program with sessions.
-func (w workshop) sessions(ctx context.Context, name string, stripped bool, n, page int) (*sessions.Process, error) {
+// sessions builds and starts a program with sessions, with more in its environment.
+func (w workshop) sessions(ctx context.Context, name string, stripped bool, n, page int, more ...string) (*sessions.Process, error) {
 	file, err := w.command(ctx, name, stripped)
 	if err != nil {
 		return nil, err
 	}
-	p, err := sessions.Start(ctx, file, n, page, service.Clean())
+	p, err := sessions.Start(ctx, file, n, page, append(service.Clean(), more...))
 	if err != nil {
 		return nil, err
 	}

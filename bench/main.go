@@ -50,6 +50,7 @@ type plan struct {
 	cache     cachePlan
 	parts     partsPlan
 	leak      leakPlan
+	watch     watchPlan
 }
 
 // section is a group of figures that are measured together.
@@ -79,6 +80,10 @@ var sections = []section{
 	{name: "rate-limiter", title: "The rate limiter", measure: measureRateLimiter, onRequest: true},
 	{name: "bus", title: "Event topics", measure: measureBus, onRequest: true},
 	{name: "websocket", title: "The WebSocket hub", measure: measureWebSocket, onRequest: true},
+	{
+		name: "leak-watching", title: "What a warden costs a healthy program with a heap of 300 MiB, checks for leaks included",
+		measure: measureWatching, onRequest: true,
+	},
 	{name: "leaks", title: "Rules for leaks, in simulation", measure: measureLeaks, onRequest: true},
 }
 
@@ -112,9 +117,10 @@ func main() {
 	flag.IntVar(&p.starts, "starts", 20, "starts of the service, without data and with data each")
 	flag.IntVar(&p.shutdowns, "shutdowns", 20, "shutdowns of the service under load")
 	flag.IntVar(&p.count, "count", 5, "runs of each Go benchmark")
-	p.heap, p.cache, p.parts, p.leak = heapDefaults, cacheDefaults, partsDefaults, leakDefaults
+	p.heap, p.cache, p.parts, p.leak, p.watch = heapDefaults, cacheDefaults, partsDefaults, leakDefaults, watchDefaults
 	flag.IntVar(&p.cache.rounds, "cache-rounds", p.cache.rounds, "how often caches are read")
 	flag.IntVar(&p.parts.rounds, "parts-rounds", p.parts.rounds, "how often rate limiter and topics are measured")
+	flag.DurationVar(&p.watch.window, "watch", p.watch.window, "how long a healthy program is watched for leaks")
 	flag.IntVar(&p.leak.seeds, "leak-seeds", p.leak.seeds, "runs of each shape in the simulation of leaks")
 	flag.IntVar(&p.heap.rounds, "heap-rounds", p.heap.rounds, "how often heap snapshots are taken and analysed")
 	flag.IntVar(&p.heap.captured, "heap-captured", p.heap.captured, "sessions, of 10 objects, of the program that takes snapshots of itself")

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -32,6 +33,27 @@ type cost struct {
 // measureOverhead runs the same small service with and without a warden, side by side so that both meet the same
 // machine, and takes the differences.
 func measureOverhead(ctx context.Context, p plan, w workshop) ([]figure.Figure, error) {
+	return measureCost(ctx, p, w, 0.001, 5<<20)
+}
+
+// measureWatching does the same with a program that a leak may be suspected of: a large heap, many goroutines, and no
+// collections of its own, so that all that it takes to see the heap is forced by the look for leaks.
+func measureWatching(ctx context.Context, p plan, w workshop) ([]figure.Figure, error) {
+	p.rounds, p.window = p.watch.rounds, p.watch.window
+	return measureCost(ctx, p, w, 0.002, 8<<20, "-bytes", strconv.Itoa(p.watch.bytes), "-goroutines", strconv.Itoa(p.watch.goroutines))
+}
+
+// watchPlan is what program is watched for how long.
+type watchPlan struct {
+	rounds            int
+	window            time.Duration
+	bytes, goroutines int
+}
+
+var watchDefaults = watchPlan{rounds: 1, window: 30 * time.Minute, bytes: 300 << 20, goroutines: 500}
+
+// measureCost runs programs with these arguments, and holds what a warden costs against goals.
+func measureCost(ctx context.Context, p plan, w workshop, ratio float64, bytes int64, arguments ...string) ([]figure.Figure, error) {
 	files := map[string]string{}
 	for _, name := range []string{"plain", "watched"} {
 		var err error
@@ -39,13 +61,13 @@ func measureOverhead(ctx context.Context, p plan, w workshop) ([]figure.Figure, 
 			return nil, err
 		}
 	}
-	processor := figure.Figure{Name: "processor time, of one processor", Unit: figure.Percent, Goal: figure.AtMost(0.001)}
-	resident := figure.Figure{Name: "resident memory (RSS)", Unit: figure.Bytes, Goal: figure.AtMost(5 << 20)}
+	processor := figure.Figure{Name: "processor time, of one processor", Unit: figure.Percent, Goal: figure.AtMost(ratio)}
+	resident := figure.Figure{Name: "resident memory (RSS)", Unit: figure.Bytes, Goal: figure.AtMost(float64(bytes))}
 	anonymous := figure.Figure{Name: "of which anonymous: heap, stacks, data", Unit: figure.Bytes}
 	proportional := figure.Figure{Name: "proportional memory (PSS)", Unit: figure.Bytes}
 	without := figure.Figure{Name: "for comparison: RSS without a warden", Unit: figure.Bytes}
 	for range p.rounds {
-		plain, watched, err := pair(ctx, files, p)
+		plain, watched, err := pair(ctx, files, p, arguments)
 		if err != nil {
 			return nil, err
 		}
@@ -59,7 +81,7 @@ func measureOverhead(ctx context.Context, p plan, w workshop) ([]figure.Figure, 
 }
 
 // pair runs both programs at the same time.
-func pair(ctx context.Context, files map[string]string, p plan) (plain, watched cost, err error) {
+func pair(ctx context.Context, files map[string]string, p plan, arguments []string) (plain, watched cost, err error) {
 	type outcome struct {
 		name string
 		cost cost
@@ -68,7 +90,7 @@ func pair(ctx context.Context, files map[string]string, p plan) (plain, watched 
 	outcomes := make(chan outcome)
 	for name, file := range files {
 		go func() {
-			c, err := observe(ctx, file, p, name == "watched")
+			c, err := observe(ctx, file, p, name == "watched", arguments)
 			outcomes <- outcome{name, c, err}
 		}()
 	}
@@ -84,8 +106,8 @@ func pair(ctx context.Context, files map[string]string, p plan) (plain, watched 
 }
 
 // observe runs a program, touches it, lets it settle, and watches it for a window.
-func observe(ctx context.Context, file string, p plan, routes bool) (c cost, err error) {
-	command := exec.CommandContext(ctx, file)
+func observe(ctx context.Context, file string, p plan, routes bool, arguments []string) (c cost, err error) {
+	command := exec.CommandContext(ctx, file, arguments...)
 	command.Env = service.Clean()
 	var log bytes.Buffer
 	command.Stderr = &log

@@ -62,6 +62,8 @@ type Options struct {
 	// nothing does. Health, probes, metrics and admin routes are never refused, and the live stream holds no slot. Its
 	// Classify is not asked. Register it with the warden to see it among the limits.
 	Admission *Admission
+	// Metrics are families that /metrics exposes after those of this package, such as the program's own.
+	Metrics []MetricSource
 	// Name tells handlers of one warden apart: what they have among its limits is called "rate_limiter", or with the name
 	// "metrics" "metrics_rate_limiter". One of them may be without.
 	Name string
@@ -122,7 +124,7 @@ func Handler(w *memwarden.Warden, o Options) (http.Handler, error) {
 	}
 	var err error
 	o.TrustedProxies, err = normalProxies(o.TrustedProxies)
-	if err = errors.Join(append(problems, err)...); err != nil {
+	if err = errors.Join(append(problems, err, checkMetrics(o.Metrics))...); err != nil {
 		return nil, err
 	}
 	h := &handler{warden: w, o: withDefaults(o), mux: http.NewServeMux()}

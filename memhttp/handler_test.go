@@ -221,7 +221,7 @@ func TestTwoHandlers(t *testing.T) {
 		time.Sleep(time.Minute) // ticks have passed
 		want := []string{"admin_rate_limiter", "b_admin_rate_limiter", "event_bus", "history", "leak_report_queue",
 			"leak_reports", "live_clients", "rate_limiter", "report_ids",
-			"report_rate_limiter", "reports"}
+			"report_rate_limiter", "reports", "tracked_objects"}
 		if got := ownerNames(w); !slices.Equal(got, want) {
 			t.Errorf("owners %v, want %v", got, want)
 		}

@@ -1,6 +1,7 @@
 package memhttp
 
 import (
+	"cmp"
 	"errors"
 	"math"
 	"net/http"
@@ -15,9 +16,57 @@ import (
 type leaksDocument struct {
 	Verdict leak.Verdict `json:"verdict"`
 	// CheckedAt is absent while nothing was looked at: detection is off, or another process is watched.
-	CheckedAt time.Time            `json:"checked_at,omitzero"`
-	Findings  []findingDocument    `json:"findings"`
-	Leaks     []memwarden.KeptLeak `json:"leaks"`
+	CheckedAt time.Time         `json:"checked_at,omitzero"`
+	Findings  []findingDocument `json:"findings"`
+	Leaks     []leakDocument    `json:"leaks"`
+}
+
+// leakDocument is a leak report of which every field is there, so that who reads it need not ask.
+type leakDocument struct {
+	ID              int64     `json:"id"`
+	Kind            string    `json:"kind"`
+	Status          string    `json:"status"`
+	Sentence        string    `json:"sentence"`
+	Type            string    `json:"type"`
+	Owner           string    `json:"owner"`
+	GrowthPerSecond float64   `json:"growth_bytes_per_second"`
+	RetainedBytes   uint64    `json:"retained_bytes"`
+	TimeToLimit     *float64  `json:"time_to_limit_seconds"` // nil: never, or not known
+	Path            []string  `json:"path"`
+	AllocStack      []string  `json:"alloc_stack"`
+	FirstSeen       time.Time `json:"first_seen"`
+	LastSeen        time.Time `json:"last_seen"`
+	Evidence        []string  `json:"evidence"`
+	Actions         []string  `json:"actions"`
+	Signature       string    `json:"signature"`
+	Case            string    `json:"case"`
+}
+
+// reported is the status of a leak that the warden has not found itself.
+const reported = "reported"
+
+func newLeakDocument(l memwarden.KeptLeak) leakDocument {
+	d := leakDocument{
+		ID: l.ID, Kind: l.Kind, Status: cmp.Or(l.Status, reported), Sentence: l.Sentence, Type: l.Type, Owner: l.Owner,
+		GrowthPerSecond: l.GrowthPerSecond, RetainedBytes: l.RetainedBytes, Path: list(l.Path), AllocStack: list(l.AllocStack),
+		FirstSeen: l.FirstSeen, LastSeen: l.LastSeen, Evidence: list(l.Evidence), Actions: list(l.Actions),
+		Signature: l.Signature, Case: l.Case,
+	}
+	if l.LastSeen.Before(l.FirstSeen) {
+		d.LastSeen = l.FirstSeen
+	}
+	if l.TimeToLimitSeconds > 0 {
+		d.TimeToLimit = &l.TimeToLimitSeconds
+	}
+	return d
+}
+
+// list makes null an empty list.
+func list(lines []string) []string {
+	if lines == nil {
+		return []string{}
+	}
+	return lines
 }
 
 // findingDocument is what is thought of one figure.
@@ -34,7 +83,10 @@ type findingDocument struct {
 }
 
 func newLeaksDocument(status memwarden.LeakStatus, leaks []memwarden.KeptLeak) leaksDocument {
-	d := leaksDocument{Verdict: status.Verdict, CheckedAt: status.CheckedAt, Findings: []findingDocument{}, Leaks: leaks}
+	d := leaksDocument{Verdict: status.Verdict, CheckedAt: status.CheckedAt, Findings: []findingDocument{}, Leaks: []leakDocument{}}
+	for _, l := range leaks {
+		d.Leaks = append(d.Leaks, newLeakDocument(l))
+	}
 	for _, f := range status.Findings {
 		d.Findings = append(d.Findings, newFindingDocument(f))
 	}
@@ -95,7 +147,7 @@ func (h *handler) serveLeak(w http.ResponseWriter, r *http.Request) {
 		h.leakProblem(w, r, err)
 		return
 	}
-	h.answer(w, r, report)
+	h.answer(w, r, newLeakDocument(report))
 }
 
 // settleLeak answers for a status that somebody gives a leak.
@@ -115,7 +167,7 @@ func (h *handler) settleLeak(status string) http.HandlerFunc {
 			return
 		}
 		h.o.Logger.Info("memory leak "+status, "id", id, "peer", h.client(r))
-		h.answer(w, r, report)
+		h.answer(w, r, newLeakDocument(report))
 	}
 }
 

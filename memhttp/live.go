@@ -128,6 +128,8 @@ func (l *Live) encode(e memwarden.Event) ([]byte, error) {
 		document = configEvent{data.Version, data.ChangedAt}
 	case leak.Finding:
 		document = newFindingDocument(data)
+	case memwarden.KeptLeak:
+		document = newLeakDocument(data)
 	}
 	data, err := json.Marshal(document)
 	if err != nil {

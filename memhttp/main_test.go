@@ -16,6 +16,7 @@ import (
 
 	"github.com/memwarden/memwarden"
 	"github.com/memwarden/memwarden/internal/leakcheck"
+	"github.com/memwarden/memwarden/internal/testprogram"
 )
 
 // childMark in the environment makes the test program a process that waits for the end of its input.
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}
-	leakcheck.Main(m)
+	leakcheck.Main(m, testprogram.RemoveAll)
 }
 
 // secret is the admin token of the tests.

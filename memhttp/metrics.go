@@ -1,8 +1,11 @@
 package memhttp
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -17,6 +20,43 @@ type Metric struct {
 	Name  string // memwarden_…, with its unit; counters end in _total
 	Label string // what tells its figures apart; empty: there is one figure
 	Help  string
+}
+
+// MetricSource is a family of metrics beside those of this package (Metrics).
+type MetricSource struct {
+	Metric
+	// Figures returns the figures as they are, those without a value left out. It is called for each scrape that comes
+	// after a new sample, must be safe for concurrent use and wait for nothing.
+	Figures func() []Figure
+}
+
+// Figure is one of a family: with the value of its label, which is empty where the family has none.
+type Figure struct {
+	Label string
+	Value float64
+}
+
+var metricName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+
+// checkMetrics returns every reason why families cannot be exposed beside those of this package.
+func checkMetrics(sources []MetricSource) error {
+	var mistakes []error
+	taken := map[string]bool{}
+	for _, m := range Metrics() {
+		taken[m.Name] = true
+	}
+	for _, s := range sources {
+		switch {
+		case !metricName.MatchString(s.Name) || s.Label != "" && !metricName.MatchString(s.Label):
+			mistakes = append(mistakes, fmt.Errorf("memhttp: metric %q with label %q: want lower-case letters, digits and '_'", s.Name, s.Label))
+		case taken[s.Name]:
+			mistakes = append(mistakes, fmt.Errorf("memhttp: metric %s stands twice", s.Name))
+		case s.Figures == nil || s.Help == "" || strings.ContainsAny(s.Help, "\\\n"):
+			mistakes = append(mistakes, fmt.Errorf("memhttp: metric %s: want figures, and one line of help without '\\'", s.Name))
+		}
+		taken[s.Name] = true
+	}
+	return errors.Join(mistakes...)
 }
 
 // Type is counter or gauge, as the name says.
@@ -202,7 +242,7 @@ var (
 	leakMetric   = Metric{"memwarden_leak_verdict", "kind", "Does a figure grow as a leak does: 0 insufficient data, 1 healthy, 2 watch, 3 suspect, 4 confirmed."}
 )
 
-// Metrics lists every family that /metrics can expose, in its order.
+// Metrics lists every family that /metrics can expose by itself, in its order.
 func Metrics() []Metric {
 	var list []Metric
 	for _, m := range sampleMetrics() {
@@ -274,6 +314,11 @@ func (h *handler) encodeMetrics(state *memwarden.State) []byte {
 	for _, m := range taskMetrics() {
 		for _, task := range tasks {
 			out.value(m.Metric, task.Name, float64(m.of(task.Counts)))
+		}
+	}
+	for _, source := range h.o.Metrics {
+		for _, figure := range source.Figures() {
+			out.value(source.Metric, figure.Label, figure.Value)
 		}
 	}
 	return out.text

@@ -213,3 +213,29 @@ func TestExposition(t *testing.T) {
 		}
 	}
 }
+
+// TestMetricsOfOthers stand beside those of this package, and cannot be mistaken for them.
+func TestMetricsOfOthers(t *testing.T) {
+	w := startWarden(t, memwarden.Options{})
+	figures := func() []Figure { return []Figure{{Label: `a"b`, Value: 1}, {Value: 2.5}} }
+	h := mustHandler(t, w, Options{Metrics: []MetricSource{
+		{Metric{Name: "program_sent_total", Label: "to", Help: "What was sent."}, figures},
+		{Metric{Name: "program_idle", Help: "Never."}, func() []Figure { return nil }},
+	}})
+	text := ask(h, "GET", "/metrics", "").Body.String()
+	want := "# HELP program_sent_total What was sent.\n# TYPE program_sent_total counter\n" +
+		`program_sent_total{to="a\"b"} 1` + "\n" + `program_sent_total{to=""} 2.5` + "\n"
+	if !strings.HasSuffix(text, "\n"+want) || strings.Contains(text, "program_idle") {
+		t.Errorf("%s\nwant at the end\n%s", text[max(0, len(text)-500):], want)
+	}
+	_, err := Handler(w, Options{Name: "other", Metrics: []MetricSource{
+		{Metric{Name: "Sent", Help: "x"}, figures}, {Metric{Name: "a", Label: "b c", Help: "x"}, figures},
+		{Metric{Name: "memwarden_uptime_seconds", Help: "x"}, figures}, {Metric{Name: "b", Help: "x"}, nil},
+		{Metric{Name: "c", Help: "x"}, figures}, {Metric{Name: "c", Help: "x"}, figures}, {Metric{Name: "d", Help: "x\ny"}, figures},
+	}})
+	for _, want := range []string{`"Sent"`, `"b c"`, "memwarden_uptime_seconds stands twice", "metric b:", "c stands twice", "metric d:"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v\nlacks %s", err, want)
+		}
+	}
+}

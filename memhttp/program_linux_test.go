@@ -13,9 +13,13 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/memwarden/memwarden"
 )
 
-// leaky is a program of somebody who imports the library for its effect, and leaks sessions.
+// leaky is a program of somebody who imports the library for its effect, and leaks sessions. It tracks its carts, and
+// leaks some.
 const leaky = `package main
 
 import (
@@ -24,7 +28,8 @@ import (
 	"os"
 	"runtime"
 
-	_ "github.com/memwarden/memwarden/auto"
+	"github.com/memwarden/memwarden"
+	"github.com/memwarden/memwarden/auto"
 )
 
 type Session struct {
@@ -36,6 +41,22 @@ type cache struct{ sessions map[int]*Session }
 
 var globalCache = &cache{map[int]*Session{}}
 
+type Cart struct{ Items []string }
+
+type Shop struct{ byVisitor map[string]*Cart }
+
+var shop = &Shop{map[string]*Cart{}}
+
+func closeCart(visitor string) {
+	cart := &Cart{make([]string, 100)}
+	shop.byVisitor[visitor] = cart
+	h, err := memwarden.Track(auto.Warden(), cart, "carts")
+	if err != nil {
+		panic(err)
+	}
+	h.Release()
+}
+
 //go:noinline
 func newSession(i int) *Session { return &Session{User: fmt.Sprint("user ", i)} }
 
@@ -44,11 +65,15 @@ func main() {
 	for i := range 20000 {
 		globalCache.sessions[i] = newSession(i)
 	}
+	for i := range 12 {
+		closeCart(fmt.Sprint("visitor ", i))
+	}
 	runtime.GC()
 	runtime.GC()
 	fmt.Fprintln(os.Stderr, "ready")
 	io.Copy(io.Discard, os.Stdin)
 	runtime.KeepAlive(globalCache)
+	runtime.KeepAlive(shop)
 }
 `
 
@@ -79,10 +104,11 @@ func buildLeaky(t *testing.T) string {
 var served = regexp.MustCompile(`url=(http://[^ "]+)`)
 
 // TestAProgramThatLeaks takes a snapshot of a real program over HTTP: the analysis names the leak, and nobody has entered
-// the program's main a second time.
+// the program's main a second time. What the program tracks and holds is listed with who holds it.
 func TestAProgramThatLeaks(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), buildLeaky(t))
-	cmd.Env = append(os.Environ(), "MEMWARDEN_ADDR=127.0.0.1:0", "MEMWARDEN_ADMIN_TOKEN="+secret, "MEMWARDEN_SNAPSHOT_DIR="+t.TempDir(), "MEMWARDEN_SNAPSHOT_DEADLINE=10m")
+	cmd.Env = append(os.Environ(), "MEMWARDEN_ADDR=127.0.0.1:0", "MEMWARDEN_ADMIN_TOKEN="+secret, "MEMWARDEN_SNAPSHOT_DIR="+t.TempDir(), "MEMWARDEN_SNAPSHOT_DEADLINE=10m",
+		"MEMWARDEN_SNAPSHOT_COOLDOWN=0s", "MEMWARDEN_LEAK_WINDOW=2s", "MEMWARDEN_LEAK_SAMPLE_INTERVAL=100ms", "MEMWARDEN_LEAK_SNAPSHOTS=true")
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -130,6 +156,21 @@ func TestAProgramThatLeaks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	var leaks struct{ Leaks []memwarden.KeptLeak }
+	for deadline := time.Now().Add(2 * time.Minute); len(leaks.Leaks) == 0 || leaks.Leaks[0].Status != "confirmed"; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the carts are not listed: %+v", leaks)
+		}
+		call("GET", memoryPath+"/leaks", &leaks)
+	}
+	l := leaks.Leaks[0]
+	if l.Kind != memwarden.KindRetained || l.Owner != "carts" || l.Type != "main.Cart" || strings.Join(l.Path, "") != "main.shop.byVisitor[…]" ||
+		l.RetainedBytes < 12*1600 || !strings.Contains(l.AllocStack[0], "main.closeCart (main.go:") ||
+		!strings.HasPrefix(l.Sentence, "12 objects of main.Cart (owner carts) are still held ") ||
+		!strings.Contains(l.Sentence, ", by main.shop.byVisitor[…]; with what they hold, ") {
+		t.Errorf("%+v", l)
+	}
+	t.Log(l.Sentence)
 	var taken, one snapshotDocument
 	call("POST", snapshotsPath, &taken)
 	call("GET", snapshotsPath+"/"+taken.ID, &one)
@@ -138,7 +179,7 @@ func TestAProgramThatLeaks(t *testing.T) {
 	}
 	suspect := one.Analysis.Suspects[0]
 	if suspect.Count != 20_000 || suspect.Type != "main.Session" || !strings.HasPrefix(strings.Join(suspect.Path, ""), "main.globalCache.sessions[") ||
-		!strings.Contains(strings.Join(suspect.AllocStack, " "), "main.newSession (main.go:22)") {
+		!strings.Contains(strings.Join(suspect.AllocStack, " "), "main.newSession (main.go:39)") {
 		t.Errorf("the first suspect is %+v", suspect)
 	}
 	in.Close()

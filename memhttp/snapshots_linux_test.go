@@ -17,6 +17,7 @@ import (
 	"github.com/memwarden/memwarden/heap/archive"
 	"github.com/memwarden/memwarden/heap/heaptest"
 	"github.com/memwarden/memwarden/heap/snapshot"
+	"github.com/memwarden/memwarden/internal/testprogram"
 )
 
 const snapshotsPath = "/api/monitoring/memory/snapshots"
@@ -55,7 +56,9 @@ func addSnapshot(t *testing.T, w *memwarden.Warden, text []byte) archive.Record 
 }
 
 func keeping(t *testing.T) *memwarden.Warden {
-	return startWarden(t, memwarden.Options{Snapshot: memwarden.SnapshotOptions{Dir: t.TempDir(), MaxAge: ages, Cooldown: time.Hour, Deadline: 10 * time.Minute}})
+	return startWarden(t, memwarden.Options{Snapshot: memwarden.SnapshotOptions{
+		Dir: t.TempDir(), MaxAge: ages, Cooldown: time.Hour, Deadline: 10 * time.Minute, Helper: testprogram.SnapshotHelper(t),
+	}})
 }
 
 func TestTakeSnapshot(t *testing.T) {

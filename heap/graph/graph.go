@@ -127,6 +127,16 @@ func (g *Graph) Size(node uint32) uint64 {
 // Addr is where an object's slot begins in the process. It costs some steps through the object's span.
 func (g *Graph) Addr(object uint32) uint64 { return g.spans.address(object) }
 
+// ObjectAt is the object that an address of the process lies in, and how many bytes behind the beginning of its first
+// element; false if there is none. It costs as much as Addr.
+func (g *Graph) ObjectAt(address uint64) (object uint32, offset uint64, ok bool) {
+	object, offset, ok = g.spans.at(address)
+	if ok && g.Span(object).Header {
+		offset -= min(offset, headerBytes)
+	}
+	return object, offset, ok
+}
+
 // Span is the span of an object.
 func (g *Graph) Span(object uint32) snapshot.Span { return g.spans.list[g.spans.find(object)] }
 

@@ -111,6 +111,52 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+// TestObjectAt finds every object by its bytes, and none in slots that are free and between spans.
+func TestObjectAt(t *testing.T) {
+	g := loadFile(t, heaptest.Random(4, 2000))
+	live := map[uint64]bool{}
+	for object := range g.Objects() {
+		first, size := g.Addr(object), g.Size(object)
+		live[first] = true
+		header := uint64(0)
+		if g.Span(object).Header {
+			header = headerBytes
+		}
+		for _, at := range []uint64{0, header, size / 2, size - 1} {
+			got, offset, ok := g.ObjectAt(first + at)
+			if want := max(at, header) - header; !ok || got != object || offset != want {
+				t.Fatalf("%d bytes into object %d of %d lies %d, %d, %v, want an offset of %d", at, object, size, got, offset, ok, want)
+			}
+		}
+	}
+	var free, end uint64
+	for object := range g.Objects() {
+		span := g.Span(object)
+		if end != 0 && span.Start > end {
+			if got, _, ok := g.ObjectAt(end); ok {
+				t.Fatalf("object %d lies between spans", got)
+			}
+		}
+		end = span.Start + span.Pages*pageBytes
+		for slot := range uint64(span.Slots) {
+			if address := span.Start + slot*span.ElemSize; !live[address] {
+				free++
+				if got, _, ok := g.ObjectAt(address); ok {
+					t.Fatalf("object %d lies in a slot that is free", got)
+				}
+			}
+		}
+	}
+	if free == 0 {
+		t.Error("no slot is free")
+	}
+	for _, address := range []uint64{0, 1, end, 1<<64 - 1} {
+		if got, _, ok := g.ObjectAt(address); ok {
+			t.Errorf("object %d lies at %#x", got, address)
+		}
+	}
+}
+
 func TestFinalizerKeepsWhatItsObjectReaches(t *testing.T) {
 	b := heaptest.New()
 	file := b.Struct("main.File", heaptest.F("Name", b.String()), heaptest.F("Peer", b.Ptr("main.File")))

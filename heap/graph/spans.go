@@ -2,6 +2,7 @@ package graph
 
 import (
 	"math/bits"
+	"sort"
 
 	"github.com/memwarden/memwarden/heap/snapshot"
 )
@@ -57,4 +58,22 @@ func (s *spans) address(object uint32) uint64 {
 		return span.Start + uint64(i*64+bits.TrailingZeros64(word))*span.ElemSize
 	}
 	return span.Start
+}
+
+// at returns the object that an address lies in, and how far from the beginning of its slot.
+func (s *spans) at(address uint64) (object uint32, offset uint64, ok bool) {
+	i := sort.Search(len(s.list), func(i int) bool { return s.list[i].Start > address }) - 1
+	if i < 0 || s.list[i].ElemSize == 0 {
+		return 0, 0, false
+	}
+	span := &s.list[i]
+	slot := (address - span.Start) / span.ElemSize
+	if slot >= uint64(span.Slots) || span.Live[slot/64]>>(slot%64)&1 == 0 {
+		return 0, 0, false
+	}
+	rank := bits.OnesCount64(span.Live[slot/64] & (1<<(slot%64) - 1))
+	for _, word := range span.Live[:slot/64] {
+		rank += bits.OnesCount64(word)
+	}
+	return uint32(s.first[i]) + uint32(rank), (address - span.Start) % span.ElemSize, true
 }

@@ -4,8 +4,8 @@ import (
 	"github.com/memwarden/memwarden/heap/snapshot"
 )
 
-// Analysis is what a heap snapshot says. Encoded as JSON and read back it serves for Diff, but no more for ByType and
-// PathTo, which need the graph.
+// Analysis is what a heap snapshot says. Encoded as JSON and read back it serves for Diff, but no more for ByType,
+// PathTo and Held, which need the graph.
 //
 // Sizes of objects are those of their slots: what the allocator gives, a little more than what was asked for. Counts and
 // sizes are of reached objects but for Objects and Bytes, which include garbage that was not yet collected.

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// ErrNoGraph is wrapped by the errors of ByType and PathTo of an Analysis that was read from JSON.
+// ErrNoGraph is wrapped by the errors of ByType, PathTo and Held of an Analysis that was read from JSON.
 var ErrNoGraph = errors.New("the analysis was read from JSON and has no graph: analyse the snapshot itself")
 
 // ErrUnknownType is wrapped by the errors of ByType and PathTo for a name that no type has, or several have.

@@ -1,8 +1,9 @@
 package retain
 
 import (
-	"runtime"
 	"runtime/debug"
+
+	"github.com/memwarden/memwarden/internal/hugepage"
 )
 
 // MemoryBytes is what a process needs for the analysis of so many objects.
@@ -21,17 +22,7 @@ func Prepare(objects uint64) (undo func()) {
 	before := debug.SetMemoryLimit(-1)
 	debug.SetMemoryLimit(min(before, need))
 	if need >= largeHeap && need < before {
-		preferHugePages(need)
+		_ = hugepage.Prefer(need) // without them it takes longer
 	}
 	return func() { debug.SetMemoryLimit(before) }
-}
-
-// preferHugePages has the collector get address space that is marked, and free it again: later arrays will lie there, as
-// the runtime never unmaps what it has. Nothing of it is touched, so that it costs no memory.
-func preferHugePages(size int64) {
-	space := make([]byte, size)
-	advise(space)
-	runtime.KeepAlive(space)
-	space = nil
-	runtime.GC()
 }

@@ -23,6 +23,8 @@ var floors = map[string]int{
 	"history":  2,
 	"cleanup":  3,
 
+	"leak/track": 1,
+
 	"heap/layout":    0,
 	"heap/snapshot":  0,
 	"heap/dominator": 0,
@@ -35,6 +37,7 @@ var floors = map[string]int{
 	"heap/retain":    2,
 	"heap/report":    3,
 
+	"internal/hugepage":   0,
 	"internal/snaphelper": 4,
 
 	".":       5,

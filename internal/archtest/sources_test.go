@@ -40,6 +40,7 @@ var worldReaders = []excuse{
 	{"health", "time.Since", "how long ago a loop gave a sign of life"},
 	{"memhttp", "time.Now", "a connection's deadline is a time of day"},
 	{"server/cmd/memwarden", "*", "the program reads the world and passes it down"},
+	{"server/internal/notify", "time.Now", "the clock of what is sent, unless Options have one"},
 	{"server/internal/store", "time.Now", "the store's clock, unless its Options have one"},
 	{"server/internal/store", "time.Since", "how long opening took, for the log"},
 	{"shutdown", "time.Now", "the deadlines wait on the runtime's timers"},

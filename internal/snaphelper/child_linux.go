@@ -131,7 +131,9 @@ func (h *helper) do(r request, released func()) (a answer) {
 		f := frozen{os.NewFile(h.files, "memory"), os.NewFile(h.files+1, "maps"), os.NewFile(h.files+2, "executable")}
 		a.Result, err = scanTo(ctx, r.Scan, r.BudgetBytes, f, h.stdout, released)
 	case r.Analyze != nil:
-		a.Analysis, err = analyze(ctx, os.NewFile(h.files, "snapshot"), r.BudgetBytes)
+		if a.Analysis, err = analyze(ctx, os.NewFile(h.files, "snapshot"), r.BudgetBytes); err == nil {
+			a.Held, err = heldAt(a.Analysis, r.Analyze.Held)
+		}
 	default:
 		err = errors.New("the request has no task")
 	}

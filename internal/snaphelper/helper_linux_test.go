@@ -183,6 +183,39 @@ func TestAnalyzeInAnotherProcess(t *testing.T) {
 	}
 }
 
+// TestHeldInAnotherProcess: it is told how objects are held that were asked for, list by list.
+func TestHeldInAnotherProcess(t *testing.T) {
+	file := sessions(t, 1000)
+	info, err := file.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader, err := snapshot.Open(file, info.Size())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var addresses []uint64
+	for object := range reader.Summary().Objects {
+		address, err := reader.Address(snapshot.ObjectID(object))
+		if err != nil {
+			t.Fatal(err)
+		}
+		addresses = append(addresses, address)
+	}
+	asked := [][]uint64{addresses, nil, {1}}
+	a, held, err := AnalyzeHeld(t.Context(), Options{BudgetBytes: 1 << 30}, file, asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(held) != 3 || held[0].Reached != a.ReachedObjects || held[0].RetainedBytes != a.ReachedBytes || len(held[0].Paths) == 0 ||
+		held[1].Found != 0 || held[2].Found != 0 {
+		t.Errorf("%+v of %d objects", held, a.ReachedObjects)
+	}
+	if _, err := heldAt(new(retain.Analysis), asked); !errors.Is(err, retain.ErrNoGraph) {
+		t.Errorf("without a graph: %v", err)
+	}
+}
+
 func TestABudgetThatIsTooSmall(t *testing.T) {
 	file := sessions(t, 1000)
 	objects := analyzed(t, file).Objects

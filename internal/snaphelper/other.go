@@ -21,6 +21,11 @@ func Analyze(context.Context, Options, *os.File) (*retain.Analysis, error) {
 	return nil, unsupported()
 }
 
+// AnalyzeHeld fails as Analyze does.
+func AnalyzeHeld(context.Context, Options, *os.File, [][]uint64) (*retain.Analysis, []retain.Held, error) {
+	return nil, nil, unsupported()
+}
+
 func unsupported() error {
 	return fmt.Errorf("snapshot helper: not on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 }

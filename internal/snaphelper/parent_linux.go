@@ -51,11 +51,17 @@ func (s *Scan) Run(ctx context.Context, o Options, out io.Writer) (Result, error
 
 // Analyze finds what holds the memory in a snapshot file, in another process. It ends as Scan.Run does.
 func Analyze(ctx context.Context, o Options, file *os.File) (*retain.Analysis, error) {
-	a, err := run(ctx, o, request{BudgetBytes: o.BudgetBytes, Analyze: &analyzeRequest{}}, nil, nil, file)
-	if err == nil && a.Analysis == nil {
+	a, _, err := AnalyzeHeld(ctx, o, file, nil)
+	return a, err
+}
+
+// AnalyzeHeld does as Analyze, and tells how the objects at each of some lists of addresses are held.
+func AnalyzeHeld(ctx context.Context, o Options, file *os.File, addresses [][]uint64) (*retain.Analysis, []retain.Held, error) {
+	a, err := run(ctx, o, request{BudgetBytes: o.BudgetBytes, Analyze: &analyzeRequest{addresses}}, nil, nil, file)
+	if err == nil && (a.Analysis == nil || len(a.Held) != len(addresses)) { // such as a helper of an older version
 		err = fmt.Errorf("snapshot helper: %w", ErrEnded)
 	}
-	return a.Analysis, err
+	return a.Analysis, a.Held, err
 }
 
 // run starts a helper, tells it what to do and waits for its end.

@@ -91,7 +91,9 @@ type scanRequest struct {
 	MaxFileBytes int64
 }
 
-type analyzeRequest struct{}
+type analyzeRequest struct {
+	Held [][]uint64 // addresses of objects, by what is asked for together
+}
 
 // answer is what a helper writes to descriptor 4: a JSON document when the frozen process is no longer needed, if it is
 // about one, and one at the end.
@@ -101,6 +103,7 @@ type answer struct {
 	Kind     string // of the error: one of the kinds below, or empty
 	Result   Result
 	Analysis *retain.Analysis
+	Held     []retain.Held // by what was asked for
 }
 
 // kinds are the errors that keep their identity on the way.

@@ -92,3 +92,15 @@ func analyze(ctx context.Context, file *os.File, budget int64) (*retain.Analysis
 	}
 	return a, nil
 }
+
+// heldAt tells how the objects at addresses are held, list by list.
+func heldAt(a *retain.Analysis, addresses [][]uint64) ([]retain.Held, error) {
+	list := make([]retain.Held, len(addresses))
+	for i := range addresses {
+		var err error
+		if list[i], err = a.Held(addresses[i]); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}

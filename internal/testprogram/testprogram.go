@@ -35,17 +35,7 @@ func Build(t testing.TB, source, toolchain string, settings ...string) string {
 	if path, ok := built.paths[key]; ok {
 		return path
 	}
-	if built.dir == "" {
-		dir, err := os.MkdirTemp("", "testprogram-")
-		if err != nil {
-			t.Fatal(err)
-		}
-		built.dir = dir
-	}
-	dir, err := os.MkdirTemp(built.dir, filepath.Base(source)+"-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := room(t, filepath.Base(source))
 	if err := copyModule(dir, source); err != nil {
 		t.Fatal(err)
 	}
@@ -69,6 +59,43 @@ func Build(t testing.TB, source, toolchain string, settings ...string) string {
 	}
 	built.paths[key] = path
 	return path
+}
+
+// helper is a program of this module, which is built where it is.
+const helper = "github.com/memwarden/memwarden/internal/testprogram/testdata/helper"
+
+// SnapshotHelper builds a program for SnapshotOptions.Helper, or finds it built already: without the race detector, which
+// makes the analysis of a heap ten times as slow. A test that is about the default takes the test binary instead.
+func SnapshotHelper(t testing.TB) string {
+	t.Helper()
+	built.Lock()
+	defer built.Unlock()
+	if path, ok := built.paths[helper]; ok {
+		return path
+	}
+	path := filepath.Join(room(t, "helper"), "helper")
+	if text, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, helper).CombinedOutput(); err != nil {
+		t.Fatalf("go build %s: %v\n%s", helper, err, text)
+	}
+	built.paths[helper] = path
+	return path
+}
+
+// room makes a directory for a program. built is locked.
+func room(t testing.TB, name string) string {
+	t.Helper()
+	if built.dir == "" {
+		dir, err := os.MkdirTemp("", "testprogram-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		built.dir = dir
+	}
+	dir, err := os.MkdirTemp(built.dir, name+"-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // copyModule copies a program, and makes a module of it if it is none.

@@ -12,6 +12,16 @@ import (
 
 func TestMain(m *testing.M) { leakcheck.Main(m, RemoveAll) }
 
+func TestSnapshotHelper(t *testing.T) {
+	path := SnapshotHelper(t)
+	if again := SnapshotHelper(t); again != path {
+		t.Errorf("it was built twice: %s, %s", path, again)
+	}
+	if text, err := exec.Command(path).CombinedOutput(); err != nil || len(text) > 0 {
+		t.Errorf("it says %q, %v", text, err)
+	}
+}
+
 func TestBuild(t *testing.T) {
 	source := t.TempDir()
 	program := "package main\n\nimport \"os\"\n\nvar word = \"plain\"\n\nfunc main() { os.Stdout.WriteString(word) }\n"

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"flag"
 	"log"
 	"net/http"
 	"os"
@@ -10,7 +11,9 @@ import (
 )
 
 func main() {
-	if err := target.Serve(http.NewServeMux(), os.Stdout); err != nil {
+	size := target.Flags()
+	flag.Parse()
+	if err := target.Serve(*size, http.NewServeMux(), os.Stdout); err != nil {
 		log.Fatal(err)
 	}
 }

@@ -3,6 +3,8 @@
 // from, both with what that took in JSON, and "dump FILE", which has the runtime write its own heap dump.
 //
 //	snapshotted N PAGE
+//
+// The environment may say how snapshots are taken, by MEMWARDEN_SNAPSHOT_….
 package main
 
 import (
@@ -16,6 +18,7 @@ import (
 	"github.com/memwarden/memwarden"
 	"github.com/memwarden/memwarden/bench/internal/sessions"
 	"github.com/memwarden/memwarden/heap/capture"
+	"github.com/memwarden/memwarden/settings"
 )
 
 func main() {
@@ -26,7 +29,11 @@ func main() {
 
 func run(arguments []string) (err error) {
 	ctx := context.Background()
-	warden, err := memwarden.Start(ctx, memwarden.Options{})
+	values, err := settings.Resolve(memwarden.SnapshotSettings(), settings.Layer{Source: "environment", Lookup: os.LookupEnv})
+	if err != nil {
+		return err
+	}
+	warden, err := memwarden.Start(ctx, memwarden.Options{Snapshot: memwarden.SnapshotOptionsFrom(values)})
 	if err != nil {
 		return err
 	}

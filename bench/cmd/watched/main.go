@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log"
 	"net/http"
@@ -23,6 +24,8 @@ func main() {
 }
 
 func run() (err error) {
+	size := target.Flags()
+	flag.Parse()
 	ctx := context.Background()
 	warden, err := memwarden.Start(ctx, memwarden.Options{Store: fullStore{now: time.Now}})
 	if err != nil {
@@ -40,5 +43,5 @@ func run() (err error) {
 	for _, route := range memhttp.Routes() {
 		mux.Handle(route.Method+" "+route.Path, handler)
 	}
-	return target.Serve(mux, os.Stdout)
+	return target.Serve(*size, mux, os.Stdout)
 }

@@ -7,6 +7,7 @@ package target
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -17,24 +18,47 @@ import (
 	"time"
 )
 
-const (
-	waiting  = 8       // goroutines
-	heldSize = 1 << 20 // bytes
-)
+// Size is what a service holds.
+type Size struct {
+	Bytes      int // of its heap
+	Goroutines int // that wait
+}
+
+// Flags defines the command line of a program with such a service: by itself it is a small one.
+func Flags() *Size {
+	s := &Size{}
+	flag.IntVar(&s.Bytes, "bytes", 1<<20, "bytes of the heap")
+	flag.IntVar(&s.Goroutines, "goroutines", 8, "goroutines that wait")
+	return s
+}
+
+const recordBytes = 256
+
+// record is what the heap is made of, with a pointer as most things have.
+type record struct {
+	next *record
+	text [recordBytes - 8]byte
+}
+
+// hold makes a list of so many bytes.
+func hold(bytes int) (all *record) {
+	for range bytes / recordBytes {
+		all = &record{next: all}
+		all.text[0] = 1
+	}
+	return all
+}
 
 // Listening begins the line that tells where the service listens.
 const Listening = "listening on "
 
 // Serve answers GET / and what mux has besides, on a free port of the loopback interface that it writes to out, until
 // SIGTERM.
-func Serve(mux *http.ServeMux, out io.Writer) error {
+func Serve(size Size, mux *http.ServeMux, out io.Writer) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	held := make([]byte, heldSize)
-	for i := range held {
-		held[i] = byte(i)
-	}
-	for range waiting {
+	held := hold(size.Bytes)
+	for range size.Goroutines {
 		go func() { <-ctx.Done() }()
 	}
 	runtime.GC() // a program that has done something has collected, and keeps what that takes

@@ -8,6 +8,8 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"go.uber.org/goleak"
+
+	"github.com/memwarden/memwarden/internal/testprogram"
 )
 
 // childMark in the environment makes the test program a process that waits for the end of its input.
@@ -21,7 +23,11 @@ func TestMain(m *testing.M) {
 	// Media types that the validator does not know by itself.
 	openapi3filter.RegisterBodyDecoder("application/health+json", openapi3filter.JSONBodyDecoder)
 	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.PlainBodyDecoder)
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait")) // a connection that is being closed
+	removeAll := func(code int) {
+		testprogram.RemoveAll()
+		os.Exit(code)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(removeAll), goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait")) // a connection that is being closed
 }
 
 // child is another process.

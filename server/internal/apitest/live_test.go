@@ -40,15 +40,19 @@ func (b *book) checkMessage(t *testing.T, m message) {
 }
 
 // kinds are the events that a stream must show.
-var kinds = []string{"sample", "pressure", "limit", "gc", "config"}
+var kinds = []string{"sample", "pressure", "limit", "gc", "leak", "leak_report", "config"}
 
-// provoke brings about every kind of event of a process in the container.
-func (s target) provoke(t *testing.T) {
+// provoke brings about every kind of event of a process in the container, which is watched for leaks of seconds: verdicts
+// change by themselves.
+func (s target) provoke(t *testing.T, w *memwarden.Warden) {
 	t.Helper()
 	s.send(t, 200, request{operation: "PATCH " + memory + "/config", token: token, body: `{
 		"pressure":{"elevated_ratio":0.05,"high_ratio":0.1,"critical_ratio":0.9,"rise_dwell_seconds":0},
 		"limit":{"ratio":0.5}}`})
 	s.send(t, 200, request{operation: "POST " + memory + "/gc", token: token})
+	if err := w.ReportLeak(t.Context(), memwarden.LeakReport{Kind: "held", Sentence: "it is held"}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // follow reads events until every kind was seen.
@@ -74,7 +78,7 @@ func (b *book) follow(t *testing.T, next func() (message, error)) {
 }
 
 func testEvents(t *testing.T, b *book) {
-	w := startWarden(t, memwarden.Options{Root: container(t, roomy)})
+	w := startWarden(t, memwarden.Options{Root: container(t, roomy), Config: watching()})
 	stream, err := memhttp.NewLive("live", w, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +94,7 @@ func testEvents(t *testing.T, b *book) {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	s.provoke(t)
+	s.provoke(t, w)
 	var whole bytes.Buffer
 	lines := bufio.NewScanner(response.Body)
 	lines.Buffer(nil, 1<<20)
@@ -127,7 +131,7 @@ func testEvents(t *testing.T, b *book) {
 }
 
 func testWebSocket(t *testing.T, b *book) {
-	w := startWarden(t, memwarden.Options{Root: container(t, roomy)})
+	w := startWarden(t, memwarden.Options{Root: container(t, roomy), Config: watching()})
 	stream, err := memhttp.NewLive("live", w, 2)
 	if err != nil {
 		t.Fatal(err)
@@ -156,7 +160,7 @@ func testWebSocket(t *testing.T, b *book) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.provoke(t)
+	s.provoke(t, w)
 	replayed := false
 	s.follow(t, func() (message, error) {
 		if !replayed {

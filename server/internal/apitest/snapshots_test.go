@@ -13,11 +13,15 @@ import (
 	"github.com/memwarden/memwarden"
 	"github.com/memwarden/memwarden/heap/archive"
 	"github.com/memwarden/memwarden/heap/heaptest"
+	"github.com/memwarden/memwarden/internal/testprogram"
 )
 
 // keeping keeps snapshots, also made ones, which are old.
 func keeping(t *testing.T) memwarden.SnapshotOptions {
-	return memwarden.SnapshotOptions{Dir: t.TempDir(), MaxAge: 100 * 366 * 24 * time.Hour, Cooldown: -1, Deadline: 10 * time.Minute}
+	return memwarden.SnapshotOptions{
+		Dir: t.TempDir(), MaxAge: 100 * 366 * 24 * time.Hour, Cooldown: -1, Deadline: 10 * time.Minute,
+		Helper: testprogram.SnapshotHelper(t),
+	}
 }
 
 // keep puts a file into a warden's directory of snapshots.

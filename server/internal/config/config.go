@@ -19,6 +19,7 @@ import (
 
 	"github.com/memwarden/memwarden"
 	"github.com/memwarden/memwarden/memhttp"
+	"github.com/memwarden/memwarden/server/internal/notify"
 	"github.com/memwarden/memwarden/settings"
 )
 
@@ -48,6 +49,13 @@ type Config struct {
 	ReportsMaxAge    time.Duration
 	LeaksMaxCount    int
 	LeaksMaxAge      time.Duration
+
+	WebhookURL     Secret // empty: nobody is told
+	WebhookSecret  Secret // empty: nothing is signed
+	WebhookFormat  notify.Format
+	WebhookEvents  []string
+	WebhookTimeout time.Duration
+	WebhookRetry   time.Duration // 0: none
 
 	DrainDelay      time.Duration
 	ShutdownTimeout time.Duration // DrainDelay included
@@ -188,6 +196,12 @@ func (c *Config) fill() {
 	c.LeaksMaxCount = int(v.Int(leaksMaxCount))
 	c.LeaksMaxAge = v.Duration(leaksMaxAge)
 	c.RedisURL = Secret(v.String(redisURL))
+	c.WebhookURL = Secret(v.String(webhookURL))
+	c.WebhookSecret = Secret(v.String(webhookSecret))
+	c.WebhookFormat = notify.Format(strings.ToLower(v.String(webhookFormat)))
+	c.WebhookEvents, _ = notify.ParseEvents(v.String(webhookEvents)) // the table has checked it
+	c.WebhookTimeout = v.Duration(webhookTimeout)
+	c.WebhookRetry = v.Duration(webhookRetry)
 	c.DrainDelay = v.Duration(drainDelay)
 	c.ShutdownTimeout = v.Duration(shutdownTimeout)
 	c.LogLevel = level(v.String(logLevel))

@@ -37,8 +37,9 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(warnings, err)
 	}
 	got := fmt.Sprintln(c.Addr, c.MaxLiveClients, c.MaxRequests, c.MaxRequestMemory, c.RequestWait, c.AdminToken, c.ReadsNeedToken, c.RateLimit, c.RateBurst, c.AdminRateLimit, c.ReportRateLimit, c.TrustedProxies, c.DataDir,
-		c.DatabaseURL == "", c.DatabaseMaxConns, c.ReportsMaxCount, c.ReportsMaxAge, c.LeaksMaxCount, c.LeaksMaxAge, c.RedisURL == "", c.DrainDelay, c.ShutdownTimeout, c.LogLevel, c.LogFormat, c.LogMemoryInterval, c.EnvFile == "")
-	want := "127.0.0.1:8080 100 256 67108864 250ms not set false 100 200 10 5 [] data true 20 1000 24h0m0s 1000 24h0m0s true 1s 30s INFO json 1m0s true\n"
+		c.DatabaseURL == "", c.DatabaseMaxConns, c.ReportsMaxCount, c.ReportsMaxAge, c.LeaksMaxCount, c.LeaksMaxAge, c.RedisURL == "", c.WebhookURL == "", c.WebhookSecret == "", c.WebhookFormat, c.WebhookEvents, c.WebhookTimeout, c.WebhookRetry,
+		c.DrainDelay, c.ShutdownTimeout, c.LogLevel, c.LogFormat, c.LogMemoryInterval, c.EnvFile == "")
+	want := "127.0.0.1:8080 100 256 67108864 250ms not set false 100 200 10 5 [] data true 20 1000 24h0m0s 1000 24h0m0s true true true json [leaks pressure] 10s 15m0s 1s 30s INFO json 1m0s true\n"
 	if got != want {
 		t.Errorf("got  %swant %s", got, want)
 	}
@@ -122,7 +123,8 @@ func TestEveryMistakeAtOnceAndNoSecret(t *testing.T) {
 		Flag: flags(map[string]string{"MEMWARDEN_ADDR": "8080", "MEMWARDEN_PRESSURE_HIGH": "0.95", "MEMWARDEN_LOG_LEVEL": "loud"}),
 		Environ: []string{
 			"MEMWARDEN_ADMIN_TOKEN=hunter2", "MEMWARDEN_REDIS_URL=redis://:" + secret + "%zz@h", "MEMWARDEN_DATABASE_MAX_CONNS=0",
-			"MEMWARDEN_READS_NEED_TOKEN=maybe", "MEMWARDEN_DRAIN_DELAY=45s", "MEMWARDEN_LOG_FORMAT=xml", "MEMWARDEN_LIMIT_RATIO=2",
+			"MEMWARDEN_READS_NEED_TOKEN=maybe", "MEMWARDEN_DRAIN_DELAY=45s", "MEMWARDEN_LOG_FORMAT=xml",
+			"MEMWARDEN_WEBHOOK_URL=https://h/" + secret + ",ftp://u:" + secret + "@h", "MEMWARDEN_WEBHOOK_SECRET=" + secret, "MEMWARDEN_WEBHOOK_EVENTS=all", "MEMWARDEN_LIMIT_RATIO=2",
 		},
 		EnvFile: &file,
 	})
@@ -135,6 +137,9 @@ MEMWARDEN_READS_NEED_TOKEN (environment): "maybe": want true or false
 MEMWARDEN_DATABASE_URL (FILE): want a URL that begins with postgres:// or postgresql://
 MEMWARDEN_DATABASE_MAX_CONNS (environment): "0": want 1 to 1000
 MEMWARDEN_REDIS_URL (environment): not a URL: outside letters, digits, - . _ and ~, characters of a user name or password are written as %XX
+MEMWARDEN_WEBHOOK_URL (environment): URL 2: want a URL that begins with http:// or https:// and a host
+MEMWARDEN_WEBHOOK_SECRET (environment): key 1: want whsec_ and 24 to 64 bytes in base64, as of: echo whsec_$(openssl rand -base64 32)
+MEMWARDEN_WEBHOOK_EVENTS (environment): "all": want leaks or pressure, with commas between them
 MEMWARDEN_LOG_LEVEL (flag): "loud": want debug, info, warn or error
 MEMWARDEN_LOG_FORMAT (environment): "xml": want json or text
 MEMWARDEN_LIMIT_RATIO (environment): "2": want 0.1 to 1
@@ -156,6 +161,9 @@ func TestChecks(t *testing.T) {
 		{addr, ":0", true}, {addr, "[::1]:80", true}, {addr, "example.org:443", true}, {addr, ":65536", false}, {addr, ":http", false}, {addr, ":00", false},
 		{adminToken, "sha256:" + strings.Repeat("ab", 32), true}, {adminToken, "sha256:ab", false}, {adminToken, strings.Repeat("x", 16), true},
 		{databaseURL, "postgresql://h/d", true}, {databaseURL, "host=h dbname=d", false}, {redisURL, "rediss://h", true}, {redisURL, "http://h", false},
+		{webhookURL, "https://u:p@h/x?y, http://[::1]:9093", true}, {webhookURL, "https://", false}, {webhookFormat, "Alertmanager", true},
+		{webhookFormat, "slack", false}, {webhookEvents, "Pressure", true}, {webhookTimeout, "0s", false}, {webhookRetry, "0s", true},
+		{webhookSecret, "whsec_" + strings.Repeat("YWFh", 8), true}, {webhookSecret, strings.Repeat("YWFh", 8), false},
 		{trustedProxies, "10.0.0.0/8, ::1", true}, {trustedProxies, "10.0.0.1/8", false}, {trustedProxies, "proxy", false},
 		{rateLimit, "0", true}, {rateBurst, "0", false}, {rateLimit, "-1", false}, {logLevel, "WARN", true}, {logFormat, "Text", true},
 		{drainDelay, "0s", true}, {drainDelay, "5", false}, {shutdownTimeout, "500ms", false},

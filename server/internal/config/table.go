@@ -11,6 +11,7 @@ import (
 
 	"github.com/memwarden/memwarden"
 	"github.com/memwarden/memwarden/memhttp"
+	"github.com/memwarden/memwarden/server/internal/notify"
 	"github.com/memwarden/memwarden/settings"
 )
 
@@ -42,6 +43,12 @@ const (
 	leaksMaxCount    = settings.Prefix + "LEAK_REPORTS_MAX_COUNT"
 	leaksMaxAge      = settings.Prefix + "LEAK_REPORTS_MAX_AGE"
 	redisURL         = settings.Prefix + "REDIS_URL"
+	webhookURL       = settings.Prefix + "WEBHOOK_URL"
+	webhookSecret    = settings.Prefix + "WEBHOOK_SECRET"
+	webhookFormat    = settings.Prefix + "WEBHOOK_FORMAT"
+	webhookEvents    = settings.Prefix + "WEBHOOK_EVENTS"
+	webhookTimeout   = settings.Prefix + "WEBHOOK_TIMEOUT"
+	webhookRetry     = settings.Prefix + "WEBHOOK_RETRY"
 	drainDelay       = settings.Prefix + "DRAIN_DELAY"
 	shutdownTimeout  = settings.Prefix + "SHUTDOWN_TIMEOUT"
 	logLevel         = settings.Prefix + "LOG_LEVEL"
@@ -57,6 +64,7 @@ func serverSettings() []settings.Setting {
 		server   = "Server"
 		access   = "Access"
 		storage  = "Storage"
+		notified = "Notifications"
 		shutdown = "Shutdown"
 	)
 	return []settings.Setting{
@@ -103,6 +111,19 @@ func serverSettings() []settings.Setting {
 		{Name: redisURL, Section: storage, Kind: settings.String, Secret: true, Check: checkURL("redis", "rediss"),
 			Help: "Redis that several servers share: the limits of their clients, up to 10000 requests a second, and which reports from pages they have, so that one which comes to two of them is kept once; its health is checked: a URL that begins with redis://, or rediss:// for TLS. While it does not answer, each server goes by itself."},
 
+		{Name: webhookURL, Section: notified, Kind: settings.String, Secret: true, Check: checkReceivers,
+			Help: "Where leaks and critical pressure are posted to: URLs that begin with http:// or https://, at most 10, with commas between them. A user name and password in one are sent as HTTP Basic."},
+		{Name: webhookSecret, Section: notified, Kind: settings.String, Secret: true, Check: checkKeys,
+			Help: "Key that signs what is posted, as Standard Webhooks has it: whsec_ and 24 to 64 bytes in base64. Several with commas between them while one replaces another. Without it nothing is signed."},
+		{Name: webhookFormat, Section: notified, Kind: settings.String, Default: string(notify.JSON), Check: checkWord(string(notify.JSON), string(notify.Alertmanager)),
+			Help: "Form of what is posted: json, or alertmanager for Alertmanagers, whose URLs these are then."},
+		{Name: webhookEvents, Section: notified, Kind: settings.String, Default: strings.Join(notify.EventNames(), ","), Check: checkEvents,
+			Help: "What is told of: leaks, pressure that is critical, or both with a comma between them."},
+		{Name: webhookTimeout, Section: notified, Kind: settings.Duration, Default: "10s", Min: 0.1, Max: 60,
+			Help: "How long a receiver may take for its answer."},
+		{Name: webhookRetry, Section: notified, Kind: settings.Duration, Default: "15m", Min: 0, Max: 86400,
+			Help: "How long a notification that was not taken is tried again, after longer and longer pauses; 0s: it is not. The others wait meanwhile, 100 of them."},
+
 		{Name: drainDelay, Section: shutdown, Kind: settings.Duration, Default: "1s", Min: 0, Max: 600,
 			Help: "How long the server still accepts requests after it says that it is not ready. Behind a load balancer or in Kubernetes: 5s or more."},
 		{Name: shutdownTimeout, Section: shutdown, Kind: settings.Duration, Default: "30s", Min: 1, Max: 3600,
@@ -137,6 +158,21 @@ func checkToken(text string) error {
 
 func checkProxies(text string) error {
 	_, err := memhttp.ParseTrustedProxies(text)
+	return err
+}
+
+func checkReceivers(text string) error {
+	_, err := notify.ParseReceivers(text)
+	return err
+}
+
+func checkKeys(text string) error {
+	_, err := notify.ParseKeys(text)
+	return err
+}
+
+func checkEvents(text string) error {
+	_, err := notify.ParseEvents(text)
 	return err
 }
 

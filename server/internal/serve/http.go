@@ -55,11 +55,15 @@ func (s *service) handler() (http.Handler, *live.Handler, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	var metrics []memhttp.MetricSource
+	if s.notifier != nil {
+		metrics = s.notifier.Metrics()
+	}
 	routes, err := memhttp.Handler(s.warden, memhttp.Options{
 		AdminToken: c.AdminToken, ReadsNeedToken: c.ReadsNeedToken,
 		RateLimit: limited(c.RateLimit, -1), RateBurst: c.RateBurst, AdminRateLimit: limited(c.AdminRateLimit, unlimitedAdmin),
 		ReportRateLimit: float64(c.ReportRateLimit), NewLimiter: s.newLimiter, TrustedProxies: c.TrustedProxies,
-		Reports: s.reports, ReportIDs: s.cache,
+		Reports: s.reports, ReportIDs: s.cache, Metrics: metrics,
 		Live: stream, WebSocket: streams, Admission: admission, OpenAPI: server.OpenAPI(), Logger: s.o.Logger,
 	})
 	if err != nil {

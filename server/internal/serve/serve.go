@@ -27,6 +27,7 @@ import (
 	"github.com/memwarden/memwarden/contrib/redis"
 	"github.com/memwarden/memwarden/server/internal/config"
 	"github.com/memwarden/memwarden/server/internal/live"
+	"github.com/memwarden/memwarden/server/internal/notify"
 	"github.com/memwarden/memwarden/server/internal/store"
 	"github.com/memwarden/memwarden/shutdown"
 )
@@ -53,6 +54,7 @@ type service struct {
 	// redisPatience is how long Redis may take to decide on a request; 0: as long as contrib/redis says.
 	redisPatience time.Duration
 	cache         reportCache
+	notifier      *notify.Notifier                 // nil: nobody is told
 	reporter      atomic.Pointer[memwarden.Warden] // takes leak reports; the warden once it is there
 	http          *http.Server
 	busy          atomic.Int64 // requests under way
@@ -122,6 +124,9 @@ func (s *service) start(ctx context.Context) (err error) {
 		return err
 	}
 	s.reporter.Store(s.warden)
+	if err := s.startNotifier(); err != nil {
+		return err
+	}
 	handler, streams, err := s.handler()
 	if err != nil {
 		return err
@@ -193,6 +198,10 @@ func (s *service) join(streams *live.Handler) error {
 	note(sequence.Add(shutdown.Servers, "http", s.stopServer))
 	note(s.warden.Register(s.cache))
 	note(sequence.Add(shutdown.Pools, "cache", s.closeShared))
+	if s.notifier != nil {
+		note(s.warden.Register(s.notifier.Owner()))
+		note(sequence.Add(shutdown.Pools, "webhooks", s.stopNotifier))
+	}
 	if s.redis != nil {
 		note(s.warden.Health().Add(redisCheck(s.redis, s.limiters)))
 		note(s.warden.Register(s.redis))
@@ -214,6 +223,9 @@ func (s *service) abandon(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTimeout)
 	defer cancel()
 	var problems []error
+	if s.notifier != nil {
+		s.notifier.Close(ctx)
+	}
 	if s.warden != nil {
 		problems = append(problems, s.warden.Close(ctx))
 	}

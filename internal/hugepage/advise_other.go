@@ -1,0 +1,9 @@
+//go:build !linux
+
+package hugepage
+
+import "errors"
+
+func available(int64) error { return errors.ErrUnsupported }
+
+func advise([]byte) error { return errors.ErrUnsupported }

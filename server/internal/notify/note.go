@@ -1,0 +1,168 @@
+package notify
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/memwarden/memwarden"
+	"github.com/memwarden/memwarden/leak"
+	"github.com/memwarden/memwarden/pressure"
+)
+
+// kind is a kind of events that can be told of.
+type kind struct {
+	name string // in Options.Events
+	// of is what an event says; nil: nothing that anybody need be told.
+	of func(memwarden.Event) *note
+}
+
+// kinds are all of them.
+func kinds() []kind { return []kind{{"leaks", leakNote}, {"pressure", pressureNote}} }
+
+// EventNames are the kinds of events that can be told of.
+func EventNames() (names []string) {
+	for _, k := range kinds() {
+		names = append(names, k.name)
+	}
+	return names
+}
+
+// ParseEvents reads a list of EventNames with commas between them.
+func ParseEvents(text string) ([]string, error) {
+	var names []string
+	for name := range strings.SplitSeq(text, ",") {
+		if name = strings.ToLower(strings.TrimSpace(name)); !slices.Contains(EventNames(), name) {
+			return nil, fmt.Errorf("%.80q: want %s, with commas between them", name, strings.Join(EventNames(), " or "))
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+// The severities, as alert rules have them.
+const (
+	warning  = "warning"
+	critical = "critical"
+)
+
+// note is something to tell: that it has begun, has become worse, or is over.
+type note struct {
+	kind     string // of the JSON format
+	at       time.Time
+	about    string // the same for all that is told of one thing
+	since    time.Time
+	severity string
+	sentence string
+	over     bool
+	quiet    bool // somebody knows already, but for alerts, which end
+	// ended looks whether it is over, and why. Nil: nobody can tell; it is told once.
+	ended func(*memwarden.Warden) (reason string, over bool)
+
+	alert    string // what alerts of it are called
+	leak     *memwarden.KeptLeak
+	pressure *pressure.Decision
+}
+
+// end is the note that it is over.
+func (n *note) end(at time.Time, reason string) *note {
+	over := *n
+	over.at, over.over, over.pressure = at, true, nil
+	family, _, _ := strings.Cut(n.kind, ".")
+	over.kind, over.sentence = family+".over", reason
+	return &over
+}
+
+// leakNote tells of reports that were kept, and that one was dismissed. Who has acknowledged one knows of it already.
+func leakNote(e memwarden.Event) *note {
+	l, ok := e.Data.(memwarden.KeptLeak)
+	if !ok || e.Kind != memwarden.EventLeakReport || l.Status == memwarden.LeakAcknowledged {
+		return nil
+	}
+	n := &note{kind: "leak.reported", at: e.At, about: "leak " + l.Case, since: l.FirstSeen, severity: warning, sentence: l.Sentence, alert: "MemwardenLeak", leak: &l}
+	if l.Case == "" {
+		n.about = fmt.Sprintf("leak report-%d", l.ID) // as SettleLeak calls its case
+	}
+	switch l.Status {
+	case leak.Suspect.String():
+		n.kind, n.ended = "leak.suspect", n.leakEnded
+	case leak.Confirmed.String():
+		n.kind, n.ended, n.severity = "leak.confirmed", n.leakEnded, critical
+	case memwarden.LeakDismissed:
+		n = n.end(e.At, "the leak was dismissed")
+		n.quiet = true
+	}
+	return n
+}
+
+// leakEnded looks whether a leak that the warden has found itself is found no longer.
+func (n *note) leakEnded(w *memwarden.Warden) (reason string, over bool) {
+	status := w.Leaks()
+	if status.CheckedAt.IsZero() {
+		return "leak detection was switched off", true
+	}
+	if !status.CheckedAt.After(n.at) { // it was looked before there was the report
+		return "", false
+	}
+	reason = "the leak is over"
+	for _, f := range status.Findings {
+		if f.Kind.String() != n.leak.Kind {
+			continue
+		}
+		if f.Verdict >= leak.Suspect && f.Since.Equal(n.leak.FirstSeen) {
+			return "", false
+		}
+		reason = fmt.Sprintf("the leak of %s is over: %s", f.Kind, f.Reason)
+	}
+	return reason, true
+}
+
+// pressureNote tells of pressure that becomes critical, and that it is so no longer.
+func pressureNote(e memwarden.Event) *note {
+	d, ok := e.Data.(pressure.Decision)
+	if !ok || e.Kind != memwarden.EventPressure {
+		return nil
+	}
+	n := &note{
+		kind: "pressure.critical", at: e.At, about: "pressure", since: d.Since, severity: critical, alert: "MemwardenPressure",
+		sentence: "memory pressure is critical: " + d.Reason(), ended: pressureEnded, pressure: &d,
+	}
+	if d.Level == pressure.Critical {
+		return n
+	}
+	over := n.end(e.At, pressureOver(d))
+	over.pressure = &d
+	return over
+}
+
+func pressureEnded(w *memwarden.Warden) (reason string, over bool) {
+	d := w.State().Pressure
+	return pressureOver(d), d.Level != pressure.Critical
+}
+
+func pressureOver(d pressure.Decision) string {
+	return fmt.Sprintf("memory pressure is %s: %s", d.Level, d.Reason())
+}
+
+// document is a note in the JSON format.
+type document struct {
+	Type      string    `json:"type"`
+	Timestamp time.Time `json:"timestamp"`
+	Data      struct {
+		Instance string              `json:"instance"`
+		Severity string              `json:"severity"`
+		Since    time.Time           `json:"since,omitzero"`
+		Sentence string              `json:"sentence"`
+		Leak     *memwarden.KeptLeak `json:"leak,omitzero"`
+		Pressure *pressure.Decision  `json:"pressure,omitzero"`
+	} `json:"data"`
+}
+
+func (n *note) document(instance string) ([]byte, error) {
+	d := document{Type: n.kind, Timestamp: n.at.UTC()}
+	d.Data.Instance, d.Data.Severity, d.Data.Since, d.Data.Sentence = instance, n.severity, n.since.UTC(), n.sentence
+	d.Data.Leak, d.Data.Pressure = n.leak, n.pressure
+	return json.Marshal(d)
+}
