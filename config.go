@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
+	"github.com/memwarden/memwarden/leak"
 	"github.com/memwarden/memwarden/settings"
 )
 
@@ -55,10 +57,13 @@ type GCConfig struct {
 	TunerMaxPercent     int64   `json:"tuner_max_percent"`
 }
 
-// LeakConfig governs the detection of leaks. A change of it, but for Snapshots and TrackCollections, begins anew to
-// watch.
+// LeakConfig governs the detection of leaks. A change of when or how it is judged begins anew to watch: of all but Paused,
+// Snapshots, TrackCollections and AutoCleanup.
 type LeakConfig struct {
-	Enabled         bool    `json:"enabled"`
+	Enabled bool `json:"enabled"`
+	// Paused keeps what was seen, and looks at nothing until it is taken back. What was added meanwhile is not judged.
+	Paused bool `json:"paused"`
+	// IntervalSeconds is how often it is looked; a sixteenth of WindowSeconds where that is less.
 	IntervalSeconds float64 `json:"interval_seconds"`
 	// WindowSeconds is the shortest window; the others are 3, 18 and 72 times as long.
 	WindowSeconds float64 `json:"window_seconds"`
@@ -68,6 +73,13 @@ type LeakConfig struct {
 	Snapshots bool `json:"snapshots"`
 	// TrackCollections is how many collections a tracked object may outlive once it was released; 0: none is reported.
 	TrackCollections int64 `json:"track_collections"`
+	// AutoCleanup allows to clean up after a leak that is confirmed, or suspected under high pressure.
+	AutoCleanup bool `json:"auto_cleanup"`
+}
+
+// interval is how often it is looked.
+func (c LeakConfig) interval() time.Duration {
+	return min(seconds(c.IntervalSeconds), seconds(c.WindowSeconds)/(2*leak.LeastLooks))
 }
 
 // configField ties a field of Config to the setting that gives its start-up value. The setting's default, kind and
@@ -136,8 +148,10 @@ func configFields() []configField {
 
 		{"leaks.enabled", func(c *Config) any { return &c.Leaks.Enabled },
 			setting("LEAK_DETECTION", leaks, settings.Bool, "true", 0, 0, "Watch for leaks of memory, goroutines, descriptors and threads.")},
+		{"leaks.paused", func(c *Config) any { return &c.Leaks.Paused },
+			setting("LEAK_PAUSED", leaks, settings.Bool, "false", 0, 0, "Keep what was seen, and look at nothing until this is taken back. What was added meanwhile is not judged.")},
 		{"leaks.interval_seconds", func(c *Config) any { return &c.Leaks.IntervalSeconds },
-			setting("LEAK_SAMPLE_INTERVAL", leaks, settings.Duration, "5s", 0.1, 3600, "How often it is looked; at most an eighth of the shortest window.")},
+			setting("LEAK_SAMPLE_INTERVAL", leaks, settings.Duration, "5s", 0.1, 3600, "How often it is looked; at least sixteen times in the shortest window, if that is more often.")},
 		{"leaks.window_seconds", func(c *Config) any { return &c.Leaks.WindowSeconds },
 			setting("LEAK_WINDOW", leaks, settings.Duration, "20m", 1, 7*86400, "Shortest window that growth is judged in; the others are 3, 18 and 72 times as long. Shorter ones find fast leaks sooner, and take more for one.")},
 		{"leaks.min_rise_ratio", func(c *Config) any { return &c.Leaks.MinRiseRatio },
@@ -146,6 +160,8 @@ func configFields() []configField {
 			setting("LEAK_SNAPSHOTS", leaks, settings.Bool, "false", 0, 0, "Take heap snapshots of what is suspected, and of what is confirmed, to say what holds it. They are kept where SNAPSHOT_DIR says.")},
 		{"leaks.track_collections", func(c *Config) any { return &c.Leaks.TrackCollections },
 			setting("LEAK_TRACK_COLLECTIONS", leaks, settings.Int, "3", 0, 1000, "Collections that an object may outlive which the program tracks and has released; it must also have stayed for a fortieth of the shortest window. 0: none is reported.")},
+		{"leaks.auto_cleanup", func(c *Config) any { return &c.Leaks.AutoCleanup },
+			setting("LEAK_AUTO_CLEANUP", leaks, settings.Bool, "false", 0, 0, "Clean up after a leak that is confirmed, or suspected at high pressure: cleanup tasks that are meant for it, owners shrink, a collection, memory returned to the operating system. At most four times an hour, less often while little comes of it.")},
 	}
 }
 
@@ -247,9 +263,6 @@ func (c Config) mistakes() []*settings.FieldError {
 	}
 	if c.GC.TunerMinPercent > c.GC.TunerMaxPercent {
 		add("gc.tuner_min_percent", "%v is above gc.tuner_max_percent %v", c.GC.TunerMinPercent, c.GC.TunerMaxPercent)
-	}
-	if c.Leaks.IntervalSeconds > c.Leaks.WindowSeconds/8 {
-		add("leaks.interval_seconds", "%v is above an eighth of leaks.window_seconds %v", c.Leaks.IntervalSeconds, c.Leaks.WindowSeconds)
 	}
 	return all
 }

@@ -79,8 +79,9 @@ func (i *investigator) look(ctx context.Context, c leakCase) {
 	if i.quiet(ctx, r) {
 		return
 	}
-	if err := i.w.ReportLeak(ctx, r); err != nil && ctx.Err() == nil {
-		i.w.o.Logger.Error("memory leak report could not be kept", "error", err)
+	i.w.reportCase(r)
+	if f.Verdict == leak.Confirmed {
+		i.w.cleanUpConfirmed(ctx, f)
 	}
 }
 

@@ -169,7 +169,7 @@ func (w *Warden) buildLeaks() error {
 		if err != nil {
 			return err
 		}
-		if _, err := w.owners.register(inMemory); err != nil {
+		if err := w.owners.registerKept(inMemory); err != nil {
 			return err
 		}
 		w.o.LeakReports = inMemory
@@ -184,7 +184,7 @@ func (w *Warden) buildLeaks() error {
 		return err
 	}
 	w.leaks = queue
-	_, refused := w.owners.register(queue)
+	refused := w.owners.registerKept(queue)
 	_, err = queue.Subscribe(bounded.ListenerOptions{Queue: leakQueue, Overflow: bounded.Block, Dropped: &w.lostLeaks}, w.keepLeak)
 	return errors.Join(refused, err)
 }
@@ -330,7 +330,9 @@ func (w *Warden) SettleLeak(ctx context.Context, id int64, status string) (KeptL
 // dismissed reports whether somebody has dismissed a signature.
 func (w *Warden) dismissed(ctx context.Context, signature string) bool {
 	found := false
-	err := w.eachLeak(ctx, func(l KeptLeak, _ bool) bool {
+	reading, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	err := w.eachLeak(reading, func(l KeptLeak, _ bool) bool {
 		found = l.Signature == signature && l.Status == LeakDismissed
 		return !found
 	})

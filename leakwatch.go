@@ -15,6 +15,7 @@ import (
 // LeakStatus is what is thought of the process.
 type LeakStatus struct {
 	CheckedAt time.Time
+	Paused    bool           // what is thought is of CheckedAt, and nothing is looked at now
 	Verdict   leak.Verdict   // the worst of the findings that were not dismissed
 	Findings  []leak.Finding // by kind; none while detection is off, or another process is watched
 }
@@ -28,7 +29,8 @@ func (w *Warden) Leaks() LeakStatus {
 }
 
 // CheckLeaks forces a collection, looks at the process at once, and returns what is thought of it then. It makes no window
-// shorter: what was not watched for long enough is not known better by it. ErrLeaksOff: detection is switched off.
+// shorter: what was not watched for long enough is not known better by it. ErrLeaksOff: detection is switched off;
+// ErrLeaksPaused: it is paused.
 func (w *Warden) CheckLeaks(ctx context.Context) (LeakStatus, error) {
 	if w.Remote() {
 		return LeakStatus{}, ErrRemote
@@ -43,8 +45,11 @@ func (w *Warden) CheckLeaks(ctx context.Context) (LeakStatus, error) {
 	}
 	select {
 	case status := <-answer:
-		if status.CheckedAt.IsZero() {
+		switch {
+		case status.CheckedAt.IsZero():
 			return status, ErrLeaksOff
+		case status.Paused:
+			return status, ErrLeaksPaused
 		}
 		return status, nil
 	case <-ctx.Done():
@@ -58,6 +63,9 @@ const (
 	// collectionsPerWindow is how often in a window the live heap must be known anew; where the program collects less
 	// often, collections are forced.
 	collectionsPerWindow = 8
+	// quickWindow is up to where it is done twice as often: by two or three times in a third of the window it is hardly
+	// known how much that rose. Longer windows have more, as programs collect by themselves at least each two minutes.
+	quickWindow = 2 * time.Minute
 	// collectionShare is the share of one processor that forced collections may take.
 	collectionShare = 0.05
 	// ownedShare is the share of the live heap that owners can account for and be believed.
@@ -102,8 +110,8 @@ func (w *Warden) newLeakWatch() *leakWatch {
 
 // watchLeaks looks at each interval, and at once when it is asked to.
 func (w *Warden) watchLeaks(ctx context.Context, l *leakWatch) {
-	interval := l.config.IntervalSeconds
-	ticker := time.NewTicker(seconds(interval)) // see loop
+	interval := l.config.interval()
+	ticker := time.NewTicker(interval) // see loop
 	defer ticker.Stop()
 	for {
 		var asked chan<- LeakStatus
@@ -114,8 +122,13 @@ func (w *Warden) watchLeaks(ctx context.Context, l *leakWatch) {
 			return
 		}
 		l.adopt(w.config.config().Leaks)
-		var status LeakStatus
-		if l.detector != nil {
+		status := LeakStatus{}
+		switch {
+		case l.detector == nil:
+		case l.config.Paused:
+			status = w.Leaks()
+			status.Paused = true
+		default:
 			status = l.look(w.o.Now(), asked != nil)
 			l.lookAtTracked(status.CheckedAt)
 		}
@@ -123,43 +136,55 @@ func (w *Warden) watchLeaks(ctx context.Context, l *leakWatch) {
 		if asked != nil {
 			asked <- status
 		}
-		if l.config.IntervalSeconds != interval {
-			interval = l.config.IntervalSeconds
-			ticker.Reset(seconds(interval))
+		if now := l.config.interval(); now != interval {
+			interval = now
+			ticker.Reset(interval)
 		}
 	}
 }
 
-// adopt begins anew where the configuration has changed.
+// adopt begins anew where the configuration has changed in what is judged.
 func (l *leakWatch) adopt(c LeakConfig) {
 	old := l.config
 	l.config = c
-	again := c
-	again.Snapshots, again.TrackCollections = old.Snapshots, old.TrackCollections // which change nothing about what was seen
-	if again == old {
+	if old.Paused && !c.Paused && l.detector != nil {
+		l.detector.Resume()
+	}
+	// They change nothing about what was seen.
+	old.Paused, old.Snapshots, old.TrackCollections, old.AutoCleanup = c.Paused, c.Snapshots, c.TrackCollections, c.AutoCleanup
+	if c == old {
 		return
 	}
 	l.detector = nil
+	l.w.cleaner.forget()
 	if !c.Enabled {
 		return
 	}
 	d, err := leak.NewDetector(leak.Options{
-		Window: seconds(c.WindowSeconds), Interval: seconds(c.IntervalSeconds), MinRise: c.MinRiseRatio,
+		Window: seconds(c.WindowSeconds), Interval: c.interval(), MinRise: c.MinRiseRatio,
 	})
 	if err != nil {
 		l.w.o.Logger.Error("memory leak detection: the configuration is refused", "error", err)
 		return
 	}
-	l.detector, l.told, l.known = d, make([]leak.Finding, len(leak.Kinds())), l.w.o.Now()
+	l.detector, l.told = d, make([]leak.Finding, len(leak.Kinds()))
+	l.known, l.notUntil = l.w.o.Now(), time.Time{}
 }
 
 // look reads, judges and tells.
 func (l *leakWatch) look(now time.Time, asked bool) LeakStatus {
 	metrics.Read(l.read)
+	if now.Before(l.known) { // a clock was set back
+		l.known, l.notUntil = now, now
+	}
 	if cycles := l.read[readCycles].Value.Uint64(); cycles != l.cycles {
 		l.cycles, l.known = cycles, now
 	}
-	if due := now.Sub(l.known) >= seconds(l.config.WindowSeconds)/collectionsPerWindow && !now.Before(l.notUntil); due || asked {
+	every := seconds(l.config.WindowSeconds) / collectionsPerWindow
+	if every <= quickWindow/collectionsPerWindow {
+		every /= 2
+	}
+	if due := now.Sub(l.known) >= every && !now.Before(l.notUntil); due || asked {
 		l.collect(now)
 	}
 	l.detector.Add(now, l.observe())
@@ -258,6 +283,7 @@ func (l *leakWatch) tell(f, before leak.Finding) {
 		}
 	case before.Verdict >= leak.Suspect:
 		w.quietLeaks.Delete(caseOf(before))
+		w.cleaner.over(caseOf(before))
 		w.o.Logger.Info("memory leak is over", "kind", f.Kind.String(), "reason", f.Reason)
 	}
 }

@@ -73,6 +73,8 @@ type Warden struct {
 	leakChecks chan chan<- LeakStatus // who wants it to be looked at once
 	leakCases  chan leakCase          // suspicions to be looked into
 	quietLeaks sync.Map               // cases (string) that were dismissed, as far as they are seen now
+	cleaner    leakCleaner
+	shrinking  sync.Mutex // held while owners shrink, under pressure or for a leak
 
 	tracker    *track.Tracker // nil for a process watched from outside
 	trackCases chan trackCase // the newest of what is overdue
@@ -95,6 +97,9 @@ var ErrRemote = errors.New("another process is watched from outside: it can be o
 
 // ErrLeaksOff is returned where leak detection is switched off.
 var ErrLeaksOff = errors.New("leak detection is switched off (MEMWARDEN_LEAK_DETECTION)")
+
+// ErrLeaksPaused is returned where leak detection is paused.
+var ErrLeaksPaused = errors.New("leak detection is paused (MEMWARDEN_LEAK_PAUSED)")
 
 // errClosed is returned by what needs a warden that runs.
 var errClosed = errors.New("the warden was closed")

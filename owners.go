@@ -37,10 +37,22 @@ type owners struct {
 type registered struct {
 	name  string
 	owner bounded.Owner
+	keeps bool // it is not asked to shrink
 }
 
 func (o *owners) register(owner bounded.Owner) (unregister func(), err error) {
-	name := owner.Name()
+	return o.add(registered{owner: owner})
+}
+
+// registerKept registers an owner of what must not be given up: what is known about leaks, when there is one.
+func (o *owners) registerKept(owner bounded.Owner) error {
+	_, err := o.add(registered{owner: owner, keeps: true})
+	return err
+}
+
+func (o *owners) add(r registered) (unregister func(), err error) {
+	name := r.owner.Name()
+	r.name = name
 	if name == "" {
 		return nil, errors.New("memwarden: register owner: it has no name")
 	}
@@ -53,7 +65,7 @@ func (o *owners) register(owner bounded.Owner) (unregister func(), err error) {
 	if len(o.list) == MaxOwners {
 		return nil, fmt.Errorf("memwarden: register owner %q: there are %d already", name, MaxOwners)
 	}
-	o.list = slices.Insert(o.list, at, registered{name, owner})
+	o.list = slices.Insert(o.list, at, r)
 	return sync.OnceFunc(func() { o.remove(name) }), nil
 }
 
@@ -92,19 +104,31 @@ func (r registered) ask() (usage OwnerUsage) {
 	return usage
 }
 
-// shrink asks the owners for so many bytes, those that hold most first, and returns what they freed by their own
-// account.
-func (o *owners) shrink(ctx context.Context, bytes int64) (freed int64) {
-	all, held := o.all(), map[string]int64{}
+// ownerFreed is what an owner has freed by its own account, which is bounded by what it said that it held.
+type ownerFreed struct {
+	name  string
+	bytes int64
+}
+
+// shrink asks the owners for so many bytes, those that hold most first, and returns which of them freed something.
+func (o *owners) shrink(ctx context.Context, bytes int64) (freed []ownerFreed) {
+	all, held := slices.DeleteFunc(o.all(), func(r registered) bool { return r.keeps }), map[string]int64{}
 	for _, r := range all {
 		held[r.name] = r.ask().Usage.Bytes
 	}
 	slices.SortStableFunc(all, func(a, b registered) int { return cmp.Compare(held[b.name], held[a.name]) })
 	for _, r := range all {
-		if freed >= bytes || ctx.Err() != nil {
+		if bytes <= 0 || ctx.Err() != nil {
 			break
 		}
-		freed += o.shrinkOne(ctx, r, bytes-freed)
+		by := o.shrinkOne(ctx, r, bytes)
+		if held[r.name] > 0 {
+			by = min(by, held[r.name])
+		}
+		if by > 0 {
+			freed = append(freed, ownerFreed{r.name, by})
+			bytes -= by
+		}
 	}
 	return freed
 }

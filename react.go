@@ -26,8 +26,12 @@ func (w *Warden) react(ctx context.Context) {
 
 func (w *Warden) relieve(ctx context.Context, state *State) {
 	level := state.Pressure.Level
-	if level >= pressure.High {
+	if level >= pressure.High && w.cleanUpUnderPressure(ctx, state) {
+		return
+	}
+	if level >= pressure.High && w.shrinking.TryLock() { // else they do already, for a leak
 		w.shrinkOwners(ctx, state)
+		w.shrinking.Unlock()
 	}
 	if w.Remote() {
 		return
@@ -41,19 +45,28 @@ func (w *Warden) relieve(ctx context.Context, state *State) {
 	}
 }
 
-// shrinkOwners asks the owners for what use is above the elevated level's share of its limit.
+// shrinkOwners asks the owners for what is too much.
 func (w *Warden) shrinkOwners(ctx context.Context, state *State) {
-	signal, ok := state.Pressure.Strongest()
-	if !ok {
-		return
-	}
-	excess := signal.UsedBytes - int64(w.config.config().Pressure.ElevatedRatio*float64(signal.LimitBytes))
+	excess := w.excess(state)
 	if excess <= 0 {
 		return
 	}
-	if freed := w.owners.shrink(ctx, excess); freed > 0 {
+	freed := int64(0)
+	for _, owner := range w.owners.shrink(ctx, excess) {
+		freed += owner.bytes
+	}
+	if freed > 0 {
 		w.o.Logger.Info("memory owners shrank", "asked", bytesize.Format(excess), "freed", bytesize.Format(freed), "pressure", state.Pressure.Level.String())
 	}
+}
+
+// excess is by how much use is above the elevated level's share of its limit.
+func (w *Warden) excess(state *State) int64 {
+	signal, ok := state.Pressure.Strongest()
+	if !ok {
+		return 0
+	}
+	return signal.UsedBytes - int64(w.config.config().Pressure.ElevatedRatio*float64(signal.LimitBytes))
 }
 
 // collect runs a forced collection, or shares one that runs, and tells what it brought.

@@ -94,7 +94,8 @@ func (w *Warden) StoreSnapshot(ctx context.Context) (archive.Record, error) {
 	}
 	defer release()
 	now := w.o.Now()
-	if wait := w.lastSnapshot.Add(w.o.Snapshot.Cooldown).Sub(now); !w.lastSnapshot.IsZero() && wait > 0 {
+	since := now.Sub(w.lastSnapshot) // below 0 where the clock was set back
+	if wait := w.o.Snapshot.Cooldown - since; !w.lastSnapshot.IsZero() && since >= 0 && wait > 0 {
 		return archive.Record{}, &SnapshotCooldownError{RetryAfter: wait}
 	}
 	heap := w.State().Sample.Go.HeapObjectsBytes.Or(0)

@@ -1,5 +1,5 @@
-// Package cleanup runs named tasks that give memory back: by schedule, when memory pressure rises, by hand, and at
-// shutdown.
+// Package cleanup runs named tasks that give memory back: by schedule, when memory pressure rises, after a leak was found,
+// by hand, and at shutdown. Budget says how often the same may be cleaned up after.
 //
 // It knows tasks, their order and their time. It does not know what a task frees, nor how a pressure level comes
 // about: levels are package pressure's, and whoever decides on them calls OnLevel. The facade and the service stand
@@ -35,6 +35,7 @@ type Trigger string
 const (
 	Schedule Trigger = "schedule"
 	Pressure Trigger = "pressure"
+	Leak     Trigger = "leak"
 	Manual   Trigger = "manual"
 	Shutdown Trigger = "shutdown"
 )
@@ -49,6 +50,8 @@ type Task struct {
 	// AtLevel makes pressure run the task: when the level rises to AtLevel or above it, and again each
 	// Options.PressureInterval while it stays there. Default pressure.Normal: never by pressure.
 	AtLevel pressure.Level
+	// OnLeak makes RunAll with Leak run the task.
+	OnLeak bool
 	// AtShutdown makes RunAll with Shutdown run the task.
 	AtShutdown bool
 	// Priority orders tasks that are due at the same time: higher first, equal ones together.

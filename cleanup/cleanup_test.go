@@ -376,9 +376,9 @@ func TestStatusAsJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `[{"name":"plain","at_shutdown":false,"priority":0,"stuck":false,"consecutive_failures":0,` +
+	want := `[{"name":"plain","on_leak":false,"at_shutdown":false,"priority":0,"stuck":false,"consecutive_failures":0,` +
 		`"runs_total":0,"failures_total":0,"timeouts_total":0,"panics_total":0,"freed_bytes_total":0,"timeout_seconds":30},` +
-		`{"name":"full","at_level":"high","at_shutdown":true,"priority":-2,` +
+		`{"name":"full","at_level":"high","on_leak":false,"at_shutdown":true,"priority":-2,` +
 		`"running_since":"2026-01-02T03:04:05Z","stuck":true,"next_run_at":"2026-01-02T03:04:05Z",` +
 		`"last_result":{"task":"full","trigger":"manual","at":"2026-01-02T03:04:05Z","freed_bytes":5,"timed_out":true,"panicked":false,` +
 		`"duration_seconds":1,"error":"` + strings.Repeat("e", 1024) + `"},"consecutive_failures":1,` +

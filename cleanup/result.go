@@ -66,6 +66,7 @@ type Status struct {
 	Name       string         `json:"name"`
 	Interval   time.Duration  `json:"-"`                 // interval_seconds in JSON, absent for 0
 	AtLevel    pressure.Level `json:"at_level,omitzero"` // absent: never by pressure
+	OnLeak     bool           `json:"on_leak"`
 	AtShutdown bool           `json:"at_shutdown"`
 	Priority   int            `json:"priority"`
 	Timeout    time.Duration  `json:"-"` // timeout_seconds in JSON

@@ -53,8 +53,8 @@ func (r *Registry) beginNamed(ctx context.Context, name string, why Trigger) (*r
 }
 
 // RunAll runs all tasks that a trigger is meant for, in groups of equal priority, and waits for them: with Shutdown
-// those with AtShutdown, with Schedule those with an Interval, with Pressure those with a level, with any other trigger
-// all of them. It waits for a run that is under way, and then runs the task once more, because what it has to clean up
+// those with AtShutdown, with Leak those with OnLeak, with Schedule those with an Interval, with Pressure those with a
+// level, with any other trigger all of them. It waits for a run that is under way, and then runs the task once more, because what it has to clean up
 // may have come since. Results are in the order of the runs; those of tasks that did not run say so in Err.
 func (r *Registry) RunAll(ctx context.Context, why Trigger) []Result {
 	r.mu.Lock()
@@ -83,6 +83,8 @@ func (t *task) meantFor(why Trigger) bool {
 	switch why {
 	case Shutdown:
 		return t.AtShutdown
+	case Leak:
+		return t.OnLeak
 	case Schedule:
 		return t.Interval > 0
 	case Pressure:

@@ -104,8 +104,8 @@ func (r *Registry) Status() []Status {
 	all := make([]Status, 0, len(r.tasks))
 	for _, t := range r.tasks {
 		s := Status{
-			Name: t.Name, Interval: t.Interval, AtLevel: t.AtLevel, AtShutdown: t.AtShutdown, Priority: t.Priority,
-			Timeout: t.Timeout, LastResult: t.last, ConsecutiveFailures: t.failing, Counts: t.counts,
+			Name: t.Name, Interval: t.Interval, AtLevel: t.AtLevel, OnLeak: t.OnLeak, AtShutdown: t.AtShutdown,
+			Priority: t.Priority, Timeout: t.Timeout, LastResult: t.last, ConsecutiveFailures: t.failing, Counts: t.counts,
 		}
 		if t.run != nil {
 			s.RunningSince, s.Stuck = t.run.start, t.run.cut

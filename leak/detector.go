@@ -40,6 +40,8 @@ type series struct {
 	streaks [len(scaleRules)]int
 	sites   siteHistory
 	finding Finding
+	value   float64 // the last one
+	resumed bool    // after a pause, and nothing was seen since
 	suspicion
 }
 
@@ -116,6 +118,7 @@ func (d *Detector) Findings() []Finding {
 }
 
 func (s *series) add(now time.Time, active time.Duration, value, load float64) {
+	s.carryOn(value)
 	for i, scale := range s.scales {
 		if scale.add(active, value, load) {
 			s.look(i, now, active)

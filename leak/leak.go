@@ -72,6 +72,9 @@ var leastRise = [kinds]float64{Heap: 1 << 20, Native: 8 << 20, Descriptors: 20, 
 // DefaultWindow is the shortest window of a Detector.
 const DefaultWindow = 20 * time.Minute
 
+// LeastLooks is how often in the shortest window a Detector must be told what is seen.
+const LeastLooks = 8
+
 // Options of a Detector. They are read once, by NewDetector.
 type Options struct {
 	// Window is the shortest window, at least 1 s; default DefaultWindow. The others are 3, 18 and 72 times as long:
@@ -98,8 +101,8 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Window < time.Second || o.Window > 30*24*time.Hour {
 		mistakes = append(mistakes, fmt.Errorf("leak: window %s: want 1s to 720h", o.Window))
 	}
-	if o.Interval <= 0 || o.Interval > o.Window/8 {
-		mistakes = append(mistakes, fmt.Errorf("leak: interval %s: want above 0 and at most %s, an eighth of the window", o.Interval, o.Window/8))
+	if o.Interval <= 0 || o.Interval > o.Window/LeastLooks {
+		mistakes = append(mistakes, fmt.Errorf("leak: interval %s: want above 0 and at most %s, an eighth of the window", o.Interval, o.Window/LeastLooks))
 	}
 	if !(o.MinRise > 0 && o.MinRise <= 10) {
 		mistakes = append(mistakes, fmt.Errorf("leak: least rise %v: want above 0 and at most 10", o.MinRise))

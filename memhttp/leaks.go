@@ -17,6 +17,7 @@ type leaksDocument struct {
 	Verdict leak.Verdict `json:"verdict"`
 	// CheckedAt is absent while nothing was looked at: detection is off, or another process is watched.
 	CheckedAt time.Time         `json:"checked_at,omitzero"`
+	Paused    bool              `json:"paused"`
 	Findings  []findingDocument `json:"findings"`
 	Leaks     []leakDocument    `json:"leaks"`
 }
@@ -83,7 +84,7 @@ type findingDocument struct {
 }
 
 func newLeaksDocument(status memwarden.LeakStatus, leaks []memwarden.KeptLeak) leaksDocument {
-	d := leaksDocument{Verdict: status.Verdict, CheckedAt: status.CheckedAt, Findings: []findingDocument{}, Leaks: []leakDocument{}}
+	d := leaksDocument{Verdict: status.Verdict, CheckedAt: status.CheckedAt, Paused: status.Paused, Findings: []findingDocument{}, Leaks: []leakDocument{}}
 	for _, l := range leaks {
 		d.Leaks = append(d.Leaks, newLeakDocument(l))
 	}
@@ -185,7 +186,7 @@ func (h *handler) leakProblem(w http.ResponseWriter, r *http.Request, err error)
 	switch {
 	case errors.Is(err, memwarden.ErrNoLeakReport):
 		NewProblem(http.StatusNotFound, "there is no leak report of this number: the oldest are removed").ServeHTTP(w, r)
-	case errors.Is(err, memwarden.ErrLeaksOff), errors.Is(err, memwarden.ErrRemote):
+	case errors.Is(err, memwarden.ErrLeaksOff), errors.Is(err, memwarden.ErrLeaksPaused), errors.Is(err, memwarden.ErrRemote):
 		NewProblem(http.StatusConflict, err.Error()).ServeHTTP(w, r)
 	case r.Context().Err() != nil:
 		h.internal(w, r, "leaks", err)

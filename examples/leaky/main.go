@@ -57,9 +57,14 @@ var leakers = map[string]struct {
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "where to listen")
+	held := flag.Int("sessions", 0, "how many sessions there are to begin with, of a KiB each")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	sessions.open = map[int]*session{}
+	for range *held {
+		openSession()
+	}
 	if err := serve(ctx, *addr); err != nil {
 		log.Fatal(err)
 	}
@@ -67,7 +72,6 @@ func main() {
 
 // serve answers until ctx ends.
 func serve(ctx context.Context, addr string) error {
-	sessions.open = map[int]*session{}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return err

@@ -84,6 +84,7 @@ func watching() *memwarden.Config {
 
 type leaks struct {
 	Verdict string
+	Paused  bool
 	Leaks   []foundLeak
 }
 
@@ -166,6 +167,14 @@ func testLeaks(t *testing.T, b *book) {
 	off.Leaks.Enabled = false
 	s = b.serveHTTP(t, startWarden(t, memwarden.Options{Config: &off}), administered(t))
 	s.send(t, 409, request{operation: "POST " + memory + "/leaks/check", token: token})
+	paused := memwarden.DefaultConfig()
+	paused.Leaks.Paused = true
+	s = b.serveHTTP(t, startWarden(t, memwarden.Options{Config: &paused}), administered(t))
+	s.send(t, 409, request{operation: "POST " + memory + "/leaks/check", token: token})
+	var got leaks
+	if s.send(t, 200, list).into(t, &got); !got.Paused {
+		t.Error("it is not told that it is paused")
+	}
 }
 
 // large is more than a body may be.

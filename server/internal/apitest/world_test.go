@@ -169,7 +169,7 @@ func addTasks(t *testing.T, w *memwarden.Warden) (began chan string, release cha
 	t.Helper()
 	began, release = make(chan string, 2), make(chan struct{})
 	for _, task := range []cleanup.Task{
-		{Name: "caches", Interval: time.Hour, AtLevel: pressure.High, AtShutdown: true, Priority: 3,
+		{Name: "caches", Interval: time.Hour, AtLevel: pressure.High, OnLeak: true, AtShutdown: true, Priority: 3,
 			Run: func(context.Context, cleanup.Trigger) (int64, error) { return 4096, nil }},
 		{Name: "fails", Run: func(context.Context, cleanup.Trigger) (int64, error) { return 0, errors.New("nothing to free") }},
 		{Name: "panics", Run: func(context.Context, cleanup.Trigger) (int64, error) { panic("out of luck") }},

@@ -85,14 +85,19 @@ func leakNote(e memwarden.Event) *note {
 	if l.Case == "" {
 		n.about = fmt.Sprintf("leak report-%d", l.ID) // as SettleLeak calls its case
 	}
+	if l.Kind != memwarden.KindRetained { // of which no finding tells
+		n.ended = n.leakEnded
+	}
 	switch l.Status {
 	case leak.Suspect.String():
-		n.kind, n.ended = "leak.suspect", n.leakEnded
+		n.kind = "leak.suspect"
 	case leak.Confirmed.String():
-		n.kind, n.ended, n.severity = "leak.confirmed", n.leakEnded, critical
+		n.kind, n.severity = "leak.confirmed", critical
 	case memwarden.LeakDismissed:
 		n = n.end(e.At, "the leak was dismissed")
 		n.quiet = true
+	default:
+		n.ended = nil // it was told by a part of the program
 	}
 	return n
 }

@@ -1,0 +1,162 @@
+package memwarden
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"path/filepath"
+	"runtime/metrics"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/memwarden/memwarden/bounded"
+	"github.com/memwarden/memwarden/leak"
+)
+
+// TestAClockThatJumps by hours, back and forth, keeps neither the live heap from being known anew nor snapshots from being
+// taken, and nothing is found for it.
+func TestAClockThatJumps(t *testing.T) {
+	var off atomic.Int64
+	c := ofSeconds()
+	w := begin(t, Options{
+		Config: c, Now: func() time.Time { return time.Now().Add(time.Duration(off.Load())) },
+		Snapshot: SnapshotOptions{Dir: filepath.Join(t.TempDir(), "snapshots"), Cooldown: time.Hour, Deadline: 5 * time.Minute},
+	})
+	forced := func() uint64 {
+		s := []metrics.Sample{{Name: "/gc/cycles/forced:gc-cycles"}}
+		metrics.Read(s)
+		return s[0].Value.Uint64()
+	}
+	if _, err := w.StoreSnapshot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, jump := range []time.Duration{-5 * time.Hour, 8 * time.Hour} {
+		off.Add(int64(jump))
+		began := forced()
+		for deadline := time.Now().Add(time.Minute); forced() <= began; time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("after %v the live heap is not known any more", jump)
+			}
+		}
+		if _, err := w.CheckLeaks(t.Context()); err != nil || w.Leaks().Verdict >= leak.Suspect {
+			t.Errorf("after %v: %+v, %v", jump, w.Leaks(), err)
+		}
+		if jump < 0 {
+			if _, err := w.StoreSnapshot(t.Context()); err != nil {
+				t.Errorf("after %v: %v", jump, err)
+			}
+		}
+	}
+}
+
+// TestASnapshotThatFails is told in the report, whyever it fails.
+func TestASnapshotThatFails(t *testing.T) {
+	for name, c := range map[string]struct {
+		o    SnapshotOptions
+		want string
+	}{
+		"no directory":   {SnapshotOptions{}, "no snapshot: no heap snapshots are kept"},
+		"no permission":  {SnapshotOptions{Disabled: true}, "no snapshot: "},
+		"a bad helper":   {SnapshotOptions{Dir: filepath.Join(t.TempDir(), "a"), Helper: "/bin/false"}, "no snapshot: "},
+		"no memory left": {SnapshotOptions{Dir: filepath.Join(t.TempDir(), "b"), ReserveBytes: 1 << 60}, "no snapshot: "},
+	} {
+		w := cleaned(t, Options{Snapshot: c.o})
+		f := heapLeak(leak.Suspect)
+		(&investigator{w: w}).look(t.Context(), leakCase{finding: f, snapshots: true})
+		l := awaitLeak(t, w, leak.Heap, "suspect")
+		if len(l.Evidence) != 1 || !strings.HasPrefix(l.Evidence[0], c.want) || l.Sentence == "" {
+			t.Errorf("%s: %+v", name, l)
+		}
+	}
+}
+
+// TestAStoreThatHangs: what leaks is looked into all the same, once it has had its time.
+func TestAStoreThatHangs(t *testing.T) {
+	o, log := newContainer(t, "max").options()
+	synctest.Test(t, func(t *testing.T) {
+		o.LeakReports = hanging{}
+		w, err := Start(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		i := &investigator{w: w}
+		f := heapLeak(leak.Suspect)
+		f.Kind = leak.Threads
+		i.look(t.Context(), leakCase{finding: f})
+		i.look(t.Context(), leakCase{finding: f})
+		if took := time.Since(began); took > 2*storeTimeout {
+			t.Errorf("it took %v", took)
+		}
+		if err := w.Close(context.Background()); err == nil || !strings.Contains(err.Error(), "leak report") {
+			t.Errorf("nothing tells that reports are lost: %v", err)
+		}
+	})
+	for _, want := range []string{"cannot be read, so that nothing is known to be dismissed", "could not be kept"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log lacks %q:\n%s", want, log)
+		}
+	}
+}
+
+// hanging reports answer when nobody waits any longer.
+type hanging struct{}
+
+func (hanging) Add(ctx context.Context, _ []byte) (int64, error) {
+	<-ctx.Done()
+	return 0, context.Cause(ctx)
+}
+
+func (hanging) List(ctx context.Context, _ int64, _ int) ([]Report, error) {
+	<-ctx.Done()
+	return nil, context.Cause(ctx)
+}
+
+// absurd is an owner that says anything.
+type absurd struct {
+	name  string
+	usage bounded.Usage
+	gives int64
+}
+
+func (a absurd) Name() string                        { return a.name }
+func (a absurd) Usage() bounded.Usage                { return a.usage }
+func (a absurd) Shrink(context.Context, int64) int64 { return a.gives }
+
+// TestOwnersThatLie: what they say makes no figure absurd, and keeps no other owner from giving.
+func TestOwnersThatLie(t *testing.T) {
+	log := &logBook{}
+	w := begin(t, Options{Config: ofSeconds(), Logger: slog.New(slog.NewJSONHandler(log, nil))})
+	honest := newPile(8)
+	for _, owner := range []bounded.Owner{
+		honest,
+		absurd{"negative", bounded.Usage{Bytes: math.MinInt64, MaxBytes: math.MinInt64}, math.MinInt64},
+		absurd{"gives_more", bounded.Usage{Bytes: 1 << 40, MaxBytes: 1}, math.MaxInt64},
+		absurd{"has_nothing", bounded.Usage{}, 0},
+		broken{"broken"},
+	} {
+		if _, err := w.Register(owner); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sampled(t, w)
+	for range 2 {
+		status, err := w.CheckLeaks(t.Context())
+		if err != nil || len(status.Findings) != len(leak.Kinds()) || status.Verdict >= leak.Suspect {
+			t.Fatalf("%+v, %v", status, err)
+		}
+	}
+	awaitLog(t, log, "owners account for more than there is")
+	total := int64(0)
+	for _, owner := range w.owners.shrink(t.Context(), 1<<40+4<<20) {
+		if total += owner.bytes; owner.bytes <= 0 || owner.bytes > 1<<40 {
+			t.Errorf("%+v", owner)
+		}
+	}
+	if len(honest.held) != 4 || total != 1<<40+4<<20 {
+		t.Errorf("the honest one has %d MiB left, %d bytes were given", len(honest.held), total)
+	}
+}

@@ -1,0 +1,40 @@
+package notify
+
+import (
+	"testing"
+	"time"
+
+	"github.com/memwarden/memwarden"
+)
+
+// TestLeakNotes: what is told of a report, and of which somebody can tell when it is over.
+func TestLeakNotes(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, c := range []struct {
+		leak, status, kind, severity string
+		ends, over                   bool
+	}{
+		{"heap", "suspect", "leak.suspect", warning, true, false},
+		{"heap", "confirmed", "leak.confirmed", critical, true, false},
+		{"heap", "dismissed", "leak.over", warning, true, true},
+		{"heap", "acknowledged", "", "", false, false},
+		{memwarden.KindRetained, "suspect", "leak.suspect", warning, false, false},
+		{memwarden.KindRetained, "confirmed", "leak.confirmed", critical, false, false},
+		{"connection_held", "", "leak.reported", warning, false, false},
+	} {
+		kept := memwarden.KeptLeak{ID: 7, LeakReport: memwarden.LeakReport{Kind: c.leak, Status: c.status, Sentence: "it is held", Case: "case"}}
+		n := leakNote(memwarden.Event{Kind: memwarden.EventLeakReport, At: at, Data: kept})
+		if c.kind == "" {
+			if n != nil {
+				t.Errorf("%s %s: told is %+v", c.leak, c.status, n)
+			}
+			continue
+		}
+		if n == nil || n.kind != c.kind || n.severity != c.severity || n.over != c.over || (n.ended != nil) != c.ends {
+			t.Errorf("%s %s: told is %+v", c.leak, c.status, n)
+		}
+	}
+	if n := leakNote(memwarden.Event{Kind: memwarden.EventLeak, At: at}); n != nil {
+		t.Errorf("of another event: %+v", n)
+	}
+}
