@@ -1,0 +1,3 @@
+module github.com/memwarden/memwarden/tests/leakzoo/published
+
+go 1.26
