@@ -8,7 +8,7 @@ root=$PWD
 
 (cd tools && GOWORK=off GOBIN="$root/bin/tools" go install tool)
 status=0
-for file in go.mod server/go.mod contrib/*/go.mod examples/*/go.mod tests/*/go.mod bench/go.mod; do
+for file in go.mod server/go.mod contrib/*/go.mod examples/*/go.mod tests/*/go.mod tests/*/*/go.mod bench/go.mod; do
 	if [ ! -f "$file" ]; then continue; fi
 	dir=$(dirname "$file")
 	echo "lint $dir"

@@ -11,7 +11,7 @@ shopt -s nullglob
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 status=0
-for dir in examples/*/ bench/ tests/*/; do
+for dir in examples/*/ bench/ tests/*/ tests/*/*/; do
 	if [ ! -f "$dir/go.mod" ]; then continue; fi
 	if [ "${1:-}" = -long ]; then
 		if ! grep -q 'flag.Bool."long"' "$dir"*_test.go /dev/null; then continue; fi
