@@ -24,8 +24,9 @@ const (
 	sustainedRise = 0.2
 	// fastPace is the least that the second of two windows may have of what the first has.
 	fastPace = 0.8
-	// judgedBuckets is how many buckets of a window are judged.
-	judgedBuckets = windowBuckets * 3 / 4
+	// fastStep is how many buckets after the first window of two the second begins. It might begin 30 after it, as the last
+	// quarter of the first is not judged; but a batch that loads for half an hour would be a leak then.
+	fastStep = 34
 	// newHigh is by which share of a rise its end must be above all that was ever held before it.
 	newHigh = 0.5
 )
@@ -76,17 +77,16 @@ func (s *series) judge(i int) (j judged) {
 	}
 	switch by, from := j.rise.by(), max(1, j.rise.from); scaleRules[i].rule {
 	case Fast:
-		// The two share the quarter that is not judged of the first.
-		before := scale.buckets[:len(scale.buckets)-min(len(window), judgedBuckets)]
+		before := scale.buckets[:len(scale.buckets)-min(len(window), fastStep)]
 		if len(before) < windowBuckets {
 			return j
 		}
 		before = before[len(before)-windowBuckets:]
 		first := riseOf(e.rest(before, last))
-		began -= judgedBuckets * scale.step
+		began -= fastStep * scale.step
 		j.close = first.even(scaleRules[i].even) && by >= fastPace*first.by() && first.by() > s.minRise/2*max(1, first.from) && by > s.minRise/2*from
 		j.holds = j.close && first.by() > s.minRise*max(1, first.from) && by > s.minRise*from && j.rise.to > s.highBefore(began, e, last)
-		j.rise.from, j.rise.steps = first.from, j.rise.steps+judgedBuckets
+		j.rise.from, j.rise.steps = first.from, j.rise.steps+fastStep
 		j.sites = s.sites.growth(began, j.rise.by())
 	case Changed:
 		j.sites = s.sites.growth(began, by)
