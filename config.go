@@ -161,7 +161,7 @@ func configFields() []configField {
 		{"leaks.track_collections", func(c *Config) any { return &c.Leaks.TrackCollections },
 			setting("LEAK_TRACK_COLLECTIONS", leaks, settings.Int, "3", 0, 1000, "Collections that an object may outlive which the program tracks and has released; it must also have stayed for a fortieth of the shortest window. 0: none is reported.")},
 		{"leaks.auto_cleanup", func(c *Config) any { return &c.Leaks.AutoCleanup },
-			setting("LEAK_AUTO_CLEANUP", leaks, settings.Bool, "false", 0, 0, "Clean up after a leak that is confirmed, or suspected at high pressure: cleanup tasks that are meant for it, owners shrink, a collection, memory returned to the operating system. At most four times an hour, less often while little comes of it.")},
+			setting("LEAK_AUTO_CLEANUP", leaks, settings.Bool, "false", 0, 0, "Clean up after a leak that is confirmed, or suspected at high pressure: an incident bundle is kept, cleanup tasks run that are meant for it, owners shrink, a collection, memory returned to the operating system. At most four times an hour, less often while little comes of it.")},
 	}
 }
 

@@ -179,9 +179,9 @@ func (w *Warden) PreviousRun() *incident.Previous {
 }
 
 // RecordIncident writes a bundle now, and returns once profile, goroutines and figures are on disk; what takes longer, the
-// profile of 10,000 goroutines or more for one, follows. The reason is kept in its manifest, as one line of at most 1,000 bytes. It is refused a moment after another
-// that was asked for (*IncidentCooldownError), and where too little memory (ErrIncidentRoom) or disk (incident.ErrNoRoom)
-// is left. It takes some tens of milliseconds, and some MB for the time.
+// profile of 10,000 goroutines or more for one, follows. The reason is kept in its manifest, as one line of at most 1,000
+// bytes. It is refused a moment after another that was asked for (*IncidentCooldownError), and where too little memory
+// (ErrIncidentRoom) or disk (incident.ErrNoRoom) is left. It takes some tens of milliseconds, and some MB for the time.
 func (w *Warden) RecordIncident(ctx context.Context, reason string) (incident.Record, error) {
 	if _, err := w.Incidents(); err != nil {
 		return incident.Record{}, err

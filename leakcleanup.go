@@ -2,6 +2,7 @@ package memwarden
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -183,13 +184,14 @@ type cleaning struct {
 	pending  []string // actions that nothing is known of yet but what those who acted say
 }
 
-// run has the cleanup tasks run that are meant for leaks, owners shrink, a collection forced, and memory returned to the
+// run keeps evidence, has the cleanup tasks run that are meant for leaks, owners shrink, a collection forced, and memory returned to the
 // operating system; each step with what it brought, by the live heap that collections find. It is called by who has begun.
 func (c *cleaning) run(ctx context.Context, why string) {
 	w, goroutines := c.w, runtime.NumGoroutine()
 	first := gcpolicy.FiguresOf(&w.State().Sample)
 	c.last = first
 	c.note("cleaned up at %s: %s", w.o.Now().UTC().Format(time.RFC3339), why)
+	c.keepEvidence(ctx, why)
 	c.runTasks(ctx)
 	c.shrink(ctx)
 	c.measure(ctx, true)
@@ -218,6 +220,20 @@ func gone(before, after memstat.Int) float64 {
 
 func (c *cleaning) note(format string, args ...any) {
 	c.actions = append(c.actions, fmt.Sprintf(format, args...))
+}
+
+// keepEvidence writes an incident bundle, where any are written: what is cleaned away nobody can look at afterwards. The
+// heap snapshot, where one is allowed, was taken when the leak was looked into.
+func (c *cleaning) keepEvidence(ctx context.Context, why string) {
+	ctx, cancel := context.WithTimeout(ctx, hurry)
+	defer cancel()
+	record, err := c.w.RecordIncident(ctx, "to be cleaned up after a leak: "+why)
+	switch {
+	case err == nil:
+		c.note("kept evidence: incident bundle %s", record.ID)
+	case !errors.Is(err, ErrNoIncidents):
+		c.note("no incident bundle: %s", oneLine(err.Error()))
+	}
 }
 
 // runTasks runs the cleanup tasks that are meant for leaks.

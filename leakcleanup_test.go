@@ -109,7 +109,7 @@ func contains(t *testing.T, lines []string, want ...string) {
 // TestAConfirmedLeakIsCleanedUp: by tasks first, where one fails and another panics; what they say is told beside what was
 // measured. There is no second time.
 func TestAConfirmedLeakIsCleanedUp(t *testing.T) {
-	w := cleaned(t, Options{})
+	w := cleaned(t, Options{Incidents: IncidentOptions{Dir: t.TempDir(), NoSnapshots: true}})
 	sessions, ran := newPile(64), 0
 	for _, task := range []cleanup.Task{
 		{Name: "drop_sessions", OnLeak: true, Run: func(_ context.Context, why cleanup.Trigger) (int64, error) {
@@ -131,9 +131,16 @@ func TestAConfirmedLeakIsCleanedUp(t *testing.T) {
 	i.look(t.Context(), leakCase{finding: f})
 	actions := actionsOf(t, w, leak.Goroutines, 10)
 	contains(t, actions,
-		"cleaned up at …: the leak is confirmed",
+		"cleaned up at …: the leak is confirmed", "kept evidence: incident bundle ",
 		`ran cleanup tasks: drop_sessions (…by its own account), cleanup: task "fails": no luck, …panicked: no way: 6… MiB freed, from `,
 		"collected: … freed, … returned to the operating system; live heap … MiB; resident memory ", "goroutines went from ")
+	kept, err := w.Incidents()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list := kept.List(); len(list) != 1 || !strings.HasSuffix(actions[1], list[0].ID) {
+		t.Errorf("bundles: %+v", list)
+	}
 	if l := leaksOf(t, w, 0, 10); ran != 1 || len(l) != 1 || l[0].Status != "confirmed" {
 		t.Errorf("ran %d times; %+v", ran, l)
 	}

@@ -139,7 +139,7 @@ MEMWARDEN_DATABASE_MAX_CONNS (environment): "0": want 1 to 1000
 MEMWARDEN_REDIS_URL (environment): not a URL: outside letters, digits, - . _ and ~, characters of a user name or password are written as %XX
 MEMWARDEN_WEBHOOK_URL (environment): URL 2: want a URL that begins with http:// or https:// and a host
 MEMWARDEN_WEBHOOK_SECRET (environment): key 1: want whsec_ and 24 to 64 bytes in base64, as of: echo whsec_$(openssl rand -base64 32)
-MEMWARDEN_WEBHOOK_EVENTS (environment): "all": want leaks or pressure, with commas between them
+MEMWARDEN_WEBHOOK_EVENTS (environment): "all": want leaks or pressure or incidents, with commas between them
 MEMWARDEN_LOG_LEVEL (flag): "loud": want debug, info, warn or error
 MEMWARDEN_LOG_FORMAT (environment): "xml": want json or text
 MEMWARDEN_LIMIT_RATIO (environment): "2": want 0.1 to 1

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/memwarden/memwarden"
+	"github.com/memwarden/memwarden/incident"
 	"github.com/memwarden/memwarden/leak"
 	"github.com/memwarden/memwarden/pressure"
 )
@@ -20,7 +21,9 @@ type kind struct {
 }
 
 // kinds are all of them.
-func kinds() []kind { return []kind{{"leaks", leakNote}, {"pressure", pressureNote}} }
+func kinds() []kind {
+	return []kind{{"leaks", leakNote}, {"pressure", pressureNote}, {"incidents", incidentNote}}
+}
 
 // EventNames are the kinds of events that can be told of.
 func EventNames() (names []string) {
@@ -149,6 +152,18 @@ func pressureEnded(w *memwarden.Warden) (reason string, over bool) {
 
 func pressureOver(d pressure.Decision) string {
 	return fmt.Sprintf("memory pressure is %s: %s", d.Level, d.Reason())
+}
+
+// incidentNote tells of bundles of evidence. Who has asked for one knows.
+func incidentNote(e memwarden.Event) *note {
+	bundle, ok := e.Data.(incident.Record)
+	if !ok || e.Kind != memwarden.EventIncident || bundle.Cause.Rule == incident.Manual {
+		return nil
+	}
+	return &note{
+		kind: "incident.written", at: e.At, about: "incident " + bundle.ID, since: e.At, severity: critical, alert: "MemwardenIncident",
+		sentence: fmt.Sprintf("evidence was written to incident bundle %s: %s", bundle.ID, bundle.Cause.Reason),
+	}
 }
 
 // document is a note in the JSON format.

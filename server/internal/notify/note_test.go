@@ -5,7 +5,25 @@ import (
 	"time"
 
 	"github.com/memwarden/memwarden"
+	"github.com/memwarden/memwarden/incident"
 )
+
+// TestIncidentNotes: a bundle that was due is told of, one that somebody has asked for is not.
+func TestIncidentNotes(t *testing.T) {
+	bundle := incident.Record{Manifest: incident.Manifest{ID: "x", Cause: incident.Cause{Rule: "level", Reason: "use is 81 %"}}}
+	e := memwarden.Event{Kind: memwarden.EventIncident, At: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Data: bundle}
+	n := incidentNote(e)
+	if n == nil || n.kind != "incident.written" || n.severity != critical || n.sentence != "evidence was written to incident bundle x: use is 81 %" || n.ended != nil {
+		t.Errorf("told is %+v", n)
+	}
+	bundle.Cause.Rule = incident.Manual
+	if e.Data = bundle; incidentNote(e) != nil {
+		t.Error("one that was asked for is told of")
+	}
+	if incidentNote(memwarden.Event{Kind: memwarden.EventIncident}) != nil {
+		t.Error("told is nothing")
+	}
+}
 
 // TestLeakNotes: what is told of a report, and of which somebody can tell when it is over.
 func TestLeakNotes(t *testing.T) {
