@@ -39,7 +39,7 @@ func TestDefaults(t *testing.T) {
 	got := fmt.Sprintln(c.Addr, c.MaxLiveClients, c.MaxRequests, c.MaxRequestMemory, c.RequestWait, c.AdminToken, c.ReadsNeedToken, c.RateLimit, c.RateBurst, c.AdminRateLimit, c.ReportRateLimit, c.TrustedProxies, c.DataDir,
 		c.DatabaseURL == "", c.DatabaseMaxConns, c.ReportsMaxCount, c.ReportsMaxAge, c.LeaksMaxCount, c.LeaksMaxAge, c.RedisURL == "", c.WebhookURL == "", c.WebhookSecret == "", c.WebhookFormat, c.WebhookEvents, c.WebhookTimeout, c.WebhookRetry,
 		c.DrainDelay, c.ShutdownTimeout, c.LogLevel, c.LogFormat, c.LogMemoryInterval, c.EnvFile == "")
-	want := "127.0.0.1:8080 100 256 67108864 250ms not set false 100 200 10 5 [] data true 20 1000 24h0m0s 1000 24h0m0s true true true json [leaks pressure] 10s 15m0s 1s 30s INFO json 1m0s true\n"
+	want := "127.0.0.1:8080 100 256 67108864 250ms not set false 100 200 10 5 [] data true 20 1000 24h0m0s 1000 24h0m0s true true true json [leaks pressure incidents] 10s 15m0s 1s 30s INFO json 1m0s true\n"
 	if got != want {
 		t.Errorf("got  %swant %s", got, want)
 	}
