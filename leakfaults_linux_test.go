@@ -91,6 +91,11 @@ func TestAStoreThatHangs(t *testing.T) {
 		if took := time.Since(began); took > 2*storeTimeout {
 			t.Errorf("it took %v", took)
 		}
+		for range 2 { // more than can time out before the end
+			if err := w.ReportLeak(done(), LeakReport{Kind: "timer", Sentence: "a timer is forgotten"}); err != nil {
+				t.Error(err)
+			}
+		}
 		if err := w.Close(context.Background()); err == nil || !strings.Contains(err.Error(), "leak report") {
 			t.Errorf("nothing tells that reports are lost: %v", err)
 		}
