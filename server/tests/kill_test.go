@@ -43,7 +43,7 @@ func killAgainAndAgain(t *testing.T, env map[string]string) {
 	how, promises := setup{env: env}, &promises{patches: map[int64]string{}, points: acknowledged{}}
 	for round := range killRounds {
 		s := how.start(t)
-		promises.check(t, s)
+		promises.check(t, s, round > 0)
 		life := time.Duration(random.Int64N(int64(2 * time.Second)))
 		if round%4 == 0 { // long enough for history to be stored
 			life += 6 * time.Second
@@ -51,7 +51,7 @@ func killAgainAndAgain(t *testing.T, env map[string]string) {
 		promises.collect(t, s, life)
 	}
 	s := how.start(t)
-	promises.check(t, s)
+	promises.check(t, s, true)
 	s.stop(t)
 	if len(promises.patches) < 10*killRounds || len(promises.points) < 3 {
 		t.Errorf("only %d changes and %d points were acknowledged: that proves nothing", len(promises.patches), len(promises.points))
@@ -133,9 +133,9 @@ func (p *promises) follow(t *testing.T, ctx context.Context, s *service) {
 	}
 }
 
-// check looks for everything that was promised. Each writer may have had a change stored whose acknowledgement the kill
-// cut off.
-func (p *promises) check(t *testing.T, s *service) {
+// check looks for everything that was promised, by a service that was killed before or begins. Each writer may have had a
+// change stored whose acknowledgement the kill cut off.
+func (p *promises) check(t *testing.T, s *service, killed bool) {
 	t.Helper()
 	now := decode[config](t, s.get(t, memory+"/config"))
 	most := p.newest + killWriters
@@ -165,7 +165,13 @@ func (p *promises) check(t *testing.T, s *service) {
 	if report, _ := s.health(t); report.Status != "ok" {
 		t.Errorf("health after a kill: %+v", report)
 	}
-	if text := s.out.String(); strings.Contains(text, `"level":"ERROR"`) || strings.Contains(text, `"level":"WARN"`) {
-		t.Errorf("the service complains after a kill:\n%s", text)
+	text := s.out.String()
+	if told := strings.Contains(text, "the last run was not closed"); told != killed {
+		t.Errorf("that the last run was killed is told: %v, want %v:\n%s", told, killed, text)
+	}
+	for line := range strings.Lines(text) {
+		if complains := strings.Contains(line, `"level":"ERROR"`) || strings.Contains(line, `"level":"WARN"`); complains && !strings.Contains(line, "the last run was not closed") {
+			t.Errorf("the service complains after a kill:\n%s", text)
+		}
 	}
 }

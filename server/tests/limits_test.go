@@ -71,12 +71,13 @@ func TestLimits(t *testing.T) {
 	s.health(t) // which asks Redis
 	s.patch(t, 1)
 	s.snapshot(t)
+	s.send(t, http.StatusCreated, http.MethodPost, memory+"/incidents", `{"reason":"a test"}`)
 	s.report(t)
 	next(t, s.followed(t, livePath))
 	entries := map[string]int64{ // with their bounds
 		"connection_pool": 5, "redis_connections": 10, "live_clients": 7, "rate_limiter": 10_000, "admin_rate_limiter": 10_000, "history": 0,
 		"event_bus": 16_384 * 17, "cache": 10_000,
-		"heap_snapshots": 5, "reports": 1000, "leak_reports": 1000, "leak_report_queue": 33, "report_rate_limiter": 10_000,
+		"heap_snapshots": 5, "incident_bundles": 20, "reports": 1000, "leak_reports": 1000, "leak_report_queue": 33, "report_rate_limiter": 10_000,
 		"requests": 256, "websocket": 7, "tracked_objects": 100_000,
 	}
 	unused := []string{"leak_reports", "tracked_objects"} // the service leaks nothing, and tracks nothing of its own

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/memwarden/memwarden/internal/testprogram"
 )
 
 // built is the directory of the program under test, which any user may run.
@@ -33,6 +35,7 @@ func TestMain(m *testing.M) {
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		os.RemoveAll(built)
+		testprogram.RemoveAll()
 		os.Exit(code)
 	}))
 }

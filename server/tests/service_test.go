@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/memwarden/memwarden/internal/testprogram"
 )
 
 const (
@@ -55,6 +57,9 @@ func (s setup) command(t *testing.T) *exec.Cmd {
 	settings := map[string]string{
 		"ADDR": "127.0.0.1:0", "ADMIN_TOKEN": token, "DRAIN_DELAY": "0s", "SNAPSHOT_DEADLINE": "5m", "RATE_LIMIT": "0", "ADMIN_RATE_LIMIT": "0",
 		"DATA_DIR": filepath.Join(command.Dir, "data"),
+	}
+	if raceDetector && s.user == nil { // without it the service is its own helper
+		settings["SNAPSHOT_HELPER"] = testprogram.SnapshotHelper(t)
 	}
 	for name, value := range s.env {
 		settings[name] = value
