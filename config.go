@@ -58,7 +58,7 @@ type GCConfig struct {
 }
 
 // LeakConfig governs the detection of leaks. A change of when or how it is judged begins anew to watch: of all but Paused,
-// Snapshots, TrackCollections and AutoCleanup.
+// Snapshots, GoroutineProfile, TrackCollections and AutoCleanup.
 type LeakConfig struct {
 	Enabled bool `json:"enabled"`
 	// Paused keeps what was seen, and looks at nothing until it is taken back. What was added meanwhile is not judged.
@@ -71,6 +71,10 @@ type LeakConfig struct {
 	MinRiseRatio float64 `json:"min_rise_ratio"`
 	// Snapshots allows heap snapshots to be taken of what is suspected.
 	Snapshots bool `json:"snapshots"`
+	// GoroutineProfile allows to ask the runtime for goroutines that nothing can wake any more (Go 1.27 and later), once in
+	// a shortest window and when goroutines are suspected. A program that wakes such a goroutine all the same, by way of a
+	// weak pointer, is ended by the runtime.
+	GoroutineProfile bool `json:"goroutine_profile"`
 	// TrackCollections is how many collections a tracked object may outlive once it was released; 0: none is reported.
 	TrackCollections int64 `json:"track_collections"`
 	// AutoCleanup allows to clean up after a leak that is confirmed, or suspected under high pressure.
@@ -158,6 +162,8 @@ func configFields() []configField {
 			setting("LEAK_MIN_RISE", leaks, settings.Ratio, "0.2", 0.01, 1, "What each of two short windows on end must add, as a share of what was there.")},
 		{"leaks.snapshots", func(c *Config) any { return &c.Leaks.Snapshots },
 			setting("LEAK_SNAPSHOTS", leaks, settings.Bool, "false", 0, 0, "Take heap snapshots of what is suspected, and of what is confirmed, to say what holds it. They are kept where SNAPSHOT_DIR says.")},
+		{"leaks.goroutine_profile", func(c *Config) any { return &c.Leaks.GoroutineProfile },
+			setting("LEAK_GOROUTINE_PROFILE", leaks, settings.Bool, "true", 0, 0, "Ask the runtime (Go 1.27 and later) for goroutines that nothing can wake any more, once in a shortest window and when goroutines are suspected. Switch it off in a program that wakes goroutines by way of weak pointers alone: the runtime would end it.")},
 		{"leaks.track_collections", func(c *Config) any { return &c.Leaks.TrackCollections },
 			setting("LEAK_TRACK_COLLECTIONS", leaks, settings.Int, "3", 0, 1000, "Collections that an object may outlive which the program tracks and has released; it must also have stayed for a fortieth of the shortest window. 0: none is reported.")},
 		{"leaks.auto_cleanup", func(c *Config) any { return &c.Leaks.AutoCleanup },

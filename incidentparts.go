@@ -282,6 +282,8 @@ func (w *Warden) writeAbandoned(out io.Writer) error {
 	if n := runtime.NumGoroutine(); n >= incident.MaxStacks {
 		return fmt.Errorf("there are %d goroutines: it is looked for abandoned ones among fewer than %d", n, incident.MaxStacks)
 	}
+	w.sweeps.mu.Lock()
+	defer w.sweeps.mu.Unlock()
 	return incident.Profile("goroutineleak")(out)
 }
 

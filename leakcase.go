@@ -19,6 +19,7 @@ import (
 type leakCase struct {
 	finding   leak.Finding
 	snapshots bool
+	sweeps    bool // the runtime may be asked for abandoned goroutines
 }
 
 // snapshotPatience is how long a snapshot waits for its turn: for another that is taken, and for the least time between
@@ -42,6 +43,8 @@ func (w *Warden) investigate(ctx context.Context) {
 			i.look(ctx, c)
 		case c := <-w.trackCases:
 			i.lookTracked(ctx, c)
+		case <-w.sweepDue:
+			i.sweep(ctx)
 		case <-ctx.Done():
 			return
 		}
@@ -68,10 +71,8 @@ func (i *investigator) look(ctx context.Context, c leakCase) {
 	if left, ok := f.Left(i.w.ceiling(f)); ok {
 		r.TimeToLimitSeconds = left.Seconds()
 	}
-	if f.Kind == leak.Goroutines {
-		if n, ok := abandonedGoroutines(); ok {
-			r.Evidence = append(r.Evidence, fmt.Sprintf("goroutineleak profile: %d goroutines wait for what nobody can do any more", n))
-		}
+	if f.Kind == leak.Goroutines && c.sweeps {
+		r.Evidence = append(r.Evidence, i.w.sweepEvidence()...)
 	}
 	if c.snapshots && (f.Kind == leak.Heap || f.Kind == leak.Goroutines) {
 		what = i.name(ctx, f, &r, what)

@@ -3,12 +3,10 @@ package memwarden
 import (
 	"fmt"
 	"hash/fnv"
-	"io"
 	"math"
 	"path"
 	"runtime"
 	"runtime/debug"
-	"runtime/pprof"
 	"strconv"
 	"strings"
 
@@ -98,20 +96,6 @@ func goroutineSites() (sites []leak.Site, stacks siteStacks) {
 		sites = append(sites, leak.Site{Name: name, Value: count})
 	}
 	return sites, stacks
-}
-
-// abandonedGoroutines is how many goroutines wait for something that nothing reachable could do for them, by the runtime's
-// own account, which takes as long as a collection; false where the runtime has none (before Go 1.27). It misses those
-// that wait for what a variable of the program leads to.
-func abandonedGoroutines() (n int, ok bool) {
-	profile := pprof.Lookup("goroutineleak")
-	if profile == nil {
-		return 0, false
-	}
-	if err := profile.WriteTo(io.Discard, 0); err != nil { // which is what looks for them
-		return 0, false
-	}
-	return profile.Count(), true
 }
 
 // frames are the functions of a stack, innermost first, each as "function (file:line)", without those of the runtime that

@@ -1,16 +1,10 @@
 package memwarden
 
 import (
-	"context"
-	"fmt"
-	"os"
-	"os/exec"
 	"runtime"
-	"runtime/pprof"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/memwarden/memwarden/leak"
 )
@@ -86,36 +80,5 @@ func TestUnsample(t *testing.T) {
 		if got := unsample(c.objects, c.bytes, c.rate); got < c.want*0.999 || got > c.want*1.001 {
 			t.Errorf("%v: %v, want %v", c, got, c.want)
 		}
-	}
-}
-
-// TestAbandonedGoroutines: the runtime finds those that wait for a channel that nobody has, where it looks for them. They
-// are in a process of their own, for they can never be ended.
-func TestAbandonedGoroutines(t *testing.T) {
-	const child, n = "MEMWARDEN_TEST_ABANDON", 5
-	if os.Getenv(child) != "" {
-		for range n {
-			go func() { <-make(chan int) }()
-		}
-		for {
-			if found, ok := abandonedGoroutines(); !ok || found >= n {
-				fmt.Println("abandoned", found, ok)
-				os.Exit(0)
-			}
-		}
-	}
-	if pprof.Lookup("goroutineleak") == nil {
-		if _, ok := abandonedGoroutines(); ok {
-			t.Error("there is no profile, and yet it was had")
-		}
-		t.Skip("SKIPPED: this version of Go has no goroutineleak profile; it is tested with the newest")
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	command := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestAbandonedGoroutines$")
-	command.Env = append(os.Environ(), child+"=1")
-	out, err := command.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), fmt.Sprint("abandoned ", n, " true")) {
-		t.Errorf("%v: %s", err, out)
 	}
 }

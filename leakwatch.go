@@ -83,6 +83,7 @@ type leakWatch struct {
 	read     []metrics.Sample
 	cycles   uint64    // collections so far
 	known    time.Time // since when the live heap has not been known anew
+	swept    time.Time // when abandoned goroutines were last to be looked for
 	notUntil time.Time // before that no collection may be forced
 	doubted  bool      // it was told that the owners are not believed
 	overdue  bool      // there were tracked objects that should be gone, when it was last looked
@@ -153,7 +154,8 @@ func (l *leakWatch) adopt(c LeakConfig) {
 		l.detector.Resume()
 	}
 	// They change nothing about what was seen.
-	old.Paused, old.Snapshots, old.TrackCollections, old.AutoCleanup = c.Paused, c.Snapshots, c.TrackCollections, c.AutoCleanup
+	old.Paused, old.Snapshots, old.GoroutineProfile = c.Paused, c.Snapshots, c.GoroutineProfile
+	old.TrackCollections, old.AutoCleanup = c.TrackCollections, c.AutoCleanup
 	if c == old {
 		return
 	}
@@ -170,7 +172,7 @@ func (l *leakWatch) adopt(c LeakConfig) {
 		return
 	}
 	l.detector, l.told = d, make([]leak.Finding, len(leak.Kinds()))
-	l.known, l.notUntil = l.w.o.Now(), time.Time{}
+	l.known, l.notUntil, l.swept = l.w.o.Now(), time.Time{}, l.w.o.Now()
 }
 
 // look reads, judges and tells.
@@ -197,6 +199,10 @@ func (l *leakWatch) look(now time.Time, asked bool) LeakStatus {
 	if l.detector.SitesDue(leak.Goroutines) {
 		sites, _ := goroutineSites()
 		l.detector.AddSites(leak.Goroutines, sites)
+	}
+	if since := now.Sub(l.swept); l.config.GoroutineProfile && (asked || since < 0 || since >= seconds(l.config.WindowSeconds)) {
+		l.swept = now
+		l.w.dueSweep()
 	}
 	status := LeakStatus{CheckedAt: now, Findings: l.detector.Findings()}
 	for i, f := range status.Findings {
@@ -294,7 +300,7 @@ func (l *leakWatch) tell(f, before leak.Finding) {
 	case f.Verdict >= leak.Suspect:
 		w.o.Logger.Warn("memory leak "+f.Verdict.String(), "kind", f.Kind.String(), "reason", f.Reason)
 		select {
-		case w.leakCases <- leakCase{f, l.config.Snapshots}:
+		case w.leakCases <- leakCase{f, l.config.Snapshots, l.config.GoroutineProfile}:
 		default: // it is busy with more than there are kinds
 			w.o.Logger.Warn("memory leak is not looked into: others are", "kind", f.Kind.String())
 		}

@@ -74,7 +74,9 @@ type Warden struct {
 	leakStatus atomic.Pointer[LeakStatus]
 	leakChecks chan chan<- LeakStatus // who wants it to be looked at once
 	leakCases  chan leakCase          // suspicions to be looked into
-	quietLeaks sync.Map               // cases (string) that were dismissed, as far as they are seen now
+	sweeps     sweeps
+	sweepDue   chan struct{} // holds one while abandoned goroutines are to be looked for
+	quietLeaks sync.Map      // cases (string) that were dismissed, as far as they are seen now
 	cleaner    leakCleaner
 	shrinking  sync.Mutex // held while owners shrink, under pressure or for a leak
 
@@ -120,7 +122,7 @@ func Start(ctx context.Context, o Options) (*Warden, error) {
 	w := &Warden{
 		o: o, started: time.Now(), history: history.New(), owners: owners{logger: o.Logger},
 		changed: make(chan struct{}, 1), act: make(chan *State, 1), done: make(chan struct{}),
-		leakChecks: make(chan chan<- LeakStatus), leakCases: make(chan leakCase, 2*len(leak.Kinds())), trackCases: make(chan trackCase, 1),
+		leakChecks: make(chan chan<- LeakStatus), leakCases: make(chan leakCase, 2*len(leak.Kinds())), sweepDue: make(chan struct{}, 1), trackCases: make(chan trackCase, 1),
 	}
 	w.stop = sync.OnceFunc(func() { close(w.done) })
 	if err := w.build(); err != nil {

@@ -1,0 +1,241 @@
+package memwarden
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime"
+	"runtime/pprof"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/memwarden/memwarden/leak"
+)
+
+const (
+	// sweepPause is the least time between two sweeps that somebody waits for.
+	sweepPause = 10 * time.Second
+	// maxAbandoned bounds the stacks that are known, maxSweepNews those that are told of at once.
+	maxAbandoned, maxSweepNews = 1000, 16
+	// leastAbandoned is how many of one stack are told of that do not become more: a program may mean some to wait for ever.
+	leastAbandoned = 10
+	// maxSweepBytes bounds what a profile may have.
+	maxSweepBytes = 16 << 20
+)
+
+// sweeps look for goroutines that wait for what nothing reachable could do for them, by the runtime's own account: its
+// profile goroutineleak, of Go 1.27 and later. It has no false positives, and misses goroutines that wait for what a
+// variable of the program leads to. A sweep takes as long as a collection, and a chain of goroutines that wait for each
+// other many times that; so there is one at a time, and they take no more than their share of a processor. It may find
+// but a part of them, so what is known is the most that any has found of a stack. The zero value is ready.
+type sweeps struct {
+	mu     sync.Mutex // held while there is a sweep, those of incident bundles included
+	last   time.Time
+	pause  time.Duration // after the last, for what it took
+	found  map[string]*abandoned
+	before map[string]int // what the last sweep has found by stack
+}
+
+// abandoned are goroutines of one stack.
+type abandoned struct {
+	stack []uintptr
+	count int
+	grown bool // the last sweep has found more than the one before
+	told  int  // how many there were when it was told of them
+}
+
+// look sweeps, if the last sweep is so long ago and has taken no more than its share since, and reports whether it did.
+func (s *sweeps) look(now time.Time, least time.Duration) (swept bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	since := now.Sub(s.last)
+	if profile := pprof.Lookup("goroutineleak"); profile == nil || since >= 0 && since < max(least, s.pause) {
+		return false, nil
+	}
+	if n := runtime.NumGoroutine(); n > maxProfiledGoroutines {
+		return false, fmt.Errorf("there are %d goroutines: it is looked for abandoned ones among at most %d", n, maxProfiledGoroutines)
+	}
+	text, cost, err := sweep()
+	s.last, s.pause = now, seconds(cost/collectionShare)
+	if err != nil {
+		return false, err
+	}
+	all, err := parseAbandoned(text)
+	if err != nil {
+		return false, err
+	}
+	s.merge(all)
+	return true, nil
+}
+
+// sweep takes the profile, and returns it with the processor time that it took.
+func sweep() (text []byte, cost float64, err error) {
+	out := &limitedBuffer{most: maxSweepBytes}
+	taken, known := processorSeconds()
+	began := time.Now()
+	if err := pprof.Lookup("goroutineleak").WriteTo(out, 1); err != nil {
+		return nil, time.Since(began).Seconds(), fmt.Errorf("goroutineleak profile: %w", err)
+	}
+	if now, ok := processorSeconds(); known && ok {
+		return out.Bytes(), now - taken, nil
+	}
+	return out.Bytes(), time.Since(began).Seconds(), nil
+}
+
+// merge takes in what a sweep has found.
+func (s *sweeps) merge(all []abandoned) {
+	if s.found == nil {
+		s.found = map[string]*abandoned{}
+	}
+	counts := map[string]int{}
+	for _, a := range all {
+		name := siteOf(a.stack)
+		counts[name] += a.count
+		if s.found[name] == nil && len(s.found) < maxAbandoned {
+			s.found[name] = &abandoned{stack: a.stack}
+		}
+	}
+	for name, known := range s.found {
+		before, swept := s.before[name]
+		known.grown = swept && counts[name] > before
+		known.count = max(known.count, counts[name])
+	}
+	s.before = counts
+}
+
+// total is how many are known, and whether there was a sweep.
+func (s *sweeps) total() (n int, known bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.found {
+		n += a.count
+	}
+	return n, s.found != nil
+}
+
+// news are those that should be told of: many of one stack, or ever more, and twice as many as were told before.
+func (s *sweeps) news() (list []abandoned) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := slices.SortedFunc(maps.Values(s.found), func(a, b *abandoned) int { return cmp.Compare(b.count, a.count) })
+	for _, a := range all {
+		if (a.count >= leastAbandoned || a.grown) && a.count >= 2*a.told && len(list) < maxSweepNews {
+			a.told = a.count
+			list = append(list, *a)
+		}
+	}
+	return list
+}
+
+// parseAbandoned reads a profile as the runtime writes it for people, of which lines such as "3 @ 0x1 0x2" have the number
+// and the stack of goroutines.
+func parseAbandoned(text []byte) (all []abandoned, err error) {
+	for line := range strings.Lines(string(text)) {
+		number, addresses, ok := strings.Cut(line, " @")
+		if !ok || strings.HasPrefix(line, "#") {
+			continue
+		}
+		a := abandoned{}
+		if a.count, err = strconv.Atoi(number); err != nil || a.count < 1 {
+			return nil, fmt.Errorf("goroutineleak profile: %.80q: want a number of goroutines", line)
+		}
+		for _, word := range strings.Fields(addresses) {
+			pc, err := strconv.ParseUint(word, 0, 64)
+			if err != nil {
+				return nil, fmt.Errorf("goroutineleak profile: %.80q is no address", word)
+			}
+			a.stack = append(a.stack, uintptr(pc))
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}
+
+// limitedBuffer refuses what would be more than most.
+type limitedBuffer struct {
+	bytes.Buffer
+	most int
+}
+
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	if b.Len()+len(p) > b.most {
+		return 0, errors.New("it is larger than " + strconv.Itoa(b.most) + " bytes")
+	}
+	return b.Buffer.Write(p)
+}
+
+// dueSweep has a sweep made by who looks into leaks, which may take seconds.
+func (w *Warden) dueSweep() {
+	select {
+	case w.sweepDue <- struct{}{}:
+	default: // one is due already
+	}
+}
+
+// sweep looks for abandoned goroutines, and reports those that are news.
+func (i *investigator) sweep(ctx context.Context) {
+	w := i.w
+	swept, err := w.sweeps.look(w.o.Now(), sweepPause)
+	if err != nil {
+		w.o.Logger.Warn("memory leak detection: abandoned goroutines are not looked for", "error", err)
+	}
+	if !swept {
+		return
+	}
+	for _, a := range w.sweeps.news() {
+		if r, ok := abandonedReport(a, w.o.Now()); ok && !w.goroutinesGrow(r) && !i.quiet(ctx, r) {
+			w.o.Logger.Warn("memory leak confirmed", "kind", r.Kind, "reason", r.Sentence)
+			w.queueReport(r)
+		}
+	}
+}
+
+// sweepEvidence is how many abandoned goroutines are known, after a sweep if there may be one.
+func (w *Warden) sweepEvidence() []string {
+	if _, err := w.sweeps.look(w.o.Now(), sweepPause); err != nil {
+		return []string{oneLine("no goroutineleak profile: " + err.Error())}
+	}
+	if n, known := w.sweeps.total(); known {
+		return []string{fmt.Sprintf("goroutineleak profile: %d goroutines wait for what nobody can do any more", n)}
+	}
+	return nil
+}
+
+// goroutinesGrow reports whether a finding tells of the same goroutines already.
+func (w *Warden) goroutinesGrow(r LeakReport) bool {
+	f := w.Leaks().Findings
+	if len(f) <= int(leak.Goroutines) || f[leak.Goroutines].Verdict < leak.Suspect || len(f[leak.Goroutines].Sites) == 0 {
+		return false
+	}
+	_, stacks := goroutineSites()
+	stack := frames(stacks[f[leak.Goroutines].Sites[0].Name])
+	return len(stack) > 0 && functionOf(ownFrame(stack)) == functionOf(ownFrame(r.AllocStack))
+}
+
+// abandonedReport tells of goroutines that wait for ever; false if nothing is known of their stack.
+func abandonedReport(a abandoned, now time.Time) (LeakReport, bool) {
+	stack := frames(a.stack)
+	if len(stack) == 0 {
+		return LeakReport{}, false
+	}
+	kind, own := leak.Goroutines.String(), ownFrame(stack)
+	waits := cmp.Or(doing(a.stack), "waiting")
+	goroutines, could := "goroutines are", "them"
+	if a.count == 1 {
+		goroutines, could = "goroutine is", "it"
+	}
+	text := fmt.Sprintf("%d %s %s in %s, and nothing that the program can reach could wake %s", a.count, goroutines, waits, own, could)
+	if hint := hints[functionOf(own)]; hint != "" {
+		text += ", " + hint
+	}
+	return LeakReport{
+		Kind: kind, Status: leak.Confirmed.String(), Sentence: oneLine(text), AllocStack: stack, FirstSeen: now, LastSeen: now,
+		Case: "abandoned-" + siteOf(a.stack), Signature: kind + " " + functionOf(own), Evidence: []string{"goroutineleak profile"},
+	}, true
+}
