@@ -62,7 +62,7 @@ unit: ## test the library and the service with the race detector
 # Coverage is taken here, because the race detector makes its counters five times as slow.
 unit-newest: ## test the library and the service with the newest Go; fail on low coverage
 	@packages=$$($(GO) list $(PACKAGES) | grep -v '/soak$$'); \
-	scripts/dev/newest.sh $(NEWEST_GO) -p=$(PARALLEL) $(FRESH) -timeout=$(TIMEOUT) $$packages
+	scripts/dev/newest.sh $(NEWEST_GO) -p=$$(($(PARALLEL)+1)) $(FRESH) -timeout=$(TIMEOUT) $$packages
 
 nested: ## vet and test the modules outside the workspace: examples, benchmarks, leaking programs
 	@scripts/dev/nested.sh

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/memwarden/memwarden/leak"
 )
 
 // container is a tree of files that stands for a container's /proc and /sys: cgroup version 2, one group.
@@ -238,4 +240,27 @@ func (s *mapStore) count(resolution time.Duration) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.rows[resolution])
+}
+
+// awaitLeak waits for a report.
+func awaitLeak(t *testing.T, w *Warden, kind leak.Kind, status string) KeptLeak {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		for _, l := range leaksOf(t, w, 0, 100) {
+			if l.Kind == kind.String() && l.Status == status {
+				return l
+			}
+		}
+	}
+	t.Fatalf("no %s leak of the %s: %+v", status, kind, w.Leaks())
+	return KeptLeak{}
+}
+
+func awaitLog(t *testing.T, log *logBook, text string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(log.String(), text); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the log lacks %q", text)
+		}
+	}
 }

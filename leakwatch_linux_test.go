@@ -57,20 +57,6 @@ func ofSeconds() *Config {
 	return &c
 }
 
-// awaitLeak waits for a report.
-func awaitLeak(t *testing.T, w *Warden, kind leak.Kind, status string) KeptLeak {
-	t.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		for _, l := range leaksOf(t, w, 0, 100) {
-			if l.Kind == kind.String() && l.Status == status {
-				return l
-			}
-		}
-	}
-	t.Fatalf("no %s leak of the %s: %+v", status, kind, w.Leaks())
-	return KeptLeak{}
-}
-
 // TestAHeapLeakIsNamed: a list that grows is confirmed and told with its type, who holds it, who allocated it and the
 // snapshots that show it.
 func TestAHeapLeakIsNamed(t *testing.T) {
@@ -170,15 +156,6 @@ type named struct {
 }
 
 func (n *named) Name() string { return n.name }
-
-func awaitLog(t *testing.T, log *logBook, text string) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !strings.Contains(log.String(), text); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("the log lacks %q", text)
-		}
-	}
-}
 
 // TestChecksWhereNothingIsWatched say so.
 func TestChecksWhereNothingIsWatched(t *testing.T) {

@@ -5,21 +5,40 @@
 #
 #	nested.sh [-long]
 #
-# With -long only those whose tests know -long, with it.
+# With -long only those whose tests know -long, with it, one after the other. Without it those that are of programs run
+# side by side, because most of the time they wait for what the programs show; the benchmarks run alone.
 set -euo pipefail
 shopt -s nullglob
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
+check() { # DIRECTORY
+	echo "$1"
+	(cd "$1" && go vet ./... && go test -count=1 ./...)
+}
+
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+
 status=0
-for dir in examples/*/ bench/ tests/*/ tests/*/*/; do
+waiting=()
+for dir in examples/*/ tests/*/ tests/*/*/ bench/; do
 	if [ ! -f "$dir/go.mod" ]; then continue; fi
 	if [ "${1:-}" = -long ]; then
 		if ! grep -q 'flag.Bool."long"' "$dir"*_test.go /dev/null; then continue; fi
 		echo "$dir -long"
 		(cd "$dir" && go test -count=1 -timeout=60m . -long) || status=1
-		continue
+	elif [ "$dir" = examples/check/ ] || [ "${dir#tests/}" != "$dir" ]; then
+		check "$dir" >"$logs/${dir//\//_}" 2>&1 &
+		waiting+=("$!:$logs/${dir//\//_}")
+	elif [ "$dir" != bench/ ]; then
+		check "$dir" || status=1
 	fi
-	echo "$dir"
-	(cd "$dir" && go vet ./... && go test -count=1 ./...) || status=1
 done
+for one in "${waiting[@]}"; do
+	wait "${one%%:*}" || status=1
+	cat "${one#*:}"
+done
+if [ "${1:-}" != -long ]; then
+	check bench/ || status=1
+fi
 exit "$status"
