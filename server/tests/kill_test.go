@@ -25,7 +25,7 @@ func TestKilledOnSQLite(t *testing.T) {
 
 func TestKilledOnPostgres(t *testing.T) {
 	t.Parallel()
-	killAgainAndAgain(t, map[string]string{"DATABASE_URL": pgtest.Start(t).NewDatabase(t)})
+	killAgainAndAgain(t, map[string]string{"DATA_DIR": openDir(t), "DATABASE_URL": pgtest.Start(t).NewDatabase(t)})
 }
 
 const (
