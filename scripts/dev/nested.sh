@@ -5,8 +5,8 @@
 #
 #	nested.sh [-long]
 #
-# With -long only those whose tests know -long, with it, one after the other. Without it those that are of programs run
-# side by side, because most of the time they wait for what the programs show; the benchmarks run alone.
+# With -long only those whose tests know -long, with it, one after the other. Without it those with tests run side by side,
+# because most of the time they wait for what programs show.
 set -euo pipefail
 shopt -s nullglob
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -21,16 +21,16 @@ trap 'rm -rf "$logs"' EXIT
 
 status=0
 waiting=()
-for dir in examples/*/ tests/*/ tests/*/*/ bench/; do
+for dir in bench/ tests/*/ tests/*/*/ examples/*/; do
 	if [ ! -f "$dir/go.mod" ]; then continue; fi
 	if [ "${1:-}" = -long ]; then
 		if ! grep -q 'flag.Bool."long"' "$dir"*_test.go /dev/null; then continue; fi
 		echo "$dir -long"
 		(cd "$dir" && go test -count=1 -timeout=60m . -long) || status=1
-	elif [ "$dir" = examples/check/ ] || [ "${dir#tests/}" != "$dir" ]; then
+	elif compgen -G "$dir*_test.go" >/dev/null; then
 		check "$dir" >"$logs/${dir//\//_}" 2>&1 &
 		waiting+=("$!:$logs/${dir//\//_}")
-	elif [ "$dir" != bench/ ]; then
+	else
 		check "$dir" || status=1
 	fi
 done
@@ -38,7 +38,4 @@ for one in "${waiting[@]}"; do
 	wait "${one%%:*}" || status=1
 	cat "${one#*:}"
 done
-if [ "${1:-}" != -long ]; then
-	check bench/ || status=1
-fi
 exit "$status"
