@@ -43,8 +43,8 @@ const (
 	// lateLead is what must be left until the limit for parts that cost more than they may bring: a stopped world, a
 	// collection, a fork.
 	lateLead = 4.0 // seconds
-	// goroutineBytes is what the profile takes for each goroutine while it is written.
-	goroutineBytes = 400
+	// goroutineBytes is what the profile takes for each goroutine while it is written: 240 were measured for short stacks.
+	goroutineBytes = 300
 	// afterPatience is how long the second heap profile waits for a collection to end.
 	afterPatience  = 20 * time.Second
 	collectionLook = 20 * time.Millisecond
@@ -236,7 +236,7 @@ func (w *Warden) writeGoroutines(context.Context, *incident.Draft) func(io.Write
 			return err
 		}
 		defer func() { _ = meter.close() }() // only read
-		if r := meter.read(w.o.Now()); n*goroutineBytes > r.bytes/2 {
+		if r := meter.read(w.o.Now()); n*goroutineBytes+incident.DefaultRule().SmallBytes > r.bytes {
 			return fmt.Errorf("there are %d goroutines, of which a profile takes about %s, and only %s are free (%s)",
 				n, bytesize.Format(n*goroutineBytes), bytesize.Format(max(0, r.bytes)), r.where)
 		}

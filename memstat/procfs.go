@@ -148,7 +148,7 @@ func (p *procfs) slow(sample *Sample, buffer []byte) {
 }
 
 // rollup reads smaps_rollup, for which the kernel walks the page tables: 18 ms were measured for a GiB in pages of
-// 4 KiB. To bound the share of time that it takes, it is left out for one slow interval more for each 256 MiB.
+// 4 KiB. To bound the share of time that it takes, it is left out for one slow interval more for each 64 MiB.
 func (p *procfs) rollup(process *Process, buffer []byte) {
 	if p.pause > 0 {
 		p.pause--
@@ -159,7 +159,7 @@ func (p *procfs) rollup(process *Process, buffer []byte) {
 		wanted{key: "Anonymous", into: &process.AnonymousBytes},
 		wanted{key: "Swap", into: &process.SwapBytes})
 	if !process.PSSBytes.IsZero() {
-		p.pause = process.RSSBytes.Or(0) >> 28
+		p.pause = process.RSSBytes.Or(0) >> 26
 	}
 }
 

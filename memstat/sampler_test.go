@@ -273,10 +273,10 @@ func TestFallbackToStatus(t *testing.T) {
 // TestRollupOfMuchMemory: what costs time in proportion to memory is read the more seldom.
 func TestRollupOfMuchMemory(t *testing.T) {
 	tr := v1(t)
-	tr.write("proc/self/statm", strconv.FormatInt(gib, 10)+" "+strconv.FormatInt(640*mib/int64(os.Getpagesize()), 10)+" 0 0 0 0 0\n")
+	tr.write("proc/self/statm", strconv.FormatInt(gib, 10)+" "+strconv.FormatInt(160*mib/int64(os.Getpagesize()), 10)+" 0 0 0 0 0\n")
 	s := tr.sampler(Options{})
 	read(s, 0)
-	read(s, 10*time.Second) // the first of known size, 640 MiB: two intervals are left out
+	read(s, 10*time.Second) // the first of known size, 160 MiB: two intervals are left out
 	tr.write("proc/self/smaps_rollup", "Pss: 1 kB\n")
 	for i := time.Duration(2); i < 4; i++ {
 		check(t, "pss", read(s, i*10*time.Second).Process.PSSBytes, Known(int64(90*mib)))
