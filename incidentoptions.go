@@ -20,8 +20,8 @@ type IncidentOptions struct {
 	MaxBytes int64
 	// NoSnapshots leaves heap snapshots out of the bundles. They are taken last, where there are time and room.
 	NoSnapshots bool
-	// Trace keeps a flight recorder running, whose last seconds are put into each bundle. It costs a percent or two of the
-	// processors' time and some MB.
+	// Trace keeps a flight recorder running, whose last seconds are put into each bundle. It costs time with each
+	// switch between goroutines, and up to 8 MiB.
 	Trace bool
 }
 
@@ -72,7 +72,7 @@ func IncidentSettings() []settings.Setting {
 		{Name: incidentSnapshots, Section: section, Kind: settings.Bool, Default: "true",
 			Help: "Put a heap snapshot into incident bundles, last, where there are time and room."},
 		{Name: incidentTrace, Section: section, Kind: settings.Bool, Default: "false",
-			Help: "Keep an execution trace of the last seconds, for incident bundles: a percent or two of the processors' time and some MB."},
+			Help: "Keep an execution trace of the last seconds, for incident bundles. It costs time with each switch between goroutines, and up to 8 MiB."},
 	}
 }
 

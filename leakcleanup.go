@@ -40,15 +40,19 @@ type leakCleaner struct {
 	reports map[string]LeakReport // the newest by case, as far as it is the warden's own; not more than there are kinds
 }
 
-// begin takes the right to clean up; end gives it back. It is refused while somebody has it, and by the budget.
-func (c *leakCleaner) begin(now time.Time) bool {
+// begin takes the right to clean up; end gives it back. It is refused while somebody has it, and by the budget; why says so.
+func (c *leakCleaner) begin(now time.Time) (ok bool, why string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if ok, _, _ := leakBudget().Allow(c.spent, now); !ok || c.busy {
-		return false
+	if c.busy {
+		return false, "it is cleaned up at the moment"
+	}
+	allowed, reason, retryAfter := leakBudget().Allow(c.spent, now)
+	if !allowed {
+		return false, fmt.Sprintf("%s: not before %s", reason, retryAfter.Round(time.Second))
 	}
 	c.busy = true
-	return true
+	return true, ""
 }
 
 func (c *leakCleaner) end(worth bool, now time.Time) {
@@ -146,7 +150,11 @@ func (w *Warden) leaking() (list []leak.Finding) {
 // cleanUpConfirmed cleans up after a leak, if it may and the leak is still there. Owners are asked for what has leaked.
 func (w *Warden) cleanUpConfirmed(ctx context.Context, f leak.Finding) {
 	leaks := slices.DeleteFunc(w.leaking(), func(now leak.Finding) bool { return caseOf(now) != caseOf(f) })
-	if len(leaks) == 0 || !w.cleaner.begin(w.o.Now()) {
+	if len(leaks) == 0 {
+		return
+	}
+	if ok, why := w.cleaner.begin(w.o.Now()); !ok {
+		w.o.Logger.Info("memory leak is not cleaned up after", "kind", f.Kind.String(), "reason", why)
 		return
 	}
 	c := &cleaning{w: w, leaks: leaks}
@@ -163,7 +171,10 @@ func (w *Warden) cleanUpUnderPressure(ctx context.Context, state *State) bool {
 		return false
 	}
 	leaks := w.leaking()
-	if len(leaks) == 0 || !w.cleaner.begin(w.o.Now()) {
+	if len(leaks) == 0 {
+		return false
+	}
+	if ok, _ := w.cleaner.begin(w.o.Now()); !ok { // asked again with the next state: nothing to log
 		return false
 	}
 	c := &cleaning{w: w, leaks: leaks, bytes: max(0, w.excess(state)), hurried: true}

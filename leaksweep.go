@@ -18,6 +18,9 @@ import (
 	"github.com/memwarden/memwarden/leak"
 )
 
+// KindAbandoned is the kind of leak reports of goroutines that nothing can wake any more; see LeakConfig.GoroutineProfile.
+const KindAbandoned = "abandoned_goroutines"
+
 const (
 	// sweepPause is the least time between two sweeps that somebody waits for.
 	sweepPause = 10 * time.Second
@@ -55,13 +58,14 @@ func (s *sweeps) look(now time.Time, least time.Duration) (swept bool, err error
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	since := now.Sub(s.last)
-	if profile := pprof.Lookup("goroutineleak"); profile == nil || since >= 0 && since < max(least, s.pause) {
+	profile := pprof.Lookup("goroutineleak")
+	if profile == nil || since >= 0 && since < max(least, s.pause) {
 		return false, nil
 	}
 	if n := runtime.NumGoroutine(); n > maxProfiledGoroutines {
 		return false, fmt.Errorf("there are %d goroutines: it is looked for abandoned ones among at most %d", n, maxProfiledGoroutines)
 	}
-	text, cost, err := sweep()
+	text, cost, err := sweep(profile)
 	s.last, s.pause = now, seconds(cost/collectionShare)
 	if err != nil {
 		return false, err
@@ -75,11 +79,11 @@ func (s *sweeps) look(now time.Time, least time.Duration) (swept bool, err error
 }
 
 // sweep takes the profile, and returns it with the processor time that it took.
-func sweep() (text []byte, cost float64, err error) {
+func sweep(profile *pprof.Profile) (text []byte, cost float64, err error) {
 	out := &limitedBuffer{most: maxSweepBytes}
 	taken, known := processorSeconds()
 	began := time.Now()
-	if err := pprof.Lookup("goroutineleak").WriteTo(out, 1); err != nil {
+	if err := profile.WriteTo(out, 1); err != nil {
 		return nil, time.Since(began).Seconds(), fmt.Errorf("goroutineleak profile: %w", err)
 	}
 	if now, ok := processorSeconds(); known && ok {
@@ -188,8 +192,14 @@ func (i *investigator) sweep(ctx context.Context) {
 	if !swept {
 		return
 	}
-	for _, a := range w.sweeps.news() {
-		if r, ok := abandonedReport(a, w.o.Now()); ok && !w.goroutinesGrow(r) && !i.quiet(ctx, r) {
+	news := w.sweeps.news()
+	if len(news) == 0 {
+		return
+	}
+	grows := w.growingGoroutines()
+	for _, a := range news {
+		r, ok := abandonedReport(a, w.o.Now())
+		if ok && functionOf(ownFrame(r.AllocStack)) != grows && !i.quiet(ctx, r) {
 			w.o.Logger.Warn("memory leak confirmed", "kind", r.Kind, "reason", r.Sentence)
 			w.queueReport(r)
 		}
@@ -207,15 +217,18 @@ func (w *Warden) sweepEvidence() []string {
 	return nil
 }
 
-// goroutinesGrow reports whether a finding tells of the same goroutines already.
-func (w *Warden) goroutinesGrow(r LeakReport) bool {
-	f := w.Leaks().Findings
-	if len(f) <= int(leak.Goroutines) || f[leak.Goroutines].Verdict < leak.Suspect || len(f[leak.Goroutines].Sites) == 0 {
-		return false
+// growingGoroutines is the function whose goroutines a finding tells of already; empty: none does.
+func (w *Warden) growingGoroutines() string {
+	for _, f := range w.Leaks().Findings {
+		if f.Kind != leak.Goroutines || f.Verdict < leak.Suspect || len(f.Sites) == 0 {
+			continue
+		}
+		_, stacks := goroutineSites()
+		if stack := frames(stacks[f.Sites[0].Name]); len(stack) > 0 {
+			return functionOf(ownFrame(stack))
+		}
 	}
-	_, stacks := goroutineSites()
-	stack := frames(stacks[f[leak.Goroutines].Sites[0].Name])
-	return len(stack) > 0 && functionOf(ownFrame(stack)) == functionOf(ownFrame(r.AllocStack))
+	return ""
 }
 
 // abandonedReport tells of goroutines that wait for ever; false if nothing is known of their stack.
@@ -224,7 +237,7 @@ func abandonedReport(a abandoned, now time.Time) (LeakReport, bool) {
 	if len(stack) == 0 {
 		return LeakReport{}, false
 	}
-	kind, own := leak.Goroutines.String(), ownFrame(stack)
+	own := ownFrame(stack)
 	waits := cmp.Or(doing(a.stack), "waiting")
 	goroutines, could := "goroutines are", "them"
 	if a.count == 1 {
@@ -235,7 +248,9 @@ func abandonedReport(a abandoned, now time.Time) (LeakReport, bool) {
 		text += ", " + hint
 	}
 	return LeakReport{
-		Kind: kind, Status: leak.Confirmed.String(), Sentence: oneLine(text), AllocStack: stack, FirstSeen: now, LastSeen: now,
-		Case: "abandoned-" + siteOf(a.stack), Signature: kind + " " + functionOf(own), Evidence: []string{"goroutineleak profile"},
+		Kind: KindAbandoned, Status: leak.Confirmed.String(), Sentence: oneLine(text), AllocStack: stack, FirstSeen: now, LastSeen: now,
+		Case:      KindAbandoned + "-" + siteOf(a.stack),
+		Signature: leak.Goroutines.String() + " " + functionOf(own), // who has dismissed their growth has dismissed them
+		Evidence:  []string{"goroutineleak profile"},
 	}, true
 }

@@ -77,7 +77,7 @@ func TestAbandonedGoroutines(t *testing.T) {
 		}
 	}
 	if err != nil || len(lines) != 3 || lines[0] != "1 listed" || lines[2] != "[goroutineleak profile: 12 goroutines wait for what nobody can do any more]" ||
-		!strings.HasPrefix(lines[1], "goroutines confirmed goroutines github.com/memwarden/memwarden.abandon.func1: 12 goroutines are waiting to receive from a channel in "+
+		!strings.HasPrefix(lines[1], "abandoned_goroutines confirmed goroutines github.com/memwarden/memwarden.abandon.func1: 12 goroutines are waiting to receive from a channel in "+
 			"github.com/memwarden/memwarden.abandon.func1 (leaksweep_test.go:18), and nothing that the program can reach could wake them; ") {
 		t.Errorf("%v: %q\n%s", err, lines, out)
 	}

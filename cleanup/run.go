@@ -54,8 +54,8 @@ func (r *Registry) beginNamed(ctx context.Context, name string, why Trigger) (*r
 
 // RunAll runs all tasks that a trigger is meant for, in groups of equal priority, and waits for them: with Shutdown
 // those with AtShutdown, with Leak those with OnLeak, with Schedule those with an Interval, with Pressure those with a
-// level, with any other trigger all of them. It waits for a run that is under way, and then runs the task once more, because what it has to clean up
-// may have come since. Results are in the order of the runs; those of tasks that did not run say so in Err.
+// level, with any other trigger all of them. It waits for a run that is under way, and then runs the task once more,
+// because what it has to clean up may have come since. Results are in the order of the runs; those of tasks that did not run say so in Err.
 func (r *Registry) RunAll(ctx context.Context, why Trigger) []Result {
 	r.mu.Lock()
 	var chosen []item

@@ -23,7 +23,7 @@ type Options struct {
 	FastInterval time.Duration
 	// SlowInterval is how old everything else may be: peak, descriptors, threads, the machine's memory, the pauses,
 	// which cgroup the process is in, and its proportional, anonymous and swapped memory, these one interval more for
-	// each 64 MiB of resident size. Default 10 s, or FastInterval where that is longer; it must not be shorter than that.
+	// each 64 MiB of resident size, 30 at most. Default 10 s, or FastInterval where that is longer; it must not be shorter than that.
 	SlowInterval time.Duration
 	// Root is the directory in which proc and sys are found; default "/". Files below it are kept open: a tree that
 	// stands in for the real one must be changed in place.

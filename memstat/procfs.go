@@ -147,8 +147,11 @@ func (p *procfs) slow(sample *Sample, buffer []byte) {
 	p.cgroup.refresh(buffer)
 }
 
+// longestPause is for how many slow intervals at most proportional memory may be left as it was: five minutes of 10 s.
+const longestPause = 30
+
 // rollup reads smaps_rollup, for which the kernel walks the page tables: 18 ms were measured for a GiB in pages of
-// 4 KiB. To bound the share of time that it takes, it is left out for one slow interval more for each 64 MiB.
+// 4 KiB. To bound the share of time that it takes, it is left out for one slow interval more for each 64 MiB, but for longestPause at most.
 func (p *procfs) rollup(process *Process, buffer []byte) {
 	if p.pause > 0 {
 		p.pause--
@@ -159,7 +162,7 @@ func (p *procfs) rollup(process *Process, buffer []byte) {
 		wanted{key: "Anonymous", into: &process.AnonymousBytes},
 		wanted{key: "Swap", into: &process.SwapBytes})
 	if !process.PSSBytes.IsZero() {
-		p.pause = process.RSSBytes.Or(0) >> 26
+		p.pause = min(process.RSSBytes.Or(0)>>26, longestPause)
 	}
 }
 

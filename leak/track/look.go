@@ -32,7 +32,7 @@ type Overdue struct {
 
 // Look returns the objects that are overdue, by owner and type. It is called now and then with the time and the number
 // of collections that the process has completed: from one call to the next the released objects are noted, and an
-// object's patience begins when it is. It takes a tenth of a microsecond for each object that is overdue, in which no
+// object's patience begins when it is. It takes some 20 ns for each object that is overdue, in which no
 // others of the same owner and type are tracked or released.
 //
 // Nothing is said of an object that is alive because nothing has collected it: as many collections as were asked for

@@ -40,7 +40,7 @@ func (b *book) checkMessage(t *testing.T, m message) {
 }
 
 // kinds are the events that a stream must show.
-var kinds = []string{"sample", "pressure", "limit", "gc", "leak", "leak_report", "config"}
+var kinds = []string{"sample", "pressure", "limit", "gc", "leak", "leak_report", "incident", "config"}
 
 // provoke brings about every kind of event of a process in the container, which is watched for leaks of seconds: verdicts
 // change by themselves.
@@ -50,6 +50,7 @@ func (s target) provoke(t *testing.T, w *memwarden.Warden) {
 		"pressure":{"elevated_ratio":0.05,"high_ratio":0.1,"critical_ratio":0.9,"rise_dwell_seconds":0},
 		"limit":{"ratio":0.5}}`})
 	s.send(t, 200, request{operation: "POST " + memory + "/gc", token: token})
+	s.send(t, 201, request{operation: "POST " + memory + "/incidents", token: token})
 	if err := w.ReportLeak(t.Context(), memwarden.LeakReport{Kind: "held", Sentence: "it is held"}); err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +79,9 @@ func (b *book) follow(t *testing.T, next func() (message, error)) {
 }
 
 func testEvents(t *testing.T, b *book) {
-	w := startWarden(t, memwarden.Options{Root: container(t, roomy), Config: watching()})
+	w := startWarden(t, memwarden.Options{
+		Root: container(t, roomy), Config: watching(), Incidents: memwarden.IncidentOptions{Dir: t.TempDir(), NoSnapshots: true},
+	})
 	stream, err := memhttp.NewLive("live", w, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +134,9 @@ func testEvents(t *testing.T, b *book) {
 }
 
 func testWebSocket(t *testing.T, b *book) {
-	w := startWarden(t, memwarden.Options{Root: container(t, roomy), Config: watching()})
+	w := startWarden(t, memwarden.Options{
+		Root: container(t, roomy), Config: watching(), Incidents: memwarden.IncidentOptions{Dir: t.TempDir(), NoSnapshots: true},
+	})
 	stream, err := memhttp.NewLive("live", w, 2)
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package notify
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -99,9 +98,7 @@ func (b *board) alert(n *note) *alert {
 		}
 	}
 	set(a.Labels, "instance", b.instance)
-	route := "/memory/health"
 	if l := n.leak; l != nil {
-		route = fmt.Sprintf("/memory/leaks/%d", l.ID)
 		set(a.Labels, "kind", l.Kind)
 		set(a.Labels, "owner", l.Owner)
 		set(a.Annotations, "report", strconv.FormatInt(l.ID, 10))
@@ -112,7 +109,7 @@ func (b *board) alert(n *note) *alert {
 		set(a.Annotations, "actions", strings.Join(l.Actions, "\n"))
 	}
 	if b.address != "" {
-		a.GeneratorURL = b.address + "/api/monitoring" + route
+		a.GeneratorURL = b.address + "/api/monitoring" + n.route
 	}
 	return a
 }

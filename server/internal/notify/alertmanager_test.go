@@ -52,7 +52,7 @@ func reported(at time.Time, status, severity string) *note {
 	l := memwarden.KeptLeak{ID: 7, LeakReport: memwarden.LeakReport{
 		Kind: "heap", Owner: "cache", Sentence: "it grows", Type: "main.T", Path: []string{"main.x", "[…]"}, AllocStack: []string{"f", "g"}, Case: "heap-1",
 	}}
-	return &note{kind: "leak." + status, at: at, about: "leak heap-1", since: at.Add(-time.Minute), severity: severity, sentence: l.Sentence, alert: "MemwardenLeak", leak: &l, ended: goesOn}
+	return &note{kind: "leak." + status, at: at, about: "leak heap-1", since: at.Add(-time.Minute), severity: severity, sentence: l.Sentence, alert: "MemwardenLeak", route: "/memory/leaks/7", leak: &l, ended: goesOn}
 }
 
 // TestAlertOfALeak goes on from posting to posting, is another one when it is worse, and ends.

@@ -65,6 +65,7 @@ type note struct {
 	ended func(*memwarden.Warden) (reason string, over bool)
 
 	alert    string // what alerts of it are called
+	route    string // where the API has more, below /api/monitoring
 	leak     *memwarden.KeptLeak
 	pressure *pressure.Decision
 }
@@ -85,10 +86,11 @@ func leakNote(e memwarden.Event) *note {
 		return nil
 	}
 	n := &note{kind: "leak.reported", at: e.At, about: "leak " + l.Case, since: l.FirstSeen, severity: warning, sentence: l.Sentence, alert: "MemwardenLeak", leak: &l}
+	n.route = fmt.Sprintf("/memory/leaks/%d", l.ID)
 	if l.Case == "" {
 		n.about = fmt.Sprintf("leak report-%d", l.ID) // as SettleLeak calls its case
 	}
-	if l.Kind != memwarden.KindRetained { // of which no finding tells
+	if slices.ContainsFunc(leak.Kinds(), func(k leak.Kind) bool { return k.String() == l.Kind }) { // of others no finding tells
 		n.ended = n.leakEnded
 	}
 	switch l.Status {
@@ -134,7 +136,7 @@ func pressureNote(e memwarden.Event) *note {
 		return nil
 	}
 	n := &note{
-		kind: "pressure.critical", at: e.At, about: "pressure", since: d.Since, severity: critical, alert: "MemwardenPressure",
+		kind: "pressure.critical", at: e.At, about: "pressure", since: d.Since, severity: critical, alert: "MemwardenPressure", route: "/memory/health",
 		sentence: "memory pressure is critical: " + d.Reason(), ended: pressureEnded, pressure: &d,
 	}
 	if d.Level == pressure.Critical {
@@ -161,7 +163,7 @@ func incidentNote(e memwarden.Event) *note {
 		return nil
 	}
 	return &note{
-		kind: "incident.written", at: e.At, about: "incident " + bundle.ID, since: e.At, severity: critical, alert: "MemwardenIncident",
+		kind: "incident.written", at: e.At, about: "incident " + bundle.ID, since: e.At, severity: critical, alert: "MemwardenIncident", route: "/memory/incidents/" + bundle.ID,
 		sentence: fmt.Sprintf("evidence was written to incident bundle %s: %s", bundle.ID, bundle.Cause.Reason),
 	}
 }

@@ -13,7 +13,7 @@ func TestIncidentNotes(t *testing.T) {
 	bundle := incident.Record{Manifest: incident.Manifest{ID: "x", Cause: incident.Cause{Rule: "level", Reason: "use is 81 %"}}}
 	e := memwarden.Event{Kind: memwarden.EventIncident, At: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Data: bundle}
 	n := incidentNote(e)
-	if n == nil || n.kind != "incident.written" || n.severity != critical || n.sentence != "evidence was written to incident bundle x: use is 81 %" || n.ended != nil {
+	if n == nil || n.kind != "incident.written" || n.severity != critical || n.sentence != "evidence was written to incident bundle x: use is 81 %" || n.ended != nil || n.route != "/memory/incidents/x" {
 		t.Errorf("told is %+v", n)
 	}
 	bundle.Cause.Rule = incident.Manual
@@ -38,6 +38,7 @@ func TestLeakNotes(t *testing.T) {
 		{"heap", "acknowledged", "", "", false, false},
 		{memwarden.KindRetained, "suspect", "leak.suspect", warning, false, false},
 		{memwarden.KindRetained, "confirmed", "leak.confirmed", critical, false, false},
+		{memwarden.KindAbandoned, "confirmed", "leak.confirmed", critical, false, false},
 		{"connection_held", "", "leak.reported", warning, false, false},
 	} {
 		kept := memwarden.KeptLeak{ID: 7, LeakReport: memwarden.LeakReport{Kind: c.leak, Status: c.status, Sentence: "it is held", Case: "case"}}
