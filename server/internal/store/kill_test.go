@@ -104,8 +104,9 @@ func (w *writer) read(t *testing.T, count int, acks *acknowledged) (got int) {
 	return got
 }
 
-// verifyAll checks that everything that was acknowledged is there, whole, and nothing half.
-func verifyAll(t *testing.T, s *Store, acks acknowledged) {
+// verifyAll checks that everything that was acknowledged is there, whole, and nothing half. What is there must be there from
+// now on, acknowledged or not: the next writer goes on where it ends.
+func verifyAll(t *testing.T, s *Store, acks *acknowledged) {
 	t.Helper()
 	newest := newestVersion(t, s)
 	if newest < acks.config || newest > acks.config+1 {
@@ -132,6 +133,7 @@ func verifyAll(t *testing.T, s *Store, acks acknowledged) {
 		if last < acks.history || last > acks.history+1 {
 			t.Fatalf("newest batch is %d, acknowledged was %d", last, acks.history)
 		}
+		acks.history = last
 	}
 	for i, row := range rows {
 		if binary.BigEndian.Uint32(row.Data) != crc32.ChecksumIEEE(row.Data[4:]) {
@@ -141,6 +143,7 @@ func verifyAll(t *testing.T, s *Store, acks acknowledged) {
 			t.Fatalf("rows are missing between %v and %v", rows[i-1].At, row.At)
 		}
 	}
+	acks.config = newest
 }
 
 // seeded returns a source of randomness whose seed is printed when the test fails.
@@ -170,7 +173,7 @@ func killWriters(t *testing.T, o Options, random *rand.Rand, rounds int, acks *a
 		w.read(t, 1<<30, acks) // what it had still printed
 		w.command.Wait()       // "killed" is what we wanted
 		s := open(t, o)
-		verifyAll(t, s, *acks)
+		verifyAll(t, s, acks)
 		if o.DatabaseURL == "" {
 			checkIntegrity(t, s)
 		}
@@ -209,7 +212,7 @@ func testPostgresKilled(t *testing.T, server *pgtest.Server) {
 		w.command.Wait()        // with exit code 1
 		server.Restart(t)
 		s := open(t, o)
-		verifyAll(t, s, acks)
+		verifyAll(t, s, &acks)
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
