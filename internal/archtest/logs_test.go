@@ -3,6 +3,7 @@ package archtest
 import (
 	"go/ast"
 	"go/token"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,6 +37,39 @@ func TestMemoryIsFoundInTheLog(t *testing.T) {
 		t.Errorf("%d lines of the log were looked at: the rule has lost sight of them", seen)
 	}
 	permitted.check(t)
+}
+
+// guideToLogs lists messages of the log in its tables.
+const guideToLogs = "docs/profiling-and-logs.md"
+
+var tableMessage = regexp.MustCompile("(?m)^\\| `(memory[^`]*)` ")
+
+// TestGuideKnowsTheLog: the messages that the guide lists are those that the code writes.
+func TestGuideKnowsTheLog(t *testing.T) {
+	r := open(t)
+	written := map[string]bool{}
+	for _, f := range r.golang {
+		if !f.shipped() || f.isTest() {
+			continue
+		}
+		ast.Inspect(f.syntax, func(node ast.Node) bool { // some lines choose their level first
+			if literal, ok := node.(*ast.BasicLit); ok && literal.Kind == token.STRING {
+				if text, err := strconv.Unquote(literal.Value); err == nil {
+					written[strings.TrimSpace(text)] = true
+				}
+			}
+			return true
+		})
+	}
+	rows := tableMessage.FindAllStringSubmatch(r.read(t, guideToLogs), -1)
+	for _, m := range rows {
+		if !written[m[1]] {
+			t.Errorf("%s lists the message %q, which nothing logs", guideToLogs, m[1])
+		}
+	}
+	if len(rows) < 5 {
+		t.Errorf("%s lists %d messages", guideToLogs, len(rows))
+	}
 }
 
 // logCalls are the calls that write a line of a slog.Logger.
