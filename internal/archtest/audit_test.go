@@ -100,3 +100,48 @@ func testsOf(f *goFile) (names []string) {
 	}
 	return names
 }
+
+// summary tells what each measure has brought.
+const summary = "docs/MEMORY_OPTIMIZATION_SUMMARY.md"
+
+var summaryFigure = regexp.MustCompile(`\d+(?:[.,]\d+)+`)
+
+// TestSummaryOfMeasuresIsTrue: each measure has a command or a test that exists, and the figures that are no plain numbers
+// are those of the README.
+func TestSummaryOfMeasuresIsTrue(t *testing.T) {
+	r := open(t)
+	readme := r.read(t, "README.md")
+	tests := map[string]bool{}
+	for _, f := range r.golang {
+		if f.isTest() {
+			for _, name := range testsOf(f) {
+				tests[name] = true
+			}
+		}
+	}
+	rows := 0
+	for line := range strings.Lines(r.read(t, summary)) {
+		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| ---") || strings.HasPrefix(line, "| measure") {
+			continue
+		}
+		rows++
+		cells := strings.Split(line, " | ")
+		proof := cells[len(cells)-1]
+		for _, m := range auditTest.FindAllStringSubmatch(proof, -1) {
+			if !tests[m[2]] {
+				t.Errorf("%s names the test %s, which there is not", summary, m[2])
+			}
+		}
+		if !strings.Contains(proof, "`make ") && !auditTest.MatchString(proof) { // TestMakeTargets looks at the targets
+			t.Errorf("%s: what measures this? %s", summary, line)
+		}
+		for _, figure := range summaryFigure.FindAllString(cells[2], -1) {
+			if !strings.Contains(readme, figure) {
+				t.Errorf("%s: the README does not have the figure %s of: %s", summary, figure, line)
+			}
+		}
+	}
+	if rows < 15 {
+		t.Errorf("%s has %d measures", summary, rows)
+	}
+}

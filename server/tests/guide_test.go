@@ -74,3 +74,30 @@ func shellCommands(t *testing.T, guide string) (commands []string) {
 	}
 	return commands
 }
+
+// TestProductionGuide runs the commands of the guide to production: what it tells to look at is there.
+func TestProductionGuide(t *testing.T) {
+	t.Parallel()
+	const secret = "correct-horse-battery-staple"
+	s := setup{env: map[string]string{"ADMIN_TOKEN": secret}}.start(t)
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "logs"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "logs", "application.log"), []byte(s.out.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	commands := shellCommands(t, "PRODUCTION_RELEASE_MEMORY_MANAGEMENT.md")
+	if len(commands) < 10 {
+		t.Fatalf("the guide has %d commands", len(commands))
+	}
+	for _, text := range commands {
+		command := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", text)
+		command.Dir = dir
+		command.Env = append(os.Environ(), "HOST="+strings.TrimPrefix(s.url, "http://"), "TOKEN="+secret, "PPROF_TMPDIR="+dir,
+			"PATH="+filepath.Dir(s.command.Path)+":"+os.Getenv("PATH"))
+		if said, err := command.CombinedOutput(); err != nil || len(said) == 0 {
+			t.Errorf("%s: %v\n%s", text, err, said)
+		}
+	}
+}
