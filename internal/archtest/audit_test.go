@@ -104,7 +104,10 @@ func testsOf(f *goFile) (names []string) {
 // summary tells what each measure has brought.
 const summary = "docs/MEMORY_OPTIMIZATION_SUMMARY.md"
 
-var summaryFigure = regexp.MustCompile(`\d+(?:[.,]\d+)+`)
+var (
+	benchSection  = regexp.MustCompile("`go -C bench run \\. -only ([a-z-]+)`")
+	summaryFigure = regexp.MustCompile(`\d+(?:[.,]\d+)+`)
+)
 
 // TestSummaryOfMeasuresIsTrue: each measure has a command or a test that exists, and the figures that are no plain numbers
 // are those of the README.
@@ -132,7 +135,11 @@ func TestSummaryOfMeasuresIsTrue(t *testing.T) {
 				t.Errorf("%s names the test %s, which there is not", summary, m[2])
 			}
 		}
-		if !strings.Contains(proof, "`make ") && !auditTest.MatchString(proof) { // TestMakeTargets looks at the targets
+		section := benchSection.FindStringSubmatch(proof)
+		if section != nil && !strings.Contains(r.read(t, "bench/main.go"), `name: "`+section[1]+`"`) {
+			t.Errorf("%s names the section %s of the benchmarks, which there is not", summary, section[1])
+		}
+		if section == nil && !strings.Contains(proof, "`make ") && !auditTest.MatchString(proof) { // TestMakeTargets looks at the targets
 			t.Errorf("%s: what measures this? %s", summary, line)
 		}
 		for _, figure := range summaryFigure.FindAllString(cells[2], -1) {
