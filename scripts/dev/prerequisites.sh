@@ -16,6 +16,8 @@ needs() {
 		postgresql initdb tests with a PostgreSQL server
 		redis-server redis-server tests with a Redis server
 		shellcheck shellcheck the check of the shell scripts
+		nodejs node the check of the PowerShell scripts
+		npm npm the check of the PowerShell scripts
 	END
 }
 
