@@ -39,6 +39,7 @@ var floors = map[string]int{
 	"heap/report":    3,
 
 	"internal/hugepage":   0,
+	"internal/lograte":    0,
 	"internal/snaphelper": 4,
 
 	".":       5,
