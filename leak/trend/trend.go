@@ -20,7 +20,7 @@ type Trend struct {
 }
 
 // Distinguishable reports whether the slope is distinguishable from 0 at a level of significance.
-func (t Trend) distinguishable(alpha float64) bool { return t.P < alpha }
+func (t Trend) Distinguishable(alpha float64) bool { return t.P < alpha }
 
 // Of looks for a monotonic trend in samples taken at increasing times, by the test of Mann and Kendall with its
 // correction for ties (M. Kendall, Rank Correlation Methods, chapter 4), and by the slope of Theil and Sen with the

@@ -175,3 +175,8 @@ func loadAverage() string {
 	}
 	return strings.Join(fields[:3], ", ")
 }
+
+// median of what is in order.
+func median(sorted []float64) float64 {
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
