@@ -8,7 +8,7 @@
 //   WARM_UP      seconds before the live heap is judged: caches fill in that time; default 600
 //   LOG_REPORTS  1: write the number and key of each accepted report to the console
 //
-// The service must allow the rates (MEMWARDEN_RATE_LIMIT=0 and the like, see bench/internal/loadrun): all clients come
+// The service must allow the rates (MEMWARDEN_RATE_LIMIT=0 and the like, see bench/cmd/load): all clients come
 // from one address.
 import http from 'k6/http';
 import exec from 'k6/execution';
@@ -104,7 +104,8 @@ function watchSlope(at, bytes) {
     floors.bytes[last] = Math.min(floors.bytes[last], bytes);
     return;
   }
-  slopeLow.add(slopeInterval(floors.at, floors.bytes, 0.99).low);
+  const slope = slopeInterval(floors.at, floors.bytes, 0.99);
+  if (slope !== null) slopeLow.add(slope.low);
   floors.at.push(at);
   floors.bytes.push(bytes);
 }
