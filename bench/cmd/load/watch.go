@@ -103,8 +103,9 @@ const (
 	leastJudged = 10 * time.Minute
 )
 
-// warmUp is the part of a run in which caches fill. It is not judged.
-func warmUp(d time.Duration) time.Duration { return min(d/3, 10*time.Minute) }
+// warmUp is the part of a run in which caches fill, the one of known reports last: its entries live for ten minutes. It is
+// not judged.
+func warmUp(d time.Duration) time.Duration { return min(d*2/5, 12*time.Minute) }
 
 // slope judges the floors of the live heap after a warm-up.
 func (w *watched) slope(after time.Duration) trend.Trend {
