@@ -19,7 +19,7 @@ func measureCold(ctx context.Context, _ plan, w workshop) (figures []figure.Figu
 	checkout, caches := filepath.Join(w.dir, "checkout"), filepath.Join(w.dir, "caches")
 	environment := append(os.Environ(),
 		"GOMODCACHE="+filepath.Join(caches, "modules"), "GOCACHE="+filepath.Join(caches, "builds"))
-	command := func(name string, arguments ...string) error {
+	command := func(ctx context.Context, name string, arguments ...string) error {
 		c := exec.CommandContext(ctx, name, arguments...)
 		c.Env = environment
 		if out, err := c.CombinedOutput(); err != nil {
@@ -28,12 +28,12 @@ func measureCold(ctx context.Context, _ plan, w workshop) (figures []figure.Figu
 		return nil
 	}
 	// The module cache is read-only, which os.RemoveAll does not get past.
-	defer func() { err = errors.Join(err, command("go", "clean", "-modcache")) }()
+	defer func() { err = errors.Join(err, command(context.WithoutCancel(ctx), "go", "clean", "-modcache")) }()
 	began := time.Now()
-	if err := command("git", "clone", "--quiet", "--no-hardlinks", libraryDir, checkout); err != nil {
+	if err := command(ctx, "git", "clone", "--quiet", "--no-hardlinks", libraryDir, checkout); err != nil {
 		return nil, err
 	}
-	if err := command("make", "-C", checkout, "build"); err != nil {
+	if err := command(ctx, "make", "-C", checkout, "build"); err != nil {
 		return nil, err
 	}
 	file := filepath.Join(checkout, "bin", "memwarden")
