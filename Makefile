@@ -36,7 +36,7 @@ build: ## build bin/memwarden
 # The test cache does not know of the programs that tests build and run.
 test: export FRESH := -count=1
 test: ## run all steps of the test: what CI runs
-	@scripts/dev/steps.sh prerequisites check-format vet shellcheck rules unit unit-newest nested cross
+	@scripts/dev/steps.sh prerequisites check-format vet shellcheck pwsh rules unit unit-newest nested cross
 
 prerequisites: ## install what the tests need, where that can be done
 	@scripts/dev/prerequisites.sh $(NEWEST_GO)
@@ -49,6 +49,9 @@ vet: ## go vet the library and the service
 
 shellcheck: ## shellcheck every shell script
 	@scripts/dev/shellcheck.sh
+
+pwsh: ## parse the PowerShell scripts and hold their commands against a list
+	@scripts/dev/pwsh.sh
 
 rules: ## test the rules of the repository: imports, modules, documents, API text
 	$(GO) test -count=1 ./internal/archtest
