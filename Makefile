@@ -98,6 +98,17 @@ leakzoo: ## real programs that leak, and some that only look like it: all found 
 bench: ## measure what the documents promise, beside its goals: about six minutes
 	$(GO) -C bench run .
 
+load: ## everything that clients do, by 100 of them, on a service under 256 MiB and two processors: three minutes, and k6 to build once
+	$(GO) -C bench run ./cmd/load -script memory-stress -vus 100 -duration 90s
+
+load-full: ## the same for 30 minutes, into the performance audit report
+	$(GO) -C bench run ./cmd/load -script memory-stress -vus 100 -duration 30m -report
+
+audit: ## measure all of docs/PERFORMANCE_AUDIT_REPORT.md anew: about an hour and a half
+	$(GO) -C bench run . -only all -report
+	@$(MAKE) --no-print-directory load-full
+	@$(MAKE) --no-print-directory chaos
+
 bench-memstat: ## a sample beside runtime.ReadMemStats, which stops the world
 	$(GO) test -run '^$$' -bench '^Benchmark(Sample|ReadMemStats)$$' -benchmem ./memstat
 
