@@ -35,6 +35,7 @@ const (
 	trustedProxies   = settings.Prefix + "TRUSTED_PROXIES"
 	MaxLiveClients   = settings.Prefix + "MAX_LIVE_CLIENTS"
 	MaxRequests      = settings.Prefix + "MAX_REQUESTS"
+	StatedLimit      = settings.Prefix + "MEMORY_LIMIT"
 	MaxRequestMemory = settings.Prefix + "MAX_REQUEST_MEMORY"
 	requestWait      = settings.Prefix + "REQUEST_WAIT"
 	databaseURL      = settings.Prefix + "DATABASE_URL"

@@ -101,6 +101,10 @@ func Prepare(o Options) (Plan, error) {
 	for _, problem := range limits.Problems {
 		p.Problems = append(p.Problems, problem.Path+": "+problem.Reason)
 	}
+	machine := Decision{Name: config.StatedLimit}
+	if o.Service {
+		machine = decideMachine(env, &o.Config, limits, o.Root)
+	}
 	memory := decideLimit(env, o.Config, limits)
 	if memory.Set {
 		env.set(memwarden.DerivedMark, "1", sourceLauncher, false)
@@ -108,7 +112,7 @@ func Prepare(o Options) (Plan, error) {
 	procs := decideProcs(env, program, limits.CPUCores, o.CPUs)
 	p.Decisions = []Decision{memory, decideGC(env), procs}
 	if o.Service {
-		p.Decisions = append(p.Decisions, decidePools(memory, procs, o)...)
+		p.Decisions = append(append(p.Decisions, machine), decidePools(memory, procs, o)...)
 	}
 	for _, d := range p.Decisions {
 		if d.Set {
@@ -207,12 +211,16 @@ func (p Plan) Log(logger *slog.Logger) {
 }
 
 func (p Plan) readCgroup() memstat.Cgroup {
-	sampler, err := memstat.New(memstat.Options{Root: p.root})
+	return readSample(p.root).Cgroup // absent figures are left out of what is said
+}
+
+// readSample returns an empty one where nothing can be read.
+func readSample(root string) (sample memstat.Sample) {
+	sampler, err := memstat.New(memstat.Options{Root: root})
 	if err != nil {
-		return memstat.Cgroup{} // absent figures are left out of what is said
+		return sample
 	}
 	defer func() { _ = sampler.Close() }() // only read
-	var sample memstat.Sample
 	sampler.Read(&sample, time.Time{})
-	return sample.Cgroup
+	return sample
 }

@@ -2,6 +2,8 @@ package launch
 
 import (
 	"maps"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -35,7 +37,7 @@ func TestPools(t *testing.T) {
 					got[name] = value
 				}
 			}
-			if !maps.Equal(got, c.want) || len(p.Decisions) != 7 {
+			if !maps.Equal(got, c.want) || len(p.Decisions) != 8 {
 				t.Errorf("got %v, want %v: %+v", got, c.want, p.Decisions)
 			}
 			for _, d := range p.Decisions {
@@ -51,5 +53,42 @@ func TestPools(t *testing.T) {
 	}
 	if again := p.With("a", "b"); len(again.Args) != 3 || again.Args[2] != "b" || len(p.Args) != 1 {
 		t.Errorf("%q, %q", again.Args, p.Args)
+	}
+}
+
+// TestMachine: a service that nothing limits has a share of the machine, unless somebody has said what it may have.
+func TestMachine(t *testing.T) {
+	const stated, share = "MEMWARDEN_MEMORY_LIMIT", "805306368" // of 1 GiB
+	for name, c := range map[string]struct {
+		environ     []string
+		group       map[string]string
+		meminfo     string
+		want, limit string // of the program's environment
+		reason      string
+	}{
+		"a machine":       {nil, nil, "MemTotal: 1048576 kB\n", share, "724775731", "three quarters of the machine's 1.0 GiB"},
+		"a container":     {nil, limit100MiB, "MemTotal: 1048576 kB\n", "", "94371840", "the container has a limit"},
+		"stated":          {[]string{stated + "=0"}, nil, "MemTotal: 1048576 kB\n", "0", "", "it is set"},
+		"a limit for Go":  {[]string{"GOMEMLIMIT=1MiB"}, nil, "MemTotal: 1048576 kB\n", "", "1MiB", "GOMEMLIMIT is set"},
+		"nothing is told": {nil, nil, "MemFree: 1 kB\n", "", "", "not known"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := root(t, c.group)
+			if err := os.WriteFile(filepath.Join(dir, "proc", "meminfo"), []byte(c.meminfo), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			p := prepare(t, Options{Environ: c.environ, Config: load(t, c.environ, "", nil), Root: dir, Service: true})
+			got := map[string]string{}
+			for _, entry := range p.Env {
+				name, value, _ := strings.Cut(entry, "=")
+				got[name] = value
+			}
+			if got[stated] != c.want || got["GOMEMLIMIT"] != c.limit || !strings.Contains(p.Decisions[3].Reason, c.reason) {
+				t.Errorf("%q and %q, want %q and %q: %+v", got[stated], got["GOMEMLIMIT"], c.want, c.limit, p.Decisions)
+			}
+		})
+	}
+	if p := prepare(t, Options{Config: load(t, nil, "", nil), Root: root(t, nil)}); len(p.Decisions) != 3 {
+		t.Errorf("another program: %+v", p.Decisions)
 	}
 }

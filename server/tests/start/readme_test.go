@@ -27,6 +27,14 @@ func TestProductionQuickStart(t *testing.T) {
 			t.Fatalf("%s: %v\n%s", step, err, output)
 		}
 	}
+	binary, err := os.Stat(filepath.Join(dir, "bin", "memwarden"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const most = 35_000_000 // what an image of it may have; a dependency that keeps the linker from leaving out code shows here
+	if binary.Size() > most {
+		t.Errorf("the binary has %d bytes, want at most %d", binary.Size(), most)
+	}
 	r := &running{command: exec.Command("bash", "-c", "exec "+steps[3]), addr: addr, ended: make(chan struct{})}
 	r.command.Dir, r.command.Env = dir, environment()
 	r.command.Stdout, r.command.Stderr = &r.out, &r.errs
