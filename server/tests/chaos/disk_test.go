@@ -5,6 +5,7 @@ package chaos
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -14,6 +15,9 @@ import (
 
 	"github.com/memwarden/memwarden/server/internal/servicetest"
 )
+
+// immutableFlag is FS_IMMUTABLE_FL of linux/fs.h.
+const immutableFlag = 0x10
 
 // diskBytes is room for the database and not for much more.
 const diskBytes = 24 << 20
@@ -90,4 +94,55 @@ func TestQuota(t *testing.T) {
 			begin: func() { limit(16 << 10) }, end: func() { limit(unix.RLIM_INFINITY) }, seen: takesNothing, says: "database down",
 		}
 	})
+}
+
+// TestDiskReadOnly has the kernel refuse all writes to the data directory, also to those who have its files open. A mount
+// with open files cannot be made read-only, so each file is made immutable.
+func TestDiskReadOnly(t *testing.T) {
+	t.Parallel()
+	dir := servicetest.OpenDir(t)
+	if err := immutable(dir, true); err != nil {
+		t.Skipf("NOT TESTED ON A READ-ONLY DISK: no file can be made immutable here, which takes root and ext4, xfs, btrfs or tmpfs: %v", err)
+	}
+	data := filepath.Join(dir, "data")
+	set := func(on bool) {
+		if err := filepath.WalkDir(data, func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && (entry.IsDir() || entry.Type().IsRegular()) {
+				err = immutable(path, on)
+			}
+			return err
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := immutable(dir, false); err != nil {
+		t.Fatal(err)
+	}
+	suffer(t, servicetest.Setup{Env: map[string]string{"DATA_DIR": data}}, func(*servicetest.Service) fault {
+		t.Cleanup(func() { set(false) }) // however the test ends
+		return fault{
+			name: "disk read-only", done: "all files of the data directory immutable, also for those who have them open",
+			begin: func() { set(true) }, end: func() { set(false) }, seen: takesNothing, says: "database down",
+		}
+	})
+}
+
+// immutable sets or clears the attribute that chattr calls i.
+func immutable(path string, on bool) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	flags, err := unix.IoctlGetUint32(int(f.Fd()), unix.FS_IOC_GETFLAGS)
+	if err != nil {
+		return fmt.Errorf("read the attributes of %s: %w", path, err)
+	}
+	if flags &^= immutableFlag; on {
+		flags |= immutableFlag
+	}
+	if err := unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, int(flags)); err != nil {
+		return fmt.Errorf("set the attributes of %s: %w", path, err)
+	}
+	return nil
 }
