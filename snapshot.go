@@ -199,7 +199,7 @@ func (w *Warden) preferHugePages(size int64) {
 			"limit", bytesize.Format(limit), "asked", bytesize.Format(size))
 		return
 	}
-	if err := hugepage.Prefer(size); err != nil {
+	if _, err := hugepage.Prefer(size); err != nil {
 		w.o.Logger.Warn("memory: there are no huge pages: snapshots halt the process for longer", "error", err)
 		return
 	}

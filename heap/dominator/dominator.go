@@ -32,7 +32,8 @@ type Options struct {
 
 // Tree is the dominator tree of the nodes that the root reaches. Its arrays are its own.
 type Tree struct {
-	// Order holds the reached nodes in the preorder of a depth-first search: Order[0] is the root.
+	// Order holds the reached nodes: Order[0] is the root. Those that have no edges, and to which only one leads, come last;
+	// the others are in the preorder of a depth-first search.
 	Order []uint32
 	// Parent has, for each place in Order, the place in Order of the immediate dominator. A dominator comes before all
 	// that it dominates, Parent[i] < i, so that a sweep from the last place to the first sums up whole subtrees. The
@@ -76,14 +77,14 @@ func Compute(ctx context.Context, starts, targets []uint32, root uint32, o Optio
 		}
 	}
 	o.Arrays.Put(s.to)
-	tree := &Tree{Order: s.by[:s.reached], Parent: s.parent[:s.reached]}
+	tree := s.tree()
 	var naming sync.WaitGroup
 	naming.Go(func() { tree.name(targets, root) })
 	defer naming.Wait()
 	f := forest{search: s, label: o.Arrays.Get()[:s.reached], ancestor: o.Arrays.Get()[:s.reached]}
 	var copying sync.WaitGroup
-	copying.Go(func() { copy(f.label, tree.Parent) })
-	copy(f.ancestor, tree.Parent)
+	copying.Go(func() { copy(f.label, s.parent[:s.reached]) })
+	copy(f.ancestor, s.parent[:s.reached])
 	copying.Wait()
 	if err := f.semidominators(p); err != nil {
 		return nil, err
@@ -97,11 +98,19 @@ func Compute(ctx context.Context, starts, targets []uint32, root uint32, o Optio
 	return tree, nil
 }
 
+// tree is what was reached, and from where: edges in the place of nodes, and parents of the search in that of dominators.
+func (s *search) tree() *Tree {
+	end := int(s.reached) + copy(s.by[s.reached:], s.by[s.leaves:])
+	copy(s.parent[s.reached:], s.parent[s.leaves:])
+	return &Tree{Order: s.by[:end], Parent: s.parent[:end]}
+}
+
 // name replaces, in Order, the edges by which nodes were reached by the nodes.
 func (t *Tree) name(targets []uint32, root uint32) {
 	t.Order[0] = root
-	for place, edge := range t.Order[1:] {
-		t.Order[place+1] = targets[edge]
+	order := t.Order[1:]
+	for place, edge := range order {
+		order[place] = targets[edge]
 	}
 }
 

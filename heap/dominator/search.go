@@ -1,6 +1,7 @@
 package dominator
 
-// search is a depth-first search. Places are numbers in its preorder.
+// search is a depth-first search. Places are numbers in its preorder. Leaves have no part in that, because nothing is to be
+// found out about them: they are put down from the arrays' end.
 type search struct {
 	*rows
 
@@ -9,6 +10,7 @@ type search struct {
 	found   []uint32 // the places in nodes of shared ones, in the order in which they were found; first that of the root
 	back    edges
 	reached uint32
+	leaves  uint32 // where the leaves begin; the place after the last as long as there are none
 
 	at, next uint32 // the place where the search is, and the edge it follows next
 	open     stack  // the same of places that it will return to
@@ -17,7 +19,8 @@ type search struct {
 
 func newSearch(r *rows, first uint32, arrays *Arrays) *search {
 	s := &search{
-		rows: r, by: arrays.Get(), parent: arrays.Get(), found: make([]uint32, 1, len(r.nodes)), reached: 1, next: first,
+		rows: r, by: arrays.Get(), parent: arrays.Get(), found: make([]uint32, 1, len(r.nodes)),
+		reached: 1, leaves: uint32(arrays.length), next: first,
 	}
 	s.by[0], s.parent[0], s.found[0] = 0, 0, r.root
 	return s
@@ -35,17 +38,20 @@ func (s *search) run(p *pace) error {
 // advance takes as many steps and reports whether the search has come to its end.
 func (s *search) advance(steps int) bool {
 	to, by, parent := s.to, s.by, s.parent
-	at, edge, reached := s.at, s.next, s.reached
+	at, edge, reached, leaves := s.at, s.next, s.reached, s.leaves
 	for ; steps > 0; steps-- {
 		if edge%lookahead == 0 {
 			s.look(edge)
 		}
 		kind := s.kind(edge)
 		row := uint32(none)
-		fresh := kind&kindMask <= single
+		fresh := false
 		switch kind & kindMask {
+		case leaf:
+			leaves--
+			by[leaves], parent[leaves] = edge, at
 		case single:
-			row = to[edge]
+			row, fresh = to[edge], true
 		case shared:
 			switch node := &s.nodes[to[edge]]; {
 			case node.place == none:
@@ -74,23 +80,42 @@ func (s *search) advance(steps int) bool {
 		edge++
 		if kind&last != 0 {
 			if s.open.used == 0 {
-				s.reached = reached
+				s.reached, s.leaves = reached, leaves
 				return true
 			}
 			at, edge = s.open.pop()
 		}
 	}
-	s.at, s.next, s.reached = at, edge, reached
+	s.at, s.next, s.reached, s.leaves = at, edge, reached, leaves
 	return false
 }
 
 // lookahead is how many edges are looked along before they are followed.
 const lookahead = 8
 
-// look reads what the next edges of a node lead to. Following them would read one after the other, each a miss
-// of the processor's caches; here the misses overlap.
+// look reads what the next edges of a node lead to, and what is reached from there. Following them would read one after the
+// other, each a miss of the processor's caches; here the misses overlap.
 func (s *search) look(edge uint32) {
-	read := uint32(0)
+	read := s.glance(edge)
+	for end := edge/lookahead*lookahead + lookahead; edge < end; edge++ {
+		kind := s.kind(edge)
+		switch kind & kindMask {
+		case single:
+			read += s.glance(s.to[edge])
+		case shared:
+			if node := &s.nodes[s.to[edge]]; node.place == none && node.first != none {
+				read += s.glance(node.first)
+			}
+		}
+		if kind&last != 0 {
+			break
+		}
+	}
+	s.read += read
+}
+
+// glance reads what the next edges of a node lead to.
+func (s *search) glance(edge uint32) (read uint32) {
 	for end := edge/lookahead*lookahead + lookahead; edge < end; edge++ {
 		kind := s.kind(edge)
 		switch kind & kindMask {
@@ -103,7 +128,7 @@ func (s *search) look(edge uint32) {
 			break
 		}
 	}
-	s.read += read
+	return read
 }
 
 // edges are linked lists of the places from which edges lead to one place. Link 0 ends a list.

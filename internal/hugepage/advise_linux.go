@@ -13,3 +13,14 @@ func available(size int64) error {
 }
 
 func advise(space []byte) error { return syscall.Madvise(space, syscall.MADV_HUGEPAGE) }
+
+// populateWrite is MADV_POPULATE_WRITE, which package syscall does not name.
+const populateWrite = 23
+
+// populate faults pages in. It takes addresses, because nothing of the heap need lie there.
+func populate(address, size uintptr) error {
+	if _, _, errno := syscall.Syscall(syscall.SYS_MADVISE, address, size, populateWrite); errno != 0 {
+		return errno
+	}
+	return nil
+}

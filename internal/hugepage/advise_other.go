@@ -7,3 +7,5 @@ import "errors"
 func available(int64) error { return errors.ErrUnsupported }
 
 func advise([]byte) error { return errors.ErrUnsupported }
+
+func populate(_, _ uintptr) error { return errors.ErrUnsupported }

@@ -1,6 +1,8 @@
 package hugepage
 
 import (
+	"context"
+	"errors"
 	"math"
 	"os"
 	"strconv"
@@ -15,7 +17,7 @@ func TestPrefer(t *testing.T) {
 		t.Skip("NOT TESTED: the kernel has no transparent huge pages: ", err)
 	}
 	const size = 256 << 20
-	if err := Prefer(size); err != nil {
+	if _, err := Prefer(size); err != nil {
 		t.Fatal(err)
 	}
 	if space, resident := marked(t); space < size || resident > size/4 {
@@ -33,10 +35,54 @@ func TestPrefer(t *testing.T) {
 	}
 }
 
+// TestPopulate: what is asked for has memory before anybody writes to it, nothing that lies there changes, and nothing is
+// touched after the context's end.
+func TestPopulate(t *testing.T) {
+	if _, err := os.Stat("/sys/kernel/mm/transparent_hugepage/enabled"); err != nil {
+		t.Skip("NOT TESTED: the kernel has no transparent huge pages: ", err)
+	}
+	const size = 256 << 20
+	space, err := Prefer(size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	array := make([]byte, size/2)
+	for i := 0; i < len(array); i += 4096 {
+		array[i] = byte(i >> 12)
+	}
+	_, before := marked(t)
+	ended, end := context.WithCancelCause(t.Context())
+	gone := errors.New("gone")
+	end(gone)
+	if err := space.Populate(ended, size); err != gone {
+		t.Errorf("after the end: %v", err)
+	}
+	if _, resident := marked(t); resident >= before+size/4 {
+		t.Errorf("after the end %d MiB are resident; before, %d MiB", resident>>20, before>>20)
+	}
+	if err := space.Populate(t.Context(), size); err != nil {
+		t.Fatal(err)
+	}
+	if _, resident := marked(t); resident < size || resident < before+size/4 {
+		t.Errorf("%d MiB are resident, %d MiB before; %d MiB were asked for", resident>>20, before>>20, size>>20)
+	}
+	for i := 0; i < len(array); i += 4096 {
+		if array[i] != byte(i>>12) {
+			t.Fatalf("byte %d has become %d", i, array[i])
+		}
+	}
+	if err := space.Populate(t.Context(), math.MaxInt64); err != nil {
+		t.Errorf("more than there is: %v", err)
+	}
+	if err := (Space{}).Populate(t.Context(), size); err != nil {
+		t.Errorf("no space: %v", err)
+	}
+}
+
 // TestNoSuchSpace: what the kernel would not map is refused, where the runtime would end the process.
 func TestNoSuchSpace(t *testing.T) {
 	for _, size := range []int64{1 << 47, math.MaxInt64, 0, -1} {
-		if err := Prefer(size); err == nil {
+		if _, err := Prefer(size); err == nil {
 			t.Errorf("%d bytes of address space were had", size)
 		}
 	}
