@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"io"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -127,33 +125,5 @@ func TestChoose(t *testing.T) {
 	}
 	if err := (plan{}).check(); err == nil {
 		t.Error("an empty plan: want an error")
-	}
-}
-
-func TestDescribeMachine(t *testing.T) {
-	root := t.TempDir()
-	for name, text := range map[string]string{
-		"proc/cpuinfo":                               "processor\t: 0\nmodel name\t: Some Processor\n\nprocessor\t: 1\nmodel name\t: Another\n",
-		"proc/meminfo":                               "MemTotal:       1024 kB\nMemFree: 1 kB\n",
-		"proc/sys/kernel/ostype":                     "Linux\n",
-		"proc/sys/kernel/osrelease":                  "6.1.0\n",
-		"sys/kernel/mm/transparent_hugepage/enabled": "always [madvise] never\n",
-		"proc/loadavg":                               "0.10 0.20 0.30 1/100 4242\n",
-	} {
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got := describeMachine(root)
-	for _, want := range []string{"Machine: Some Processor, ", "Memory: 1024 kB\n", "Kernel: Linux 6.1.0\n", "huge pages: madvise\n", "minutes): 0.10, 0.20, 0.30\n", "Go: go"} {
-		if !strings.Contains(got, want) {
-			t.Errorf("%q is not in\n%s", want, got)
-		}
-	}
-	if bare := describeMachine(t.TempDir()); strings.Contains(bare, "Kernel") || !strings.Contains(bare, "processors") {
-		t.Errorf("without /proc:\n%s", bare)
 	}
 }

@@ -29,6 +29,7 @@ import (
 
 	"github.com/memwarden/memwarden/bench/internal/figure"
 	"github.com/memwarden/memwarden/bench/internal/service"
+	"github.com/memwarden/memwarden/bench/report"
 )
 
 // The other modules, as seen from this one's directory.
@@ -149,7 +150,7 @@ func run(ctx context.Context, chosen []section, p plan, out, progress io.Writer)
 		return false, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	fmt.Fprint(out, "# Measured figures\n\n", describeMachine("/"))
+	fmt.Fprint(out, "# Measured figures\n\n", report.Origin(ctx, "/", libraryDir, time.Now()))
 	var goals, missed int
 	var failed []error
 	for _, s := range chosen {
@@ -175,7 +176,7 @@ func run(ctx context.Context, chosen []section, p plan, out, progress io.Writer)
 			fmt.Fprintf(out, "\nNote: %s.\n", strings.TrimSuffix(note, "."))
 		}
 	}
-	fmt.Fprintf(out, "\n%d of %d goals met. Load of the machine at the end: %s.\n", goals-missed, goals, loadAverage("/"))
+	fmt.Fprintf(out, "\n%d of %d goals met. Load of the machine at the end: %s.\n", goals-missed, goals, report.LoadAverage("/"))
 	return missed == 0, errors.Join(failed...)
 }
 

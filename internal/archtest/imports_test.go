@@ -63,6 +63,7 @@ var testPackages = []excuse{
 	{"internal/testprogram", "*", "builds the programs that tests look at from outside"},
 	{"internal/faultproxy", "*", "does to connections what networks do; stands on the standard library, for every module's tests"},
 	{"leak/leaksim", "*", "makes up what heaps do over days, for the rules that judge them"},
+	{"leak/trend", "*", "says of soak and load tests whether a series rises"},
 	{"internal/freeport", "*", "finds ports for the three beside it"},
 	{"internal/pgtest", "*", "runs a PostgreSQL server for a test; stands on the standard library, for every module's tests"},
 	{"internal/redistest", "*", "runs a Redis server for a test; stands on the standard library, for every module's tests"},
