@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	memory   = "/api/monitoring/memory"
-	frontend = "/api/monitoring/frontend/reports"
-	health   = "/api/health"
+	memory     = "/api/monitoring/memory"
+	frontend   = "/api/monitoring/frontend/reports"
+	healthPath = "/api/health"
 	// kept is how many reports the service keeps, and how many changes its audit log answers.
 	kept = 1000
 	// pageSize is the longest list of reports.

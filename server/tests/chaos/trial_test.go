@@ -132,7 +132,7 @@ func ask1(t *testing.T, s *servicetest.Service) state {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
-	q, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+health, nil)
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+healthPath, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
