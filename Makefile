@@ -36,7 +36,7 @@ build: ## build bin/memwarden
 # The test cache does not know of the programs that tests build and run.
 test: export FRESH := -count=1
 test: ## run all steps of the test: what CI runs
-	@scripts/dev/steps.sh prerequisites check-format vet shellcheck rules unit unit-newest nested cross
+	@scripts/dev/steps.sh prerequisites check-format vet shellcheck pwsh rules unit unit-newest nested cross
 
 prerequisites: ## install what the tests need, where that can be done
 	@scripts/dev/prerequisites.sh $(NEWEST_GO)
@@ -49,6 +49,9 @@ vet: ## go vet the library and the service
 
 shellcheck: ## shellcheck every shell script
 	@scripts/dev/shellcheck.sh
+
+pwsh: ## parse the PowerShell scripts and hold their commands against a list
+	@scripts/dev/pwsh.sh
 
 rules: ## test the rules of the repository: imports, modules, documents, API text
 	$(GO) test -count=1 ./internal/archtest
@@ -94,6 +97,17 @@ leakzoo: ## real programs that leak, and some that only look like it: all found 
 
 bench: ## measure what the documents promise, beside its goals: about six minutes
 	$(GO) -C bench run .
+
+load: ## everything that clients do, by 100 of them, on a service under 256 MiB and two processors: three minutes, and k6 to build once
+	$(GO) -C bench run ./cmd/load -script memory-stress -vus 100 -duration 90s
+
+load-full: ## the same for 30 minutes, into the performance audit report
+	$(GO) -C bench run ./cmd/load -script memory-stress -vus 100 -duration 30m -report
+
+audit: ## measure all of docs/PERFORMANCE_AUDIT_REPORT.md anew: about an hour and a half
+	$(GO) -C bench run . -only all -report
+	@$(MAKE) --no-print-directory load-full
+	@$(MAKE) --no-print-directory chaos
 
 bench-memstat: ## a sample beside runtime.ReadMemStats, which stops the world
 	$(GO) test -run '^$$' -bench '^Benchmark(Sample|ReadMemStats)$$' -benchmem ./memstat

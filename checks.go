@@ -16,7 +16,7 @@ const maxSilence = 5 * time.Minute
 
 // buildHealth makes the checks of what the warden itself knows. Of all of them only the heartbeat can fail liveness.
 func (w *Warden) buildHealth() (err error) {
-	if w.health, err = health.New(health.Options{Logger: w.o.Logger}); err != nil {
+	if w.health, err = health.New(health.Options{Logger: w.log}); err != nil {
 		return err
 	}
 	sample := func() *memstat.Sample { return &w.State().Sample }

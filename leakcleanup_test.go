@@ -258,11 +258,11 @@ func TestCleaningUpIsAllowed(t *testing.T) {
 	if _, err := w.PatchConfig(t.Context(), ConfigPatch{Actor: "test", Patch: []byte(`{"leaks":{"paused":false}}`)}); err != nil {
 		t.Fatal(err)
 	}
-	w.quietLeaks.Store(caseOf(f), true)
+	w.quietLeaks.add(caseOf(f))
 	if list := w.leaking(); len(list) != 0 {
 		t.Errorf("dismissed: %+v", list)
 	}
-	w.quietLeaks.Clear()
+	w.quietLeaks.remove(caseOf(f))
 	w.says()
 	w.cleanUpConfirmed(t.Context(), f)
 	if w.cleaner.busy || len(w.cleaner.reports) != 0 {

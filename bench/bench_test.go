@@ -76,12 +76,12 @@ func TestLoadLeavesNothingBehind(t *testing.T) {
 func TestEverySectionMeasures(t *testing.T) {
 	onLinux(t)
 	for _, s := range sections {
-		if s.name == "stats" { // it has a test of its own, and takes the longest
+		if s.name == "stats" || s.name == "cold" { // the one has a test of its own and takes the longest, the other fetches all modules anew
 			continue
 		}
 		t.Run(s.name, func(t *testing.T) {
 			var out strings.Builder
-			_, err := run(t.Context(), []section{s}, small, &out, io.Discard)
+			_, err := run(t.Context(), []section{s}, small, "", &out, io.Discard)
 			if s.onRequest && err != nil && strings.Contains(err.Error(), capture.ErrPermission.Error()) {
 				t.Skip("SKIPPED: processes must not be traced here: ", err)
 			}
@@ -103,7 +103,7 @@ func TestRunTellsWhatCannotBeMeasured(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out strings.Builder
-	met, err := run(ctx, late, small, &out, io.Discard)
+	met, err := run(ctx, late, small, "", &out, io.Discard)
 	if met || err == nil || !strings.Contains(err.Error(), "late: ") || !strings.Contains(out.String(), "0 of 1 goals met") || !strings.Contains(out.String(), "Note: too late.\n") {
 		t.Errorf("met %v, %v, report:\n%s", met, err, out.String())
 	}

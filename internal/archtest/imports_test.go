@@ -38,7 +38,9 @@ var floors = map[string]int{
 	"heap/retain":    2,
 	"heap/report":    3,
 
+	"internal/bounddir":   0,
 	"internal/hugepage":   0,
+	"internal/lograte":    0,
 	"internal/snaphelper": 4,
 
 	".":       5,
@@ -52,6 +54,7 @@ var sideways = []excuse{
 	{"gcpolicy", "pressure", "what is asked of the collector depends on the level"},
 	{"health", "pressure", "the memory checks tell the level in force"},
 	{"history", "pressure", "a point of the history keeps the level that was in force"},
+	{"internal/bounddir", "bounded", "a list with bounds tells its use as every owner does"},
 	{"limit", "bytesize", "a decision prints its inputs, which are sizes"},
 	{"settings", "bytesize", "the value of a setting may be a size"},
 }

@@ -15,7 +15,10 @@ needs() {
 		gcc cc the race detector
 		postgresql initdb tests with a PostgreSQL server
 		redis-server redis-server tests with a Redis server
+		curl curl the commands of the guides
 		shellcheck shellcheck the check of the shell scripts
+		nodejs node the check of the PowerShell scripts
+		npm npm the check of the PowerShell scripts
 	END
 }
 

@@ -5,10 +5,10 @@
 //   BASE_URL     the service; default http://127.0.0.1:8080
 //   ADMIN_TOKEN  its MEMWARDEN_ADMIN_TOKEN; without it nothing is asked of admin routes
 //   LIMIT_BYTES  the memory that the service may take; default 256 MiB
-//   WARM_UP      seconds before the live heap is judged: caches fill in that time; default 600
+//   WARM_UP      seconds before the live heap is judged: caches fill in that time; default 720
 //   LOG_REPORTS  1: write the number and key of each accepted report to the console
 //
-// The service must allow the rates (MEMWARDEN_RATE_LIMIT=0 and the like, see bench/internal/loadrun): all clients come
+// The service must allow the rates (MEMWARDEN_RATE_LIMIT=0 and the like, see bench/cmd/load): all clients come
 // from one address.
 import http from 'k6/http';
 import exec from 'k6/execution';
@@ -19,7 +19,7 @@ import { slopeInterval } from './slope.js';
 
 const base = __ENV.BASE_URL || 'http://127.0.0.1:8080';
 const token = __ENV.ADMIN_TOKEN || '';
-const warmUp = Number(__ENV.WARM_UP || 600);
+const warmUp = Number(__ENV.WARM_UP || 720);
 export const limitBytes = Number(__ENV.LIMIT_BYTES || 256 * 1024 * 1024);
 
 const memory = '/api/monitoring/memory';
@@ -104,7 +104,8 @@ function watchSlope(at, bytes) {
     floors.bytes[last] = Math.min(floors.bytes[last], bytes);
     return;
   }
-  slopeLow.add(slopeInterval(floors.at, floors.bytes, 0.99).low);
+  const slope = slopeInterval(floors.at, floors.bytes, 0.99);
+  if (slope !== null) slopeLow.add(slope.low);
   floors.at.push(at);
   floors.bytes.push(bytes);
 }
@@ -191,7 +192,7 @@ export const reads = [
   [250, stats], [20, history], [120, pressure], [80, limits], [60, leaks], [40, metrics], [100, health], [60, ready],
 ];
 export const streams = [[35, live]];
-export const writes = [[130, report], [60, reportAgain]];
+export const writes = [[320, report], [60, reportAgain]];
 export const administration = token === '' ? [] : [
   [15, config], [10, cleanup], [15, listReports], [5, listSnapshots], [10, collect], [6, checkLeaks], [0.5, snapshot],
 ];

@@ -5,10 +5,10 @@
 const quantiles = { 0.95: 1.96, 0.99: 2.576 };
 
 // slopeInterval returns the slope of values over times, and the bounds between which it lies with a confidence of 0.95 or
-// 0.99. Of fewer than ten samples nothing is known: the bounds are the largest numbers.
+// 0.99. Of fewer than ten samples nothing is known, and null is returned.
 export function slopeInterval(times, values, confidence) {
   const n = values.length;
-  if (n < 10) return { low: -Number.MAX_VALUE, slope: 0, high: Number.MAX_VALUE };
+  if (n < 10) return null;
   const slopes = [];
   for (let j = 1; j < n; j += 1) {
     for (let i = 0; i < j; i += 1) slopes.push((values[j] - values[i]) / (times[j] - times[i]));

@@ -20,10 +20,7 @@ import (
 
 // tell writes the figures as Markdown, into the report too if that was asked for, and says whether all goals are met.
 func (m measurement) tell(ctx context.Context, out io.Writer) (met bool, err error) {
-	slope, err := m.seen.slope(warmUp(m.o.duration))
-	if err != nil {
-		return false, err
-	}
+	slope := m.seen.slope(warmUp(m.o.duration))
 	figures, err := m.figures(slope)
 	if err != nil {
 		return false, err
@@ -82,13 +79,13 @@ func (m measurement) figures(slope trend.Trend) ([]figure.Figure, error) {
 	requests := metric("http_reqs", "count")
 	figures := []figure.Figure{
 		one("requests", figure.Count, none, requests),
-		one("failed requests", figure.Count, figure.AtMost(0), metric("http_req_failed", "rate")*requests),
-		one("checks of answers that failed", figure.Count, figure.AtMost(0), metric("checks_failed", "rate")*metric("checks_total", "count")),
+		one("failed requests", figure.Count, figure.AtMost(0), metric("http_req_failed", "value")*requests),
+		one("checks of answers that failed", figure.Count, figure.AtMost(0), metric("checks", "fails")),
 		latency("reads, median", "read", "med", none),
-		latency("reads, p95", "read", "p95", figure.AtMost(0.025)),
-		latency("reads, p99", "read", "p99", figure.AtMost(0.050)),
-		latency("reports, p99", "write", "p99", figure.AtMost(0.250)),
-		latency("admin routes, p99", "admin", "p99", figure.AtMost(1)),
+		latency("reads, p95", "read", "p(95)", figure.AtMost(0.025)),
+		latency("reads, p99", "read", "p(99)", figure.AtMost(0.050)),
+		latency("reports, p99", "write", "p(99)", figure.AtMost(0.250)),
+		latency("admin routes, p99", "admin", "p(99)", figure.AtMost(1)),
 		one("messages of the live stream", figure.Count, none, metric("live_messages", "count")),
 		one("heap snapshots", figure.Count, none, m.result.Metrics["snapshots_taken"]["count"]), // none in a run of seconds
 		one("RSS, highest", figure.Bytes, figure.AtMost(float64(m.o.limit)), slices.Max(m.seen.rss)),
@@ -100,6 +97,9 @@ func (m measurement) figures(slope trend.Trend) ([]figure.Figure, error) {
 		figures = append(figures,
 			one("charged to the group, highest, pages of files included", figure.Bytes, none, float64(m.groupPeak)),
 			one("processes that the kernel killed for memory", figure.Count, figure.AtMost(0), float64(m.kills)))
+	}
+	if !math.IsNaN(m.seen.waiting) {
+		figures = append(figures, one("time in which something on the machine waited for a processor", figure.Percent, none, m.seen.waiting))
 	}
 	if m.o.duration >= leastJudged && !math.IsInf(slope.Low, 0) {
 		perHour := func(v float64) string { return fmt.Sprintf("%+.2f MiB/h", v*3600/(1<<20)) }
@@ -113,6 +113,9 @@ func (m measurement) figures(slope trend.Trend) ([]figure.Figure, error) {
 
 // slopeSentence says what the live heap did.
 func (m measurement) slopeSentence(t trend.Trend) string {
+	if math.IsInf(t.Low, 0) {
+		return "The live heap was seen too seldom to judge its slope."
+	}
 	verdict := "not distinguishable from 0"
 	if t.Distinguishable(alpha) {
 		verdict = "distinguishable from 0"

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -28,12 +27,22 @@ type watched struct {
 	rss        []float64 // as the kernel says
 	heapLive   []float64 // as the service says; NaN before its first collection
 	goroutines []float64
+	waiting    float64       // share of the time in which something on the machine waited for a processor
 	still      time.Duration // how long the machine stood still, in all
 	err        error
 }
 
 // watch looks at the service until ctx ends, or until it cannot be seen any more.
 func watch(ctx context.Context, s *service.Service) (w watched) {
+	waited, known := process.ReadProcessorPressure("/proc")
+	w.waiting = math.NaN() // before Linux 5.2 nobody counts
+	if known == nil {
+		defer func(began time.Time) {
+			if now, err := process.ReadProcessorPressure("/proc"); err == nil {
+				w.waiting = (now - waited).Seconds() / time.Since(began).Seconds()
+			}
+		}(time.Now())
+	}
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	began := time.Now().Round(0) // times of day: a machine that is halted may halt its monotonic clock, too
@@ -94,11 +103,12 @@ const (
 	leastJudged = 10 * time.Minute
 )
 
-// warmUp is the part of a run in which caches fill. It is not judged.
-func warmUp(d time.Duration) time.Duration { return min(d/3, 10*time.Minute) }
+// warmUp is the part of a run in which caches fill, the one of known reports last: its entries live for ten minutes. It is
+// not judged.
+func warmUp(d time.Duration) time.Duration { return min(d*2/5, 12*time.Minute) }
 
 // slope judges the floors of the live heap after a warm-up.
-func (w *watched) slope(after time.Duration) (trend.Trend, error) {
+func (w *watched) slope(after time.Duration) trend.Trend {
 	var at, floors []float64
 	for i, live := range w.heapLive {
 		if w.at[i] < after.Seconds() || math.IsNaN(live) {
@@ -110,8 +120,5 @@ func (w *watched) slope(after time.Duration) (trend.Trend, error) {
 		}
 		at, floors = append(at, w.at[i]), append(floors, live)
 	}
-	if len(floors) < 5 {
-		return trend.Trend{}, errors.New("the live heap was seen too seldom to judge its slope")
-	}
-	return trend.Of(at, floors, alpha), nil
+	return trend.Of(at, floors, alpha)
 }

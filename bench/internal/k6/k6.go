@@ -79,7 +79,7 @@ func (p Program) Do(ctx context.Context, r Run) (Result, error) {
 	result := Result{Console: filepath.Join(r.Dir, "console.log")}
 	summary := filepath.Join(r.Dir, "summary.json")
 	arguments := []string{
-		"run", "--quiet", "--no-color", "--no-usage-report", "--new-machine-readable-summary", "--summary-export", summary,
+		"run", "--quiet", "--no-color", "--no-usage-report", "--summary-export", summary,
 		"--summary-trend-stats", "avg,min,med,max,p(95),p(99)", "--console-output", result.Console, "--log-format", "raw",
 	}
 	if r.VUs > 0 {
@@ -116,32 +116,24 @@ type Result struct {
 	Metrics map[string]Metric
 }
 
-// Metric is what k6 has measured, by the names of k6: p99, rate, count. Times are in milliseconds.
+// Metric is what k6 has measured, by the names of k6: "p(99)" of a trend, in milliseconds, "count" of a counter, "value" of
+// a rate.
 type Metric map[string]float64
 
 func parseSummary(text []byte) (map[string]Metric, error) {
-	type named struct {
-		Name   string
-		Values map[string]any
-	}
-	var summary struct {
-		Results struct {
-			Checks  struct{ Metrics []named }
-			Metrics []named
-		}
-	}
+	var summary struct{ Metrics map[string]map[string]any }
 	if err := json.Unmarshal(text, &summary); err != nil {
 		return nil, fmt.Errorf("summary of k6: %w", err)
 	}
 	metrics := make(map[string]Metric)
-	for _, one := range append(summary.Results.Metrics, summary.Results.Checks.Metrics...) {
+	for name, values := range summary.Metrics {
 		m := make(Metric)
-		for name, value := range one.Values {
-			if number, ok := value.(float64); ok {
-				m[name] = number
+		for key, value := range values {
+			if number, ok := value.(float64); ok { // thresholds stand beside the numbers
+				m[key] = number
 			}
 		}
-		metrics[one.Name] = m
+		metrics[name] = m
 	}
 	if len(metrics["http_reqs"]) == 0 {
 		return nil, errors.New("summary of k6: it has no http_reqs")

@@ -9,13 +9,12 @@ import (
 )
 
 func TestParseSummary(t *testing.T) {
-	metrics, err := parseSummary([]byte(`{"results": {
-		"checks": {"metrics": [{"name": "checks_failed", "values": {"rate": 0.5, "matches": 1, "total": 2}}]},
-		"metrics": [{"name": "http_reqs", "values": {"count": 67}}, {"name": "http_req_duration{kind:read}", "values": {"p99": 1.5}}]}}`))
-	if err != nil || metrics["http_reqs"]["count"] != 67 || metrics["http_req_duration{kind:read}"]["p99"] != 1.5 || metrics["checks_failed"]["rate"] != 0.5 {
+	metrics, err := parseSummary([]byte(`{"metrics": {"checks": {"passes": 1, "fails": 1, "value": 0.5, "thresholds": {"rate==1": true}},
+		"http_reqs": {"count": 67}, "http_req_duration{kind:read}": {"p(99)": 1.5}}, "root_group": {"name": ""}}`))
+	if err != nil || metrics["http_reqs"]["count"] != 67 || metrics["http_req_duration{kind:read}"]["p(99)"] != 1.5 || metrics["checks"]["value"] != 0.5 {
 		t.Errorf("%v, %v", metrics, err)
 	}
-	for _, text := range []string{"", "{}", `{"results": 1}`} {
+	for _, text := range []string{"", "{}", `{"metrics": 1}`} {
 		if metrics, err := parseSummary([]byte(text)); err == nil {
 			t.Errorf("%q: %v, want an error", text, metrics)
 		}
@@ -24,7 +23,7 @@ func TestParseSummary(t *testing.T) {
 
 // FuzzParseSummary: whatever the file is, it is read or refused.
 func FuzzParseSummary(f *testing.F) {
-	f.Add([]byte(`{"results":{"metrics":[{"name":"http_reqs","values":{"count":1}}]}}`))
+	f.Add([]byte(`{"metrics":{"http_reqs":{"count":1}}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if metrics, err := parseSummary(text); err == nil && len(metrics) == 0 {
 			t.Error("neither metrics nor an error")

@@ -124,3 +124,20 @@ func ReadRSS(root string, pid int) (int64, error) {
 	}
 	return pages * int64(os.Getpagesize()), nil
 }
+
+// ReadProcessorPressure reads for how long something on the machine has waited for a processor since its start, under
+// root, which is /proc.
+func ReadProcessorPressure(root string) (time.Duration, error) {
+	file := filepath.Join(root, "pressure", "cpu")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err
+	}
+	some, _, _ := strings.Cut(string(text), "\n")
+	_, total, found := strings.Cut(some, " total=")
+	microseconds, err := strconv.ParseInt(strings.TrimSpace(total), 10, 53)
+	if !found || err != nil || microseconds < 0 {
+		return 0, fmt.Errorf("%s: %q: want a total", file, some)
+	}
+	return time.Duration(microseconds) * time.Microsecond, nil
+}

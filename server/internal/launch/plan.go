@@ -25,9 +25,9 @@ import (
 
 // The variables of the Go runtime that a Plan decides on.
 const (
-	memoryLimit = "GOMEMLIMIT"
-	gcPercent   = "GOGC"
-	maxProcs    = "GOMAXPROCS"
+	memoryLimit = config.MemoryLimit
+	gcPercent   = config.GCPercent
+	maxProcs    = config.MaxProcs
 )
 
 // Options say what to start and what is known of the world.
@@ -40,6 +40,11 @@ type Options struct {
 	Config config.Config
 	// CPUs is how many processors the process may use: runtime.NumCPU.
 	CPUs int
+	// Service says that the program is this one's service: its pools are sized, too.
+	Service bool
+	// MaxProcs is what the runtime has made of the processors and the CPU quota for this process: runtime.GOMAXPROCS.
+	// It is asked for with Service.
+	MaxProcs int
 	// Root is where /proc and /sys are found; empty: "/".
 	Root string
 }
@@ -54,12 +59,16 @@ type Decision struct {
 
 // Plan is a program that is ready to start.
 type Plan struct {
-	Path string   // of the executable
-	Args []string // the first is the name that was asked for
-	Env  []string // NAME=value, each name once
+	Path string // of the executable
+	Dir  string // that the program runs in; empty: the launcher's
+	// Apart has the program in a process group of its own, where a system has them: a signal for the launcher's group,
+	// as a terminal sends it, reaches the program by the launcher alone. It cannot read from the terminal then.
+	Apart bool
+	Args  []string // the first is the name that was asked for
+	Env   []string // NAME=value, each name once
 	// Changes are how Env differs from the launcher's own environment.
 	Changes []Change
-	// Decisions are about GOMEMLIMIT, GOGC and GOMAXPROCS, in this order.
+	// Decisions are about GOMEMLIMIT, GOGC and GOMAXPROCS, in this order, and then about the pools of a service.
 	Decisions []Decision
 	Program   Program
 	// Problems are why a limit of the container may have been missed.
@@ -98,6 +107,9 @@ func Prepare(o Options) (Plan, error) {
 	}
 	procs := decideProcs(env, program, limits.CPUCores, o.CPUs)
 	p.Decisions = []Decision{memory, decideGC(env), procs}
+	if o.Service {
+		p.Decisions = append(p.Decisions, decidePools(memory, procs, o)...)
+	}
 	for _, d := range p.Decisions {
 		if d.Set {
 			env.set(d.Name, d.Value, sourceLauncher, false)
@@ -162,6 +174,12 @@ func decideProcs(env *environment, program Program, quota memstat.Float, cpus in
 		d.Reason = fmt.Sprintf("the CPU quota of %.3g rounded up, at least 2: %s", cores, program.Note)
 	}
 	return d
+}
+
+// With is the plan with other arguments for the same program.
+func (p Plan) With(arguments ...string) Plan {
+	p.Args = append([]string{p.Args[0]}, arguments...)
+	return p
 }
 
 // Log writes what the plan does and why, in one line.

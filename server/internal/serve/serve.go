@@ -67,6 +67,10 @@ type service struct {
 // service did not start, or that it ended by itself; the report tells how the shutdown went.
 func Run(ctx context.Context, o Options) (shutdown.Report, error) {
 	s := &service{o: o, failed: make(chan error, 1)}
+	// Who reads the log may die first, a launcher for one: writing on is no reason to end, let alone at once.
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE)
+	defer signal.Stop(broken)
 	if err := s.start(ctx); err != nil {
 		return shutdown.Report{}, errors.Join(err, s.abandon(ctx))
 	}
@@ -151,7 +155,7 @@ func (s *service) open(ctx context.Context) (err error) {
 	c := s.o.Config
 	if c.RedisURL != "" {
 		logging.Disable() // go-redis has one logger for the process; what it would say the health check says too
-		if s.redis, err = redis.Open(string(c.RedisURL), redis.Options{}); err != nil {
+		if s.redis, err = redis.Open(string(c.RedisURL), redis.Options{MaxConns: c.RedisMaxConns}); err != nil {
 			return fmt.Errorf("MEMWARDEN_REDIS_URL: %w", err)
 		}
 	}
@@ -176,7 +180,7 @@ func (s *service) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.listener.most = s.connectionBound()
-	s.cache, err = newCache(s.redis, s.store.Identity())
+	s.cache, err = newCache(c, s.redis, s.store.Identity())
 	return err
 }
 
