@@ -56,10 +56,10 @@ pwsh: ## parse the PowerShell scripts and hold their commands against a list
 rules: ## test the rules of the repository: imports, modules, documents, API text
 	$(GO) test -count=1 ./internal/archtest
 
-# Two packages run once. heapzoo looks at programs that it builds with every toolchain and flag itself: the race detector
-# would watch but the test. soak puts the parts under load for some time, which the race detector sees to.
+# Some packages run once. heapzoo and chaos look at programs that they build themselves: the race detector would watch but
+# the test. soak puts the parts under load for some time, which the race detector sees to.
 unit: ## test the library and the service with the race detector
-	@packages=$$($(GO) list $(PACKAGES) | grep -v '/heapzoo$$'); \
+	@packages=$$($(GO) list $(PACKAGES) | grep -v -E '/(heapzoo|chaos)$$'); \
 	$(GO) test -race -p=$(PARALLEL) $(FRESH) -timeout=$(TIMEOUT) $$packages
 
 # Coverage is taken here, because the race detector makes its counters five times as slow.
@@ -129,6 +129,14 @@ bench-packages: ## the benchmarks of every package
 
 soak: ## all parts at their bounds for SOAK (10m) of random load, which SEED repeats: the live heap must not grow
 	$(GO) test -count=1 -timeout=0 -run '^TestSoak$$' -v ./server/tests/soak -soak $(SOAK) -seed $(SEED)
+
+# The table is written and put into the report also when a fault was not survived: it says so.
+chaos: ## faults on the service under load, 50 kills on each database; writes their table into the report: about five minutes
+	@table=$$(mktemp); status=0; \
+	$(GO) test -count=1 -timeout=30m -v ./server/tests/chaos -long -table "$$table" || status=$$?; \
+	cat "$$table"; \
+	$(GO) -C bench run ./cmd/report -section chaos -title "Faults and what came of them" <"$$table" || status=$$?; \
+	rm -f "$$table"; exit "$$status"
 
 # --- Care.
 

@@ -63,6 +63,7 @@ var sideways = []excuse{
 var testPackages = []excuse{
 	{"internal/archtest", "*", "these rules"},
 	{"internal/leakcheck", "*", "fails a test binary whose goroutines outlive it"},
+	{"server/internal/servicetest", "*", "runs the service for the tests that look at it from outside"},
 	{"internal/testprogram", "*", "builds the programs that tests look at from outside"},
 	{"internal/faultproxy", "*", "does to connections what networks do; stands on the standard library, for every module's tests"},
 	{"leak/leaksim", "*", "makes up what heaps do over days, for the rules that judge them"},
@@ -268,7 +269,7 @@ func TestInternalStaysInternal(t *testing.T) {
 			continue
 		}
 		for _, imported := range r.ownImports(f) {
-			if within(imported, "internal") && !(f.isTest() && forTests(imported)) {
+			if within(imported, "internal") && !((f.isTest() || forTests(f.dir())) && forTests(imported)) {
 				t.Errorf("%s imports %s: outside the library only its exported API is used", f.path, imported)
 			}
 		}

@@ -17,16 +17,16 @@ import (
 func TestGuideToProfilesAndLogs(t *testing.T) {
 	t.Parallel()
 	const secret = "correct-horse-battery-staple"
-	s := setup{env: map[string]string{"ADMIN_TOKEN": secret, "INCIDENT_TRACE": "true", "LOG_MEMORY_INTERVAL": "1s"}}.start(t)
+	s := setup{Env: map[string]string{"ADMIN_TOKEN": secret, "INCIDENT_TRACE": "true", "LOG_MEMORY_INTERVAL": "1s"}}.start(t)
 	summary := regexp.MustCompile(`"msg":"memory",.*"rss":.*"goroutines":\d+,"leaks":"`)
-	s.waitForText(t, &s.out, summary)
+	s.WaitForText(t, &s.Out, summary)
 
 	dir := t.TempDir()
 	log := filepath.Join(dir, "logs", "application.log")
 	if err := os.Mkdir(filepath.Dir(log), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(log, []byte(s.out.String()), 0o600); err != nil {
+	if err := os.WriteFile(log, []byte(s.Out.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	commands := shellCommands(t, "profiling-and-logs.md")
@@ -46,18 +46,18 @@ func TestGuideToProfilesAndLogs(t *testing.T) {
 	for i, text := range commands {
 		command := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", text)
 		command.Dir = dir
-		command.Env = append(os.Environ(), "HOST="+strings.TrimPrefix(s.url, "http://"), "TOKEN="+secret, "PPROF_TMPDIR="+dir)
+		command.Env = append(os.Environ(), "HOST="+strings.TrimPrefix(s.URL, "http://"), "TOKEN="+secret, "PPROF_TMPDIR="+dir)
 		said, err := command.CombinedOutput()
 		if err != nil || !regexp.MustCompile(wants[i]).Match(said) {
 			t.Errorf("%s: %v, want %s in\n%s", text, err, wants[i], said)
 		}
 	}
-	if answer, err := s.client.Get(s.url + "/debug/pprof/flightrecorder"); err != nil || answer.StatusCode != http.StatusUnauthorized {
+	if answer, err := s.Client.Get(s.URL + "/debug/pprof/flightrecorder"); err != nil || answer.StatusCode != http.StatusUnauthorized {
 		t.Errorf("without the token: %v, %v", answer, err)
 	} else {
 		answer.Body.Close()
 	}
-	if strings.Contains(s.out.String(), secret) {
+	if strings.Contains(s.Out.String(), secret) {
 		t.Error("the token is in the log")
 	}
 }
@@ -79,12 +79,12 @@ func shellCommands(t *testing.T, guide string) (commands []string) {
 func TestProductionGuide(t *testing.T) {
 	t.Parallel()
 	const secret = "correct-horse-battery-staple"
-	s := setup{env: map[string]string{"ADMIN_TOKEN": secret}}.start(t)
+	s := setup{Env: map[string]string{"ADMIN_TOKEN": secret}}.start(t)
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "logs"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "logs", "application.log"), []byte(s.out.String()), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "logs", "application.log"), []byte(s.Out.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	commands := shellCommands(t, "PRODUCTION_RELEASE_MEMORY_MANAGEMENT.md")
@@ -94,8 +94,8 @@ func TestProductionGuide(t *testing.T) {
 	for _, text := range commands {
 		command := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", text)
 		command.Dir = dir
-		command.Env = append(os.Environ(), "HOST="+strings.TrimPrefix(s.url, "http://"), "TOKEN="+secret, "PPROF_TMPDIR="+dir,
-			"PATH="+filepath.Dir(s.command.Path)+":"+os.Getenv("PATH"))
+		command.Env = append(os.Environ(), "HOST="+strings.TrimPrefix(s.URL, "http://"), "TOKEN="+secret, "PPROF_TMPDIR="+dir,
+			"PATH="+filepath.Dir(s.Command.Path)+":"+os.Getenv("PATH"))
 		if said, err := command.CombinedOutput(); err != nil || len(said) == 0 {
 			t.Errorf("%s: %v\n%s", text, err, said)
 		}

@@ -163,7 +163,7 @@ func (s *service) open(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s (MEMWARDEN_ADDR): %w", c.Addr, err)
 	}
-	s.listener = &connections{Listener: listener}
+	s.listener = newConnections(listener, c.MaxRequests+c.MaxLiveClients+idleConnections)
 	if s.store, err = store.Open(ctx, store.Options{
 		DataDir: c.DataDir, DatabaseURL: string(c.DatabaseURL), MaxConns: c.DatabaseMaxConns, OnHeld: s.reportHeld, Logger: s.o.Logger,
 	}); err != nil {
@@ -179,8 +179,19 @@ func (s *service) open(ctx context.Context) (err error) {
 	}); err != nil {
 		return err
 	}
+	s.listener.most = s.connectionBound()
 	s.cache, err = newCache(c, s.redis, s.store.Identity())
 	return err
+}
+
+// connectionBound is known once the database is open; nothing is accepted before.
+func (s *service) connectionBound() int {
+	redisConns := 0
+	if s.redis != nil {
+		redisConns = int(s.redis.Usage().MaxEntries)
+	}
+	c := s.o.Config
+	return connectionBound(c.MaxRequests, c.MaxLiveClients, int(s.store.Stats().Max), redisConns, openFiles())
 }
 
 // join ties the parts to the warden: health checks, owners of memory, and their place in the shutdown.
@@ -189,6 +200,7 @@ func (s *service) join(streams *live.Handler) error {
 	note := func(_ func(), err error) { problems = append(problems, err) }
 	note(s.warden.Health().Add(databaseCheck(s.store)))
 	note(s.warden.Register(databaseOwner{s.store}))
+	note(s.warden.Register(s.listener))
 	for _, reports := range []*store.Reports{s.reports, s.leaks} {
 		note(s.warden.Register(reports))
 		note(s.warden.Cleanup().Add(cleanup.Task{
