@@ -20,9 +20,9 @@ const (
 	// reservedFiles are for what the service opens beside connections. The kernel's figures, which it keeps open, and its own
 	// take some thirty; the rest is for snapshots, bundles and webhooks.
 	reservedFiles = 64
-	// filesPerDatabaseConnection is five for SQLite: the database, its write-ahead log and the index of that, and one more
-	// of each of the two while it is opened.
-	filesPerDatabaseConnection = 5
+	// filesPerDatabaseConnection is four for SQLite: the database and its journal, the directory while the journal is made, and
+	// one to spare.
+	filesPerDatabaseConnection = 4
 	// newcomerGrace is how long a connection has to send the first byte of its first request before it makes room.
 	newcomerGrace = 500 * time.Millisecond
 	// roomInterval is how often room is looked for while there is none.

@@ -98,39 +98,36 @@ func TestQuota(t *testing.T) {
 
 // TestDiskReadOnly has the kernel refuse all writes to the data directory, also to those who have its files open. A mount
 // with open files cannot be made read-only, so each file is made immutable.
-//
-// The service does not survive it: SQLite maps the index of its write-ahead log from a file, and a page of it that the kernel
-// cannot make writable is a fault that ends the process. Until that is mended the table tells of it, and only the table.
 func TestDiskReadOnly(t *testing.T) {
-	if !*long {
-		t.Skip("SKIPPED: the service does not survive a disk that becomes read-only under SQLite; make chaos shows it (-long)")
-	}
 	t.Parallel()
 	dir := servicetest.OpenDir(t)
 	if err := immutable(dir, true); err != nil {
 		t.Skipf("NOT TESTED ON A READ-ONLY DISK: no file can be made immutable here, which takes root and ext4, xfs, btrfs or tmpfs: %v", err)
 	}
 	data := filepath.Join(dir, "data")
-	set := func(on bool) {
-		if err := filepath.WalkDir(data, func(path string, entry fs.DirEntry, err error) error {
-			if err == nil && (entry.IsDir() || entry.Type().IsRegular()) {
-				err = immutable(path, on)
-			}
-			return err
-		}); err != nil {
-			t.Error(err)
-		}
-	}
 	if err := immutable(dir, false); err != nil {
 		t.Fatal(err)
 	}
 	suffer(t, servicetest.Setup{Env: map[string]string{"DATA_DIR": data}}, func(*servicetest.Service) fault {
-		t.Cleanup(func() { set(false) }) // however the test ends
+		t.Cleanup(func() { setTree(t, data, false) }) // however the test ends
 		return fault{
 			name: "disk read-only", done: "all files of the data directory immutable, also for those who have them open",
-			begin: func() { set(true) }, end: func() { set(false) }, seen: takesNothing, says: "database down",
+			begin: func() { setTree(t, data, true) }, end: func() { setTree(t, data, false) }, seen: takesNothing, says: "database down",
 		}
 	})
+}
+
+// setTree sets or clears the attribute of all that is in a directory.
+func setTree(t *testing.T, dir string, on bool) {
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && (entry.IsDir() || entry.Type().IsRegular()) {
+			err = immutable(path, on)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 // immutable sets or clears the attribute that chattr calls i.
