@@ -74,6 +74,9 @@ cross: ## build and vet for other operating systems and processors
 	  $(GO) build $(PACKAGES); $(GO) vet $(PACKAGES); \
 	done
 
+web: ## check and test the browser packages: needs Node.js 20.19, and Chromium for leaks in a real browser
+	@scripts/dev/web.sh
+
 test-long: ## every toolchain and build mode, all leaking programs, shuffled repetitions with the race detector, a minute for each fuzz target
 	$(GO) test -timeout=120m $(LONG) -long
 	@scripts/dev/nested.sh -long

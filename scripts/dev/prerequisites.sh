@@ -16,6 +16,7 @@ needs() {
 		postgresql initdb tests with a PostgreSQL server
 		redis-server redis-server tests with a Redis server
 		shellcheck shellcheck the check of the shell scripts
+		chromium chromium the tests of the browser packages in a real browser
 	END
 }
 

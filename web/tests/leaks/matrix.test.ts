@@ -123,6 +123,7 @@ describe.each(kinds)('React $react, strict $strict, holders $holders', (kind) =>
     }
     await page.evaluate(() => window.matrix.settle());
     const leaks = await page.evaluate(() => window.matrix.leaks());
+    const released = await page.evaluate(() => window.matrix.released());
     const live = await page.evaluate(() => window.matrix.live());
     await page.close();
 
@@ -132,7 +133,13 @@ describe.each(kinds)('React $react, strict $strict, holders $holders', (kind) =>
     expect(leaks.map((leak) => leak.name).sort()).toEqual(expected.sort());
     const holders = leaks.find((leak) => leak.name === 'WindowListener')!.holders.join();
     if (kind.holders) expect(holders).toContain('listener of window for resize at ');
-    for (const leak of leaks) expect(leak.survivors, leak.name).toBeGreaterThanOrEqual(cycles - 1);
+    for (const leak of leaks) expect(leak.survivors, leak.name).toBe(cycles);
+    // The others were not overlooked: they were released as often, and have gone.
+    for (const name of matrix.clean) {
+      const one = released.find((each) => each.name === name && each.kind === 'component');
+      expect(one, name).toMatchObject({ released: cycles });
+      expect(one!.survivors, name).toBeLessThanOrEqual(name === 'FilledPool' ? 6 : 3);
+    }
     expect(live).toBe(0);
     expect(errors).toEqual([]);
   }, 60_000);

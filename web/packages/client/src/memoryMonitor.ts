@@ -161,7 +161,8 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       const was = before.components[name];
       const newlyTimed = timed - (was?.timed ?? 0);
       if (newlyTimed) warn('slow_commit', name, (totalMs - (was?.totalMs ?? 0)) / newlyTimed, t.slowCommitMs, now.at);
-      warn('many_commits', name, (commits - (was?.commits ?? 0)) / seconds, t.commitsPerSecond, now.at);
+      // A page that is hidden is looked at out of turn: what happened in a moment is no rate.
+      if (seconds * 2000 >= intervalMs) warn('many_commits', name, (commits - (was?.commits ?? 0)) / seconds, t.commitsPerSecond, now.at);
       warn('growing_instances', name, growth(trend('live ' + name, live)), t.growingInstances, now.at);
     }
     if (now.heap && now.heap.at !== before.heap?.at) {
@@ -204,7 +205,7 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       if (heapSource(performance, globalThis.crossOriginIsolated) === 'engine') heap = readEngine(performance, Date.now());
       const now = read();
       const at = clock();
-      judge(stats, now, Math.max((at - judgedAt) / 1000, 0.001));
+      judge(stats, now, (at - judgedAt) / 1000);
       self = budget.look(commitsOf(now) - commitsOf(stats));
       judgedAt = at;
       stats = { ...now, warnings, self };

@@ -1,3 +1,4 @@
+// @vitest-environment node
 import { describe, expect, test } from 'vitest';
 import { createBudget } from '../src/budget';
 import { agentPause, heapSource, readEngine, type MemoryPerformance } from '../src/heap';

@@ -2,7 +2,7 @@
 import { lazy, Suspense, useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { createPortal } from 'react-dom';
 import { useLeakTracking } from '@memwarden/react/leaks';
-import { store } from './store';
+import { pending, store } from './store';
 
 export function RemovedListener() {
   const [width, setWidth] = useState(0);
@@ -49,7 +49,16 @@ export function FilledPool() {
 /** Holds itself for a while after its end, as what waits for an animation does. */
 export function DelayedEnd() {
   const [value, setValue] = useState(0);
-  useEffect(() => () => void setTimeout(() => setValue(1), 300), []);
+  useEffect(
+    () => () => {
+      pending.count++;
+      setTimeout(() => {
+        setValue(1);
+        pending.count--;
+      }, 300);
+    },
+    [],
+  );
   return <p>{value}</p>;
 }
 
@@ -88,7 +97,13 @@ export function KeptAlive() {
 
 export function SettledPromise() {
   const [value, setValue] = useState('');
-  useEffect(() => void new Promise<string>((resolve) => setTimeout(resolve, 200, 'late')).then(setValue), []);
+  useEffect(() => {
+    pending.count++;
+    void new Promise<string>((resolve) => setTimeout(resolve, 200, 'late')).then((text) => {
+      setValue(text);
+      pending.count--;
+    });
+  }, []);
   return <p>{value}</p>;
 }
 
@@ -109,7 +124,7 @@ export function EndedPortal() {
   const [container, setContainer] = useState<HTMLElement>();
   useEffect(() => {
     const made = document.body.appendChild(document.createElement('section'));
-    setContainer(made);
+    queueMicrotask(() => setContainer(made));
     return () => made.remove();
   }, []);
   return <div>{container && createPortal(<b>dialog</b>, container)}</div>;

@@ -89,7 +89,7 @@ export function Portal() {
   useEffect(() => {
     const made = document.body.appendChild(document.createElement('section'));
     kept.push(made);
-    setContainer(made);
+    queueMicrotask(() => setContainer(made));
     return () => made.remove();
   }, []);
   return <div>{container && createPortal(<b>dialog</b>, container)}</div>;

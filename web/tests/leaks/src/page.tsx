@@ -1,10 +1,11 @@
-import { StrictMode, useState, version, type ComponentType } from 'react';
+import { StrictMode, useEffect, useState, version, type ComponentType } from 'react';
 import { createRoot } from 'react-dom/client';
 import { createMemoryMonitor } from '@memwarden/client';
 import { MemoryMonitorProvider, usePerformanceTracking } from '@memwarden/react';
-import { keepHolders, watchLeaks, type LeakReport } from '@memwarden/react/leaks';
+import { keepHolders, watchLeaks, type LeakReport, type Released } from '@memwarden/react/leaks';
 import * as clean from './clean';
 import * as leaking from './leaking';
+import { pending } from './store';
 
 declare global {
   interface Window {
@@ -19,6 +20,7 @@ declare global {
       /** Lets the page commit and the probes look; between two calls the test forces a collection. */
       settle(): Promise<void>;
       leaks(): readonly LeakReport[];
+      released(): readonly Released[];
       live(): number;
     };
   }
@@ -40,8 +42,10 @@ function Slot({ kind: Kind }: { kind: ComponentType }) {
 function Page() {
   const [shown, setShown] = useState(false);
   const [n, setN] = useState(0);
-  show = setShown;
-  count = setN;
+  useEffect(() => {
+    show = setShown;
+    count = setN;
+  }, []);
   return (
     <div>
       {n % 2 ? <em key={n}>{n}</em> : <strong key={n}>{n}</strong>}
@@ -59,6 +63,9 @@ const page = (
 );
 createRoot(document.getElementById('root')!).render(strict ? <StrictMode>{page}</StrictMode> : page);
 
+const until = async (isSo: () => boolean) => {
+  while (!isSo()) await frame();
+};
 const frame = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
 let n = 0;
 
@@ -68,13 +75,16 @@ window.matrix = {
   clean: Object.keys(clean),
   async cycle() {
     show(true);
-    await new Promise((resolve) => setTimeout(resolve, 60));
-    show(false);
+    // The two dialogs and what is loaded late are the last to be there.
+    await until(() => document.querySelectorAll('b').length === 2 && document.body.innerText.includes('late'));
     await frame();
+    show(false);
+    await until(() => !document.querySelector('p'));
     await frame();
     watch.sweep();
   },
   async settle() {
+    await until(() => pending.count === 0);
     for (let i = 0; i < 3; i++) {
       count(++n);
       await frame();
@@ -82,5 +92,6 @@ window.matrix = {
     watch.sweep();
   },
   leaks: () => watch.leaks(),
+  released: () => watch.released(),
   live: () => monitor.takeSnapshot('').stats.components.Slot?.live ?? 0,
 };

@@ -11,3 +11,6 @@ export const store = {
     return () => void this.listeners.delete(listener);
   },
 };
+
+/** How many ends are still to come. */
+export const pending = { count: 0 };

@@ -81,6 +81,7 @@ export function returned(batch: Batch): void {
 }
 
 export interface Verdict {
+  /** Whether survivors are many, and of releases early and late. */
   readonly leaking: boolean;
   readonly released: number;
   readonly survivors: number;

@@ -2,13 +2,16 @@
 export interface Holders {
   start(): void;
   stop(): void;
-  /** What has been added and not removed about so many times: what it is, and the place in the code. */
-  grownBy(count: number): string[];
+  /**
+   * What has been added and not removed about so many times: what it is, and the place in the code. Places that have the
+   * name in them come first, as files that are named after their component do.
+   */
+  grownBy(count: number, name: string): string[];
 }
 
 /** How many places in the code are told apart. */
 const maxSites = 500;
-const maxNamed = 3;
+const maxNamed = 5;
 
 /** One that was added and is not removed yet. */
 interface Entry {
@@ -21,11 +24,14 @@ interface Site {
   count: number;
 }
 
-/** The first line of a stack that is not of this module. */
-function callSite(stack: string | undefined): string {
-  const lines = (stack ?? '').split('\n').filter((line) => line.includes(':'));
-  const place = lines[3] ?? lines.at(-1) ?? '';
-  return place.trim().replace(/^at /, '');
+const { captureStackTrace } = Error as { captureStackTrace?: (error: Error, callee: unknown) => void };
+
+/** The place in the code that called a function. Where frames cannot be left out, two are of this module. */
+function callerOf(callee: unknown): string {
+  const error = new Error();
+  captureStackTrace?.(error, callee);
+  const frames = (error.stack ?? '').split('\n').filter((line) => line.includes(':'));
+  return (frames[captureStackTrace ? 0 : 3] ?? 'an unknown place').trim().replace(/^at /, '');
 }
 
 /**
@@ -39,8 +45,8 @@ export function keepHolders(): Holders {
   const intervals = new Map<unknown, Entry>();
   let restore: (() => void) | undefined;
 
-  const open = (what: string): Entry | undefined => {
-    const key = what + ' at ' + callSite(new Error().stack);
+  const open = (what: string, callee: unknown): Entry | undefined => {
+    const key = what + ' at ' + callerOf(callee);
     let site = sites.get(key);
     if (!site) {
       if (sites.size >= maxSites) return undefined;
@@ -89,7 +95,7 @@ export function keepHolders(): Holders {
       if (!entries) ofTarget.set(listener, (entries = new Map()));
       const key = keyOf(String(type), options);
       if (entries.get(key)?.live) return result;
-      const entry = open(`listener of ${name} for ${String(type)}`);
+      const entry = open(`listener of ${name} for ${String(type)}`, addListener);
       if (entry) {
         entries.set(key, entry);
         if (signal) add.call(signal, 'abort', () => close(entry), { once: true });
@@ -104,7 +110,7 @@ export function keepHolders(): Holders {
     }
     function beginInterval(this: unknown, ...rest: unknown[]) {
       const id = begin.apply(globalThis, rest);
-      const entry = intervals.size < maxSites * 20 ? open('interval') : undefined;
+      const entry = intervals.size < maxSites * 20 ? open('interval', beginInterval) : undefined;
       if (entry) intervals.set(id, entry);
       return id;
     }
@@ -134,10 +140,11 @@ export function keepHolders(): Holders {
       restore?.();
       restore = undefined;
     },
-    grownBy(count) {
+    grownBy(count, name) {
+      const distance = (site: Site) => (site.what.includes(name) ? -1 : Math.abs(site.count - count));
       return [...sites.values()]
         .filter((site) => site.count >= count / 2 && site.count >= 3)
-        .sort((a, b) => Math.abs(a.count - count) - Math.abs(b.count - count))
+        .sort((a, b) => distance(a) - distance(b))
         .slice(0, maxNamed)
         .map((site) => `${site.what}: ${site.count} not removed`);
     },

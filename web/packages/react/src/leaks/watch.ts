@@ -5,8 +5,8 @@ import { fiberOf, isCutOff, nameOf, ownersOf, type Fiber } from './fiber';
 import { createPopulation } from './population';
 import type { Holders } from './holders';
 
-/** What is thought to leak. */
-export interface LeakReport {
+/** What became of everything of one kind and name that was released long enough ago. */
+export interface Released {
   /** What survives: components, elements that were removed, or objects given to `track`. */
   readonly kind: LeakKind;
   /** The component, the component around the removed element or else its tag, or the name given to `track`. */
@@ -15,6 +15,11 @@ export interface LeakReport {
   readonly owners: readonly string[];
   readonly released: number;
   readonly survivors: number;
+  readonly leaking: boolean;
+}
+
+/** What is thought to leak. */
+export interface LeakReport extends Released {
   /** What grew by about as many as survive, and so probably holds them; only with `keepHolders()`. */
   readonly holders: readonly string[];
 }
@@ -33,8 +38,10 @@ export interface LeakOptions extends Partial<Rules> {
 export interface LeakWatch {
   /** Something that is in use now; the returned function tells that it should go. To track it again takes that back. */
   track(object: object, name: string): () => void;
-  /** What leaks, as of the last sweep. */
+  /** What leaks, as of the last sweep, the most survivors first. */
   leaks(): readonly LeakReport[];
+  /** All that was released and had its time to go, whether it leaks or not, as of the last sweep. */
+  released(): readonly Released[];
   /** Sweeps now, in one piece. */
   sweep(): void;
   /** Ends it; so does the end of the monitor, from which it starts anew. */
@@ -71,7 +78,7 @@ function whenIdle(task: () => void): () => void {
  * are found by the elements that React makes; where React's marks are missing, elements and tracked objects remain.
  */
 export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): LeakWatch {
-  const { sweepMs = 5_000, onLeak, holders } = options;
+  const { sweepMs = 5_000, onLeak, holders: book } = options;
   const rules: Rules = {
     minAgeMs: options.minAgeMs ?? defaultRules.minAgeMs,
     minSurvivors: options.minSurvivors ?? defaultRules.minSurvivors,
@@ -86,6 +93,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
   let waiting: Fiber[] = [];
   let removed: { node: WeakRef<Element>; name: string }[] = [];
   let leaks: readonly LeakReport[] = [];
+  let judged: readonly Released[] = [];
   const told = new Map<string, number>();
 
   const moment = (): Moment => ({ at: performance.now(), commits, collections: canary.collections() });
@@ -180,19 +188,20 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
   }
 
   const tell = (now: Moment) => {
-    const found: LeakReport[] = [];
-    for (const cohort of population.cohorts()) {
-      const { leaking, released, survivors } = judge(cohort, now, rules);
-      if (!leaking) continue;
+    judged = [...population.cohorts()].map((cohort) => {
       const { kind, name, owners } = cohort;
-      found.push({ kind, name, owners, released, survivors, holders: holders?.grownBy(survivors) ?? [] });
-    }
-    leaks = found.sort((a, b) => b.survivors - a.survivors);
+      return { kind, name, owners, ...judge(cohort, now, rules) };
+    });
+    leaks = judged
+      .filter(({ leaking }) => leaking)
+      .map((one) => ({ ...one, holders: book?.grownBy(one.survivors, one.name) ?? [] }))
+      .sort((a, b) => b.survivors - a.survivors);
     for (const leak of leaks) {
-      const key = leak.kind + ' ' + leak.name;
-      if (leak.survivors < 2 * (told.get(key) ?? 0)) continue;
-      told.set(key, leak.survivors);
-      monitor.report('leak', { ...leak, kind: undefined, what: leak.kind });
+      const { kind, name, owners, released, survivors, holders } = leak;
+      const key = kind + ' ' + name;
+      if (survivors < 2 * (told.get(key) ?? 0)) continue;
+      told.set(key, survivors);
+      monitor.report('leak', { what: kind, name, owners, released, survivors, holders });
       onLeak?.(leak);
     }
   };
@@ -201,7 +210,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
     const root = options.root ?? document;
     const observer = new MutationObserver(onMutations);
     observer.observe(root, { childList: true, subtree: true });
-    holders?.start();
+    book?.start();
     let current: Generator<undefined, void> | undefined;
     let cancel = whenIdle(() => {
       monitor.run(() => {
@@ -227,7 +236,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
       observer.disconnect();
       clearInterval(timer);
       cancel();
-      holders?.stop();
+      book?.stop();
       waiting = [];
       removed = [];
     };
@@ -246,6 +255,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
       };
     },
     leaks: () => leaks,
+    released: () => judged,
     sweep() {
       dirty = true;
       for (const step of work()) void step;
