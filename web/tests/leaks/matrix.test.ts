@@ -132,7 +132,7 @@ describe.each(kinds)('React $react, strict $strict, holders $holders', (kind) =>
     const expected = [...matrix.leaking, ...(kind.strict ? ['<section>'] : [])];
     expect(leaks.map((leak) => leak.name).sort()).toEqual(expected.sort());
     const holders = leaks.find((leak) => leak.name === 'WindowListener')!.holders.join();
-    if (kind.holders) expect(holders).toContain('listener of window for resize at ');
+    if (kind.holders) expect(holders).toContain('listener of Window for resize at ');
     for (const leak of leaks) expect(leak.survivors, leak.name).toBe(cycles);
     // The others were not overlooked: they were released as often, and have gone.
     for (const name of matrix.clean) {

@@ -6,7 +6,7 @@ import { kept, store } from './store';
 
 export function WindowListener() {
   const [width, setWidth] = useState(0);
-  useEffect(() => window.addEventListener('resize', () => setWidth(window.innerWidth)), []);
+  useEffect(() => addEventListener('resize', () => setWidth(innerWidth)), []);
   return <p>{width}</p>;
 }
 

@@ -30,7 +30,7 @@ const { captureStackTrace } = Error as { captureStackTrace?: (error: Error, call
 function callerOf(callee: unknown): string {
   const error = new Error();
   captureStackTrace?.(error, callee);
-  const frames = (error.stack ?? '').split('\n').filter((line) => line.includes(':'));
+  const frames = (error.stack ?? '').split('\n').filter((line) => /:\d+:\d+/.test(line));
   return (frames[captureStackTrace ? 0 : 3] ?? 'an unknown place').trim().replace(/^at /, '');
 }
 
@@ -67,13 +67,10 @@ export function keepHolders(): Holders {
     type + ((typeof options === 'object' && options ? (options as EventListenerOptions).capture : options) ? ' capture' : '');
 
   /** What a listener is held by beyond the life of an element; undefined for elements. */
-  const holderName = (target: EventTarget): string | undefined => {
-    if (target === window) return 'window';
-    if (target === document) return 'document';
-    return target instanceof Node && target !== document.body && target !== document.documentElement
+  const holderName = (target: EventTarget): string | undefined =>
+    target instanceof Element && target !== document.body && target !== document.documentElement
       ? undefined
       : target.constructor.name;
-  };
 
   const start = () => {
     const prototype = EventTarget.prototype;
@@ -96,10 +93,8 @@ export function keepHolders(): Holders {
       const key = keyOf(String(type), options);
       if (entries.get(key)?.live) return result;
       const entry = open(`listener of ${name} for ${String(type)}`, addListener);
-      if (entry) {
-        entries.set(key, entry);
-        if (signal) add.call(signal, 'abort', () => close(entry), { once: true });
-      }
+      if (entry) entries.set(key, entry);
+      signal?.addEventListener('abort', () => close(entry), { once: true });
       return result;
     }
     function removeListener(this: EventTarget | undefined, ...rest: Parameters<typeof remove>) {
