@@ -3,7 +3,7 @@ export type { CacheStats, MemoryMonitor, MemoryStats, MonitorOptions } from './m
 export { addTiming, createInstance } from './registry';
 export type { ComponentRecord, Instance } from './registry';
 export { compareSnapshots } from './snapshots';
-export type { ComponentChange, Snapshot, SnapshotChange } from './snapshots';
+export type { Snapshot, SnapshotChange } from './snapshots';
 export { defaultThresholds } from './warnings';
 export type { Thresholds, Warning, WarningKind } from './warnings';
 export type { BlockingStats } from './tasks';

@@ -1,6 +1,6 @@
 import { createBudget, type SelfStats } from './budget';
 import { agentPause, heapSource, readEngine, type HeapReading, type MemoryPerformance } from './heap';
-import { createRegistry, type ComponentRecord } from './registry';
+import { createRegistry, since, type ComponentRecord } from './registry';
 import { compareSnapshots, type Snapshot, type SnapshotChange } from './snapshots';
 import { addBlocking, nothingBlocked, observe, type BlockingStats } from './tasks';
 import { createTransport } from './transport';
@@ -95,16 +95,22 @@ function toWire(value: unknown): unknown {
   );
 }
 
+function check(ok: boolean, want: string): void {
+  if (!ok) throw new RangeError(want);
+}
+
 export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor {
   const { endpoint, release, sampleRate = 1, intervalMs = 10_000, reportIntervalMs = 60_000, budget: share = 0.005, onWarning } = options;
-  if (!(sampleRate >= 0 && sampleRate <= 1)) throw new RangeError('sampleRate: want 0 to 1');
-  if (!(intervalMs >= 100 && reportIntervalMs >= 100)) throw new RangeError('intervalMs, reportIntervalMs: want 100 at least');
-  if (release && new TextEncoder().encode(release).length > 128) throw new RangeError('release: want at most 128 bytes');
+  check(sampleRate >= 0 && sampleRate <= 1, 'sampleRate: want 0 to 1');
+  check(intervalMs >= 100 && reportIntervalMs >= 100, 'intervalMs, reportIntervalMs: want 100 at least');
+  check(!release || new Blob([release]).size <= 128, 'release: want at most 128 bytes');
 
   // A server renders pages for many: there is nothing of one page to watch.
   const sampled = typeof document !== 'undefined' && Math.random() < sampleRate;
   const thresholds = { ...defaultThresholds, ...options.thresholds };
-  const clock = () => performance.now();
+  const page: MemoryPerformance = performance;
+  const source = heapSource(page, globalThis.crossOriginIsolated);
+  const clock = () => page.now();
   const budget = createBudget(share, clock);
   const registry = createRegistry();
   const transport = sampled && endpoint ? createTransport({ endpoint, release }) : undefined;
@@ -157,13 +163,13 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
 
   const judge = (before: MemoryStats, now: MemoryStats, seconds: number) => {
     const t = thresholds;
-    for (const { name, commits, live, timed, totalMs } of Object.values(now.components)) {
-      const was = before.components[name];
-      const newlyTimed = timed - (was?.timed ?? 0);
-      if (newlyTimed) warn('slow_commit', name, (totalMs - (was?.totalMs ?? 0)) / newlyTimed, t.slowCommitMs, now.at);
+    for (const record of Object.values(now.components)) {
+      const { name } = record;
+      const { commits, timed, totalMs } = since(record, before.components[name]);
+      if (timed) warn('slow_commit', name, totalMs / timed, t.slowCommitMs, now.at);
       // A page that is hidden is looked at out of turn: what happened in a moment is no rate.
-      if (seconds * 2000 >= intervalMs) warn('many_commits', name, (commits - (was?.commits ?? 0)) / seconds, t.commitsPerSecond, now.at);
-      warn('growing_instances', name, growth(trend('live ' + name, live)), t.growingInstances, now.at);
+      if (seconds * 2000 >= intervalMs) warn('many_commits', name, commits / seconds, t.commitsPerSecond, now.at);
+      warn('growing_instances', name, growth(trend('live ' + name, record.live)), t.growingInstances, now.at);
     }
     if (now.heap && now.heap.at !== before.heap?.at) {
       const { source, bytes } = now.heap;
@@ -177,16 +183,7 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
 
   const queueFigures = () => {
     const components = Object.values(stats.components)
-      .map((record) => {
-        const was = reported[record.name];
-        return {
-          ...record,
-          commits: record.commits - (was?.commits ?? 0),
-          mounts: record.mounts - (was?.mounts ?? 0),
-          timed: record.timed - (was?.timed ?? 0),
-          totalMs: record.totalMs - (was?.totalMs ?? 0),
-        };
-      })
+      .map((record) => ({ ...since(record, reported[record.name]), live: record.live }))
       .filter((change) => change.commits || change.mounts)
       .sort((a, b) => b.commits - a.commits)
       .slice(0, maxReported);
@@ -202,7 +199,7 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
 
   const tick = () => {
     budget.run(() => {
-      if (heapSource(performance, globalThis.crossOriginIsolated) === 'engine') heap = readEngine(performance, Date.now());
+      if (source === 'engine') heap = readEngine(page, Date.now());
       const now = read();
       const at = clock();
       judge(stats, now, (at - judgedAt) / 1000);
@@ -224,8 +221,7 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
 
   const watch = (): (() => void) => {
     const ends: (() => void)[] = [];
-    const page: MemoryPerformance = performance;
-    if (heapSource(page, globalThis.crossOriginIsolated) === 'agent') {
+    if (source === 'agent') {
       let timer: ReturnType<typeof setTimeout>;
       const plan = () => {
         timer = setTimeout(async () => {

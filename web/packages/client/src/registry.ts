@@ -64,6 +64,20 @@ export function createInstance(record: ComponentRecord): Instance {
   };
 }
 
+/** What has changed since an earlier reading of the same record; all of it if there is none. `longestMs` stays as it is. */
+export function since(now: ComponentRecord, was: ComponentRecord | undefined): ComponentRecord {
+  return was
+    ? {
+        ...now,
+        commits: now.commits - was.commits,
+        mounts: now.mounts - was.mounts,
+        live: now.live - was.live,
+        timed: now.timed - was.timed,
+        totalMs: now.totalMs - was.totalMs,
+      }
+    : now;
+}
+
 /** Adds what a Profiler measured of one commit. */
 export function addTiming(record: ComponentRecord, ms: number): void {
   record.timed++;

@@ -1,4 +1,5 @@
 import type { MemoryStats } from './memoryMonitor';
+import { since, type ComponentRecord } from './registry';
 
 /** Statistics that were kept, to be compared with later ones. */
 export interface Snapshot {
@@ -6,20 +7,13 @@ export interface Snapshot {
   readonly stats: MemoryStats;
 }
 
-export interface ComponentChange {
-  readonly name: string;
-  readonly commits: number;
-  readonly mounts: number;
-  readonly live: number;
-}
-
 /** What changed from one snapshot to a later one. */
 export interface SnapshotChange {
   readonly ms: number;
   /** Absent if the two readings have not the same source, or there is none. */
   readonly heapBytes?: number;
-  /** Components that changed, the ones with the most new live instances first. */
-  readonly components: readonly ComponentChange[];
+  /** What changed of each component, the ones with the most new live instances first. */
+  readonly components: readonly Readonly<ComponentRecord>[];
   readonly longTasks: number;
   /** Entries by cache, where the cache is in both. */
   readonly caches: Readonly<Record<string, number>>;
@@ -27,15 +21,7 @@ export interface SnapshotChange {
 
 export function compareSnapshots({ stats: before }: Snapshot, { stats: after }: Snapshot): SnapshotChange {
   const components = Object.values(after.components)
-    .map(({ name, commits, mounts, live }) => {
-      const was = before.components[name];
-      return {
-        name,
-        commits: commits - (was?.commits ?? 0),
-        mounts: mounts - (was?.mounts ?? 0),
-        live: live - (was?.live ?? 0),
-      };
-    })
+    .map((record) => since(record, before.components[record.name]))
     .filter((change) => change.commits || change.mounts || change.live)
     .sort((a, b) => b.live - a.live || b.commits - a.commits);
   const caches: Record<string, number> = {};

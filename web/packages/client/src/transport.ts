@@ -48,7 +48,6 @@ function sendLast(url: string, body: string): boolean {
 }
 
 export function createTransport({ endpoint, release }: TransportOptions): Transport {
-  const encoder = new TextEncoder();
   const queue: string[] = [];
   let dropped = 0;
   // A body whose answer was not heard is sent again as it was: the service keeps equal bodies once.
@@ -57,7 +56,7 @@ export function createTransport({ endpoint, release }: TransportOptions): Transp
   let notBefore = 0;
   let sending: Promise<void> | undefined;
 
-  const bytes = (text: string) => encoder.encode(text).length;
+  const bytes = (text: string) => new Blob([text]).size;
 
   const takeBody = () => {
     if (!pending && queue.length) {
