@@ -11,7 +11,7 @@ export interface MonitorOptions {
   readonly endpoint?: string;
   /** The release of the page, told with each report; at most 128 bytes. */
   readonly release?: string;
-  /** The share of page loads that are watched at all, from 0 to 1; drawn once, when the monitor is made. Default 1. */
+  /** The share of page loads that are watched at all, from 0 to 1; drawn once for a page. Default 1. */
   readonly sampleRate?: number;
   /** How often figures are read and judged; default 10,000 ms. */
   readonly intervalMs?: number;
@@ -95,6 +95,9 @@ function toWire(value: unknown): unknown {
   );
 }
 
+/** Drawn once for a page: all monitors of it watch, or none that has the same rate. */
+let draw: number | undefined;
+
 function check(ok: boolean, want: string): void {
   if (!ok) throw new RangeError(want);
 }
@@ -106,7 +109,7 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
   check(!release || new Blob([release]).size <= 128, 'release: want at most 128 bytes');
 
   // A server renders pages for many: there is nothing of one page to watch.
-  const sampled = typeof document !== 'undefined' && Math.random() < sampleRate;
+  const sampled = typeof document !== 'undefined' && (draw ??= Math.random()) < sampleRate;
   const thresholds = { ...defaultThresholds, ...options.thresholds };
   const page: MemoryPerformance = performance;
   const source = heapSource(page, globalThis.crossOriginIsolated);

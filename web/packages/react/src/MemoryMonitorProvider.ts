@@ -1,6 +1,7 @@
-import { createElement, useEffect, useState, type ReactElement, type ReactNode } from 'react';
+import { createElement, useEffect, useInsertionEffect, useState, type ReactElement, type ReactNode } from 'react';
 import { createMemoryMonitor, type MemoryMonitor, type MonitorOptions } from '@memwarden/client';
-import { createTracking, TrackingContext } from './context';
+import { MonitorContext } from './context';
+import { countBy, decideFor } from './usePerformanceTracking';
 
 export interface MemoryMonitorProviderProps {
   /** A monitor of one's own. The one of the first render stays. */
@@ -10,9 +11,14 @@ export interface MemoryMonitorProviderProps {
   readonly children?: ReactNode;
 }
 
-/** Watches the page while it is mounted, and gives the hooks below it their monitor. It renders nothing of its own. */
+/**
+ * Watches the page while it is mounted, and gives the hooks their monitor. It renders nothing of its own. A page has one;
+ * where it has more, components are counted by the newest.
+ */
 export function MemoryMonitorProvider({ monitor, options, children }: MemoryMonitorProviderProps): ReactElement {
-  const [tracking] = useState(() => createTracking(monitor ?? createMemoryMonitor(options)));
-  useEffect(() => tracking.monitor?.start(), [tracking]);
-  return createElement(TrackingContext.Provider, { value: tracking }, children);
+  const [watching] = useState(() => decideFor(monitor ?? createMemoryMonitor(options)));
+  // Before the effects of the components below, which count.
+  useInsertionEffect(() => countBy(watching), [watching]);
+  useEffect(() => watching.start(), [watching]);
+  return createElement(MonitorContext.Provider, { value: watching }, children);
 }

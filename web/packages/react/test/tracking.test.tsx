@@ -119,12 +119,36 @@ describe('usePerformanceTracking', () => {
     expect(figures('Counter')).toMatchObject({ commits: 2 });
   });
 
-  test('does nothing without a provider, and on a page that is not sampled', () => {
+  test('counts nothing without a provider, and then by the newest', () => {
     act(() => root.render(<Counter />));
     expect(container.textContent).toBe('0');
-    monitor = createMemoryMonitor({ sampleRate: 0 });
-    show(<Counter />);
     expect(figures('Counter')).toBeUndefined();
+    show(<Counter />);
+    expect(figures('Counter')).toMatchObject({ commits: 1 });
+  });
+
+  test('breaks nothing on a page that is not sampled, whenever the provider comes', async () => {
+    for (const first of [true, false]) {
+      vi.resetModules();
+      const page = await import('../src');
+      const Kind = ({ n }: { n: number }) => {
+        page.usePerformanceTracking('Kind');
+        return <p>{n}</p>;
+      };
+      monitor = createMemoryMonitor({ sampleRate: 0 });
+      if (!first) act(() => root.render(<Kind n={0} />));
+      for (const n of [1, 2]) {
+        act(() =>
+          root.render(
+            <page.MemoryMonitorProvider monitor={monitor}>
+              <Kind n={n} />
+            </page.MemoryMonitorProvider>,
+          ),
+        );
+      }
+      expect(container.textContent).toBe('2');
+      if (first) expect(figures('Kind')).toBeUndefined();
+    }
   });
 });
 

@@ -9,8 +9,6 @@ import { pending } from './store';
 
 declare global {
   interface Window {
-    /** Whether React is to run everything twice, and whether listeners and timers are to be kept book of. */
-    options: { strict: boolean; holders: boolean };
     matrix: {
       version: string;
       leaking: string[];

@@ -49,7 +49,7 @@ export interface LeakWatch {
 }
 
 /** How long one slice of work lasts at most. */
-const sliceMs = 2;
+const sliceMs = 1.5;
 /** How many fibers are looked at in one go when elements come; the others wait for an idle moment. */
 const eagerFibers = 200;
 /** How many fibers wait at most; what comes beyond is not looked at. */
