@@ -36,9 +36,9 @@ beside types npm run -s types
 
 npm run -s unit || status=1
 if command -v chromium >/dev/null || [ -n "${CHROMIUM:-}" ]; then
-	LEAKS=$([ "${1:-}" = -long ] && echo all || echo few) npm run -s leaks || status=1
+	LEAKS=$([ "${1:-}" = -long ] && echo all || echo few) npm run -s browser || status=1
 else
-	"$here/left-out.sh" "leaks in a real browser" "there is no Chromium (Debian: chromium)" || status=1
+	"$here/left-out.sh" "the tests in a real browser" "there is no Chromium (Debian: chromium)" || status=1
 fi
 for one in "${waiting[@]}"; do
 	wait "${one%%:*}" || {

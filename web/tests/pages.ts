@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:http';
+import { createServer, request as ask } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -27,13 +27,24 @@ export interface Pages {
   close(): Promise<void>;
 }
 
-export async function openPages(): Promise<Pages> {
+/** Behind the address of the pages is that of a service too, if there is one: as `/api/`. */
+export async function openPages({ service }: { service?: string } = {}): Promise<Pages> {
   // Debian's Chromium, or the one that is named.
   const executablePath = process.env.CHROMIUM ?? ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync);
   if (!executablePath) throw new Error('there is no Chromium (Debian: chromium; or set CHROMIUM to its path)');
   const dir = await mkdtemp(path.join(tmpdir(), 'memwarden-pages-'));
   const server = createServer((request, response) => {
     const { pathname, searchParams } = new URL(request.url!, 'http://page');
+    if (service && pathname.startsWith('/api/')) {
+      const { method, headers, url } = request;
+      const asked = ask(service + url, { method, headers }, (answer) => {
+        response.writeHead(answer.statusCode!, answer.headers);
+        answer.pipe(response);
+      });
+      asked.on('error', () => response.writeHead(502).end());
+      request.pipe(asked);
+      return;
+    }
     if (pathname.endsWith('.js')) {
       readFile(path.join(dir, path.basename(pathname))).then(
         (text) => response.setHeader('Content-Type', 'text/javascript').end(text),

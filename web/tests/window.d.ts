@@ -7,5 +7,7 @@ interface Window {
     holders?: boolean;
     /** Has the page watched. */
     sampled?: boolean;
+    /** Where the page sends its reports. */
+    endpoint?: string;
   };
 }
