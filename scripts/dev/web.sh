@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Checks and tests the browser packages: generated types, lint, types, unit tests with React 18 and 19, and leaks in a real
-# browser.
+# Checks and tests the browser packages: generated types, lint, types, what is published and its size, unit tests with React
+# 18 and 19, and in a real browser leaks and what reaches the service, which is built for it.
 #
 #	web.sh [-long]
 #
-# With -long the leaks are looked for in every kind of page, not in two. What package-lock.json says is installed first,
+# With -long leaks are looked for in every kind of page, not in two. What package-lock.json says is installed first,
 # unless it is there.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -33,6 +33,7 @@ beside() { # NAME COMMAND...: runs beside what follows
 beside generated npm run -s check-generated
 beside lint npm run -s lint
 beside types npm run -s types
+beside packages npm run -s packages
 
 npm run -s unit || status=1
 if command -v chromium >/dev/null || [ -n "${CHROMIUM:-}" ]; then
@@ -41,10 +42,10 @@ else
 	"$here/left-out.sh" "the tests in a real browser" "there is no Chromium (Debian: chromium)" || status=1
 fi
 for one in "${waiting[@]}"; do
-	wait "${one%%:*}" || {
+	if ! wait "${one%%:*}"; then
 		status=1
-		echo "${one#*:} failed:"
-	}
-	cat "$logs/${one#*:}"
+		echo "web: ${one#*:} failed:"
+		cat "$logs/${one#*:}"
+	fi
 done
 exit "$status"
