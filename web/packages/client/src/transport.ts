@@ -51,7 +51,7 @@ export function createTransport({ endpoint, release }: TransportOptions): Transp
   const queue: string[] = [];
   let dropped = 0;
   // A body whose answer was not heard is sent again as it was: the service keeps equal bodies once.
-  let pending: { body: string; items: number } | undefined;
+  let pending: { text: string; items: number } | undefined;
   let pauseMs = 0;
   let notBefore = 0;
   let sending: Promise<void> | undefined;
@@ -66,7 +66,7 @@ export function createTransport({ endpoint, release }: TransportOptions): Transp
       let left = maxBodyBytes - bytes(head) - 2;
       let items = 0;
       while (items < queue.length && (left -= bytes(queue[items]!) + 1) >= 0) items++;
-      pending = { body: head + queue.splice(0, items).join() + ']}', items };
+      pending = { text: head + queue.splice(0, items).join() + ']}', items };
     }
     return pending;
   };
@@ -78,21 +78,19 @@ export function createTransport({ endpoint, release }: TransportOptions): Transp
 
   const send = async () => {
     const foreign = new URL(endpoint, location.href).origin !== location.origin;
-    while (Date.now() >= notBefore && takeBody()) {
+    let body;
+    while (Date.now() >= notBefore && (body = takeBody())) {
       try {
         // Text needs no permission to be sent elsewhere; the answer then cannot be read, and counts as yes.
-        const answer = await fetch(endpoint, {
-          method: 'POST',
-          body: pending!.body,
-          mode: foreign ? 'no-cors' : 'same-origin',
-        });
+        const answer = await fetch(endpoint, { method: 'POST', body: body.text, mode: foreign ? 'no-cors' : 'same-origin' });
         if (answer.status === 429 || answer.status >= 500) {
           wait(Number(answer.headers.get('Retry-After')) || 0);
           return;
         }
-        if (answer.status >= 400) dropped += pending!.items;
+        if (answer.status >= 400) dropped += body.items;
         pauseMs = 0;
-        pending = undefined;
+        // Meanwhile the page may have been left, and the body sent once more.
+        if (pending === body) pending = undefined;
       } catch {
         // No network, or a filter: the items stay in the queue, whose bound says how long.
         wait(0);
@@ -115,7 +113,7 @@ export function createTransport({ endpoint, release }: TransportOptions): Transp
     },
     flush: () => (sending ??= send().finally(() => (sending = undefined))),
     leave() {
-      for (let i = 0; i < maxLeavingBodies && takeBody() && sendLast(endpoint, pending!.body); i++) pending = undefined;
+      for (let i = 0; i < maxLeavingBodies && takeBody() && sendLast(endpoint, pending!.text); i++) pending = undefined;
     },
     dropped: () => dropped,
   };

@@ -147,6 +147,21 @@ test('an item that fits no body is dropped', () => {
 });
 
 describe('leave', () => {
+  test('while a body is on its way sends it again, and what came since', async () => {
+    const beacons: string[] = [];
+    vi.stubGlobal('navigator', { sendBeacon: (_url: string, body: string) => beacons.push(body) > 0 });
+    answers = [[422]];
+    const transport = createTransport({ endpoint });
+    transport.add(item({ n: 1 }));
+    const flushed = transport.flush();
+    transport.add(item({ n: 2 }));
+    transport.leave();
+    await flushed;
+    expect(beacons).toHaveLength(2);
+    expect(bodies).toEqual([beacons[0]]);
+    expect(transport.dropped()).toBe(1);
+  });
+
   test('sends by beacon', () => {
     const beacons: string[] = [];
     vi.stubGlobal('navigator', { sendBeacon: (_url: string, body: string) => beacons.push(body) > 0 });

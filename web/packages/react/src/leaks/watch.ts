@@ -28,7 +28,7 @@ export interface LeakOptions extends Partial<Rules> {
   /** How often ended components are looked for; default 5,000 ms. */
   readonly sweepMs?: number;
   /** Where the page is watched; default the document. */
-  readonly root?: Node;
+  readonly root?: ParentNode;
   /** Bookkeeping of listeners and timers: `keepHolders()`. */
   readonly holders?: Holders;
   /** Called for a leak when it is first seen, and each time its survivors have doubled. */
@@ -50,9 +50,9 @@ export interface LeakWatch {
 
 /** How long one slice of work lasts at most. */
 const sliceMs = 1.5;
-/** How many fibers are looked at in one go when elements come; the others wait for an idle moment. */
-const eagerFibers = 200;
-/** How many fibers wait at most; what comes beyond is not looked at. */
+/** How many elements and fibers are looked at in one go when they come; the others wait for an idle moment. */
+const eager = 200;
+/** How many of each wait at most; what comes beyond is not looked at. */
 const maxWaiting = 20_000;
 const maxOwners = 6;
 
@@ -91,6 +91,8 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
   let commits = 0;
   let dirty = false;
   let waiting: Fiber[] = [];
+  /** Elements that React did not make, but may have made what is in them. */
+  let unknown: Element[] = [];
   let removed: { node: WeakRef<Element>; name: string }[] = [];
   let leaks: readonly LeakReport[] = [];
   let judged: readonly Released[] = [];
@@ -108,8 +110,9 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
 
   const isSeen = (fiber: Fiber) => seen.has(fiber) || (fiber.alternate !== null && seen.has(fiber.alternate));
 
-  /** Adopts the fibers that wait, and what is below them, until `more` says no. */
+  /** Looks at the elements and fibers that wait, and what is below them, until `more` says no. */
   const explore = (more: () => boolean) => {
+    while (unknown.length && more()) arrive(unknown.pop()!);
     while (waiting.length && more()) {
       const fiber = waiting.pop()!;
       if (!isSeen(fiber)) adopt(fiber);
@@ -130,7 +133,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
     population.recall(element);
     const fiber = fiberOf(element);
     if (!fiber) {
-      for (const child of element.children) arrive(child);
+      for (const child of element.children) if (unknown.length < maxWaiting) unknown.push(child);
       return;
     }
     const name = nearestName(fiber.return);
@@ -161,7 +164,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
         for (const node of removedNodes) if (node instanceof Element) depart(node, target);
         dirty ||= removedNodes.length > 0;
       }
-      let left = eagerFibers;
+      let left = eager;
       explore(() => left-- > 0);
     });
   };
@@ -213,9 +216,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
     book?.start();
     let current: Generator<undefined, void> | undefined;
     let cancel = whenIdle(() => {
-      monitor.run(() => {
-        for (const element of (root as ParentNode).children) arrive(element);
-      });
+      unknown.push(...root.children);
       slice();
     });
     const slice = () => {
@@ -223,11 +224,11 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
       monitor.run(() => {
         const until = performance.now() + sliceMs;
         explore(() => performance.now() < until);
-        current ??= waiting.length ? undefined : work();
+        current ??= unknown.length + waiting.length ? undefined : work();
         while (current && !done && performance.now() < until) done = current.next().done === true;
       });
       if (done) current = undefined;
-      if (current || waiting.length) cancel = whenIdle(slice);
+      if (current || unknown.length + waiting.length) cancel = whenIdle(slice);
     };
     const timer = setInterval(() => {
       if (!current) cancel = whenIdle(slice);
@@ -238,6 +239,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
       cancel();
       book?.stop();
       waiting = [];
+      unknown = [];
       removed = [];
     };
   };
