@@ -4,7 +4,8 @@
 #
 #	web.sh [-long]
 #
-# With -long leaks are looked for in every kind of page, not in two. What package-lock.json says is installed first,
+# With -long leaks are looked for in every kind of page, not in two, and the packages are installed into the example from
+# what would be published, with React 18 and with 19. What package-lock.json says is installed first,
 # unless it is there.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -40,6 +41,9 @@ if command -v chromium >/dev/null || [ -n "${CHROMIUM:-}" ]; then
 	LEAKS=$([ "${1:-}" = -long ] && echo all || echo few) npm run -s browser || status=1
 else
 	"$here/left-out.sh" "the tests in a real browser" "there is no Chromium (Debian: chromium)" || status=1
+fi
+if [ "${1:-}" = -long ]; then
+	npm run -s packed || status=1
 fi
 for one in "${waiting[@]}"; do
 	if ! wait "${one%%:*}"; then
