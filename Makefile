@@ -36,7 +36,7 @@ build: ## build bin/memwarden
 # The test cache does not know of the programs that tests build and run.
 test: export FRESH := -count=1
 test: ## run all steps of the test: what CI runs
-	@scripts/dev/steps.sh prerequisites check-format vet shellcheck rules unit unit-newest nested cross
+	@scripts/dev/steps.sh prerequisites check-format vet shellcheck pwsh rules unit unit-newest nested cross
 
 prerequisites: ## install what the tests need, where that can be done
 	@scripts/dev/prerequisites.sh $(NEWEST_GO)
@@ -50,13 +50,16 @@ vet: ## go vet the library and the service
 shellcheck: ## shellcheck every shell script
 	@scripts/dev/shellcheck.sh
 
+pwsh: ## parse the PowerShell scripts and hold their commands against a list
+	@scripts/dev/pwsh.sh
+
 rules: ## test the rules of the repository: imports, modules, documents, API text
 	$(GO) test -count=1 ./internal/archtest
 
-# Two packages run once. heapzoo looks at programs that it builds with every toolchain and flag itself: the race detector
-# would watch but the test. soak puts the parts under load for some time, which the race detector sees to.
+# Some packages run once. heapzoo and chaos look at programs that they build themselves: the race detector would watch but
+# the test. soak puts the parts under load for some time, which the race detector sees to.
 unit: ## test the library and the service with the race detector
-	@packages=$$($(GO) list $(PACKAGES) | grep -v '/heapzoo$$'); \
+	@packages=$$($(GO) list $(PACKAGES) | grep -v -E '/(heapzoo|chaos)$$'); \
 	$(GO) test -race -p=$(PARALLEL) $(FRESH) -timeout=$(TIMEOUT) $$packages
 
 # Coverage is taken here, because the race detector makes its counters five times as slow.
@@ -98,6 +101,17 @@ leakzoo: ## real programs that leak, and some that only look like it: all found 
 bench: ## measure what the documents promise, beside its goals: about six minutes
 	$(GO) -C bench run .
 
+load: ## everything that clients do, by 100 of them, on a service under 256 MiB and two processors: three minutes, and k6 to build once
+	$(GO) -C bench run ./cmd/load -script memory-stress -vus 100 -duration 90s
+
+load-full: ## the same for 30 minutes, into the performance audit report
+	$(GO) -C bench run ./cmd/load -script memory-stress -vus 100 -duration 30m -report
+
+audit: ## measure all of docs/PERFORMANCE_AUDIT_REPORT.md anew: about an hour and a half
+	$(GO) -C bench run . -only all -report
+	@$(MAKE) --no-print-directory load-full
+	@$(MAKE) --no-print-directory chaos
+
 bench-memstat: ## a sample beside runtime.ReadMemStats, which stops the world
 	$(GO) test -run '^$$' -bench '^Benchmark(Sample|ReadMemStats)$$' -benchmem ./memstat
 
@@ -118,6 +132,14 @@ bench-packages: ## the benchmarks of every package
 
 soak: ## all parts at their bounds for SOAK (10m) of random load, which SEED repeats: the live heap must not grow
 	$(GO) test -count=1 -timeout=0 -run '^TestSoak$$' -v ./server/tests/soak -soak $(SOAK) -seed $(SEED)
+
+# The table is written and put into the report also when a fault was not survived: it says so.
+chaos: ## faults on the service under load, 50 kills on each database; writes their table into the report: about five minutes
+	@table=$$(mktemp); status=0; \
+	$(GO) test -count=1 -timeout=30m -v ./server/tests/chaos -long -table "$$table" || status=$$?; \
+	cat "$$table"; \
+	$(GO) -C bench run ./cmd/report -section chaos -title "Faults and what came of them" <"$$table" || status=$$?; \
+	rm -f "$$table"; exit "$$status"
 
 # --- Care.
 

@@ -16,7 +16,7 @@ const maxSilence = 5 * time.Minute
 
 // buildHealth makes the checks of what the warden itself knows. Of all of them only the heartbeat can fail liveness.
 func (w *Warden) buildHealth() (err error) {
-	if w.health, err = health.New(health.Options{Logger: w.o.Logger}); err != nil {
+	if w.health, err = health.New(health.Options{Logger: w.log}); err != nil {
 		return err
 	}
 	sample := func() *memstat.Sample { return &w.State().Sample }
@@ -83,9 +83,10 @@ func (w *Warden) targetCheck() health.Check {
 	}}
 }
 
-// storeCheck is degraded while the history cannot be kept, or the store holds what cannot be used.
+// storeCheck is degraded while the history cannot be kept, or the store holds what cannot be used. It asks nobody, so that
+// it may be asked often.
 func (w *Warden) storeCheck() health.Check {
-	return health.Check{Name: "store", Run: func(context.Context) health.Result {
+	return health.Check{Name: "store", TTL: time.Second, Run: func(context.Context) health.Result {
 		if err := w.store.get(); err != nil {
 			return health.Result{Level: health.Degraded, Message: "the store cannot be used; the log says why", Err: err}
 		}

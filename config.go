@@ -97,8 +97,8 @@ type configField struct {
 // configFields is the table of everything adjustable, in the order of documents.
 func configFields() []configField {
 	const (
-		sampling = "Sampling"
-		levels   = "Pressure"
+		sampling = "Monitoring"
+		levels   = "Pressure thresholds"
 		limits   = "Memory limit"
 		gc       = "Garbage collection"
 		leaks    = "Leak detection"

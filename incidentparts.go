@@ -43,8 +43,6 @@ const (
 	// lateLead is what must be left until the limit for parts that cost more than they may bring: a stopped world, a
 	// collection, a fork.
 	lateLead = 4.0 // seconds
-	// goroutineBytes is what the profile takes for each goroutine while it is written: 240 were measured for short stacks.
-	goroutineBytes = 300
 	// afterPatience is how long the second heap profile waits for a collection to end.
 	afterPatience  = 20 * time.Second
 	collectionLook = 20 * time.Millisecond
@@ -167,7 +165,7 @@ func (w *Warden) lateParts() []latePart {
 	}
 	return []latePart{
 		{partGoroutines, goroutinesAre, true, w.writeGoroutines},
-		{partTrace, "execution trace of the last seconds: go tool trace", true, plain(w.writeTrace)},
+		{partTrace, "execution trace of the last seconds: go tool trace", true, plain(w.incidents.writeTrace)},
 		{partStacks, "the stack of each goroutine", false, plain(incident.Stacks)},
 		{partHeapAfter, "heap profile as of the collection after that", true, w.writeHeapAfter},
 		{partAbandoned, "goroutines that wait for what nobody can do any more: go tool pprof", false, plain(w.writeAbandoned)},
@@ -230,26 +228,11 @@ func notNow(part latePart, v incident.Verdict) string {
 // writeGoroutines is refused where what the profile takes would itself be the end.
 func (w *Warden) writeGoroutines(context.Context, *incident.Draft) func(io.Writer) error {
 	return func(out io.Writer) error {
-		n := int64(runtime.NumGoroutine())
-		meter, err := newRoomMeter(w.o.Root)
-		if err != nil {
+		if err := w.GoroutineProfileRoom(); err != nil {
 			return err
-		}
-		defer func() { _ = meter.close() }() // only read
-		if r := meter.read(w.o.Now()); n*goroutineBytes+incident.DefaultRule().SmallBytes > r.bytes {
-			return fmt.Errorf("there are %d goroutines, of which a profile takes about %s, and only %s are free (%s)",
-				n, bytesize.Format(n*goroutineBytes), bytesize.Format(max(0, r.bytes)), r.where)
 		}
 		return incident.Profile("goroutine")(out)
 	}
-}
-
-func (w *Warden) writeTrace(out io.Writer) error {
-	if w.incidents.recorder == nil {
-		return errors.New("no flight recorder is running (MEMWARDEN_INCIDENT_TRACE)")
-	}
-	_, err := w.incidents.recorder.WriteTo(out)
-	return err
 }
 
 // writeHeapAfter waits for a collection to end. It forces none: near the limit the next one is near too.

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/trace"
+	"sync"
 	"time"
 
 	"github.com/memwarden/memwarden/bytesize"
@@ -50,6 +51,7 @@ const (
 type incidents struct {
 	store    *incident.Store
 	previous *incident.Previous    // how the run before has ended; nil: there was none
+	tracing  sync.Mutex            // held while the recorder is read or stopped
 	recorder *trace.FlightRecorder // nil: none
 	trigger  *incident.Trigger
 	sampler  *memstat.Sampler // for readings beside the loop's
@@ -150,9 +152,7 @@ func (w *Warden) root() string {
 
 // close notes that the run has ended as it should.
 func (i *incidents) close(now time.Time) error {
-	if i.recorder != nil {
-		i.recorder.Stop()
-	}
+	i.endTrace()
 	i.run.ClosedAt = now.UTC()
 	return errors.Join(i.store.NoteRun(i.run), i.sampler.Close())
 }

@@ -163,27 +163,30 @@ func TestBundlesBeforeTheKill(t *testing.T) {
 	if !*long {
 		t.Skip("with -long it takes some twenty minutes")
 	}
-	leaker, whole := buildLeaker(t), 0
-	runs := 0
+	leaker, whole, runs := buildLeaker(t), 0, 0
 	for _, rate := range []float64{200, 100, 50, 20, 5} {
-		for _, shape := range []string{"chunks", "objects", "goroutines", "chunks"} {
-			runs++
-			bundles, died := leakToDeath(t, newMemoryGroup(t, 1<<30), leaker, filepath.Join(t.TempDir(), "incidents"), shape, rate)
-			r, at, ok := firstWhole(bundles)
-			if ok && at.Before(died) {
+		for i, shape := range []string{"chunks", "objects", "goroutines", "chunks"} {
+			t.Run(fmt.Sprintf("%v MB a second of %s %d", rate, shape, i), func(t *testing.T) {
+				runs++
+				bundles, died := leakToDeath(t, newMemoryGroup(t, 1<<30), leaker, filepath.Join(t.TempDir(), "incidents"), shape, rate)
+				r, at, ok := firstWhole(bundles)
+				if !ok || !at.Before(died) {
+					for _, r := range bundles {
+						t.Errorf("at %.0f %% there are %v, not %v", ofGroup(r), partNames(r), r.Missing)
+					}
+					t.FailNow()
+				}
 				whole++
-			}
-			last := bundles[0]
-			t.Logf("%3.0f MB/s of %-10s: %d bundles; profile, goroutines and manifest %.2f s before the kill at %.0f %% of the limit; the last bundle at %.0f %%; snapshots: %d",
-				rate, shape, len(bundles), died.Sub(at).Seconds(), 100*float64(r.Cause.TotalBytes)/float64(1<<30),
-				100*float64(last.Cause.TotalBytes)/float64(1<<30), snapshotsIn(bundles))
+				t.Logf("%d bundles; profile, goroutines and manifest %.2f s before the kill at %.0f %% of the limit; the last bundle at %.0f %%; snapshots: %d",
+					len(bundles), died.Sub(at).Seconds(), ofGroup(r), ofGroup(bundles[0]), snapshotsIn(bundles))
+			})
 		}
 	}
 	t.Logf("a whole bundle before the kill: %d of %d", whole, runs)
-	if whole != runs {
-		t.Errorf("%d of %d", whole, runs)
-	}
 }
+
+// ofGroup is what percentage of the limit was in use.
+func ofGroup(r incident.Record) float64 { return 100 * float64(r.Cause.TotalBytes) / (1 << 30) }
 
 func snapshotsIn(bundles []incident.Record) (n int) {
 	for _, r := range bundles {

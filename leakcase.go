@@ -99,7 +99,7 @@ func (i *investigator) quiet(ctx context.Context, r LeakReport) bool {
 	if r.Signature == "" || !i.w.dismissed(ctx, r.Signature) {
 		return false
 	}
-	i.w.quietLeaks.Store(r.Case, true)
+	i.w.quietLeaks.add(r.Case)
 	i.w.o.Logger.Info("memory leak is one that was dismissed", "kind", r.Kind, "signature", r.Signature)
 	return true
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -37,7 +38,7 @@ type leakCleaner struct {
 	mu      sync.Mutex
 	busy    bool // it is cleaned up at the moment
 	spent   cleanup.Spent
-	reports map[string]LeakReport // the newest by case, as far as it is the warden's own; not more than there are kinds
+	reports map[string]LeakReport // the newest by kind, as far as it is the warden's own
 }
 
 // begin takes the right to clean up; end gives it back. It is refused while somebody has it, and by the budget; why says so.
@@ -65,7 +66,7 @@ func (c *leakCleaner) end(worth bool, now time.Time) {
 func (c *leakCleaner) over(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.reports, name)
+	maps.DeleteFunc(c.reports, func(_ string, r LeakReport) bool { return r.Case == name })
 	c.spent = c.spent.Renewed()
 }
 
@@ -84,8 +85,10 @@ func (w *Warden) reportCase(r LeakReport) {
 	if c.reports == nil {
 		c.reports = map[string]LeakReport{}
 	}
-	r.Actions = c.reports[r.Case].Actions
-	c.reports[r.Case] = r
+	if known := c.reports[r.Kind]; known.Case == r.Case {
+		r.Actions = known.Actions
+	}
+	c.reports[r.Kind] = r
 	w.queueReport(r)
 }
 
@@ -95,13 +98,18 @@ func (w *Warden) noteActions(ctx context.Context, name string, actions []string)
 	c := &w.cleaner
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r, ok := c.reports[name]
-	if !ok {
+	var r LeakReport
+	for _, known := range c.reports {
+		if known.Case == name {
+			r = known
+		}
+	}
+	if r.Case == "" {
 		return // it is over, or what it is of is still looked for
 	}
 	r.Actions = append(slices.Clip(r.Actions), actions...)
 	r.Actions = r.Actions[max(0, len(r.Actions)-maxLeakLines):]
-	c.reports[name] = r
+	c.reports[r.Kind] = r
 	r.LastSeen = w.o.Now()
 	if settled != "" {
 		r.Status = settled
@@ -140,7 +148,7 @@ func (w *Warden) leaking() (list []leak.Finding) {
 		return nil
 	}
 	for _, f := range w.Leaks().Findings {
-		if _, quiet := w.quietLeaks.Load(caseOf(f)); f.Verdict >= leak.Suspect && !quiet {
+		if f.Verdict >= leak.Suspect && !w.quietLeaks.has(caseOf(f)) {
 			list = append(list, f)
 		}
 	}

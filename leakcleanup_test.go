@@ -17,10 +17,13 @@ import (
 )
 
 // cleaned is a warden that may clean up and looks at nothing for an hour, so that what the test says of leaks stays.
-func cleaned(t *testing.T, o Options) *Warden {
+func cleaned(t *testing.T, o Options, change ...func(*Config)) *Warden {
 	t.Helper()
 	c := DefaultConfig()
 	c.Leaks.AutoCleanup, c.Leaks.IntervalSeconds, c.Leaks.WindowSeconds = true, 3600, 7*86400
+	for _, change := range change {
+		change(&c)
+	}
 	o.Config = &c
 	return begin(t, o)
 }
@@ -171,7 +174,8 @@ func TestOwnersGiveWhatHasLeaked(t *testing.T) {
 
 // TestLittleComesOfIt is told, and the wait for another time is longer until the leak is over.
 func TestLittleComesOfIt(t *testing.T) {
-	w := cleaned(t, Options{})
+	// What other tests have left in this process is not to be returned either.
+	w := cleaned(t, Options{}, func(c *Config) { c.GC.ReturnToOS = false })
 	f := goroutineLeak()
 	w.says(f)
 	i := &investigator{w: w}
@@ -254,11 +258,11 @@ func TestCleaningUpIsAllowed(t *testing.T) {
 	if _, err := w.PatchConfig(t.Context(), ConfigPatch{Actor: "test", Patch: []byte(`{"leaks":{"paused":false}}`)}); err != nil {
 		t.Fatal(err)
 	}
-	w.quietLeaks.Store(caseOf(f), true)
+	w.quietLeaks.add(caseOf(f))
 	if list := w.leaking(); len(list) != 0 {
 		t.Errorf("dismissed: %+v", list)
 	}
-	w.quietLeaks.Clear()
+	w.quietLeaks.remove(caseOf(f))
 	w.says()
 	w.cleanUpConfirmed(t.Context(), f)
 	if w.cleaner.busy || len(w.cleaner.reports) != 0 {

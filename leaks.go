@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -321,10 +323,39 @@ func (w *Warden) SettleLeak(ctx context.Context, id int64, status string) (KeptL
 		return KeptLeak{}, fmt.Errorf("memwarden: settle a leak: %w", err)
 	}
 	if status == LeakDismissed {
-		w.quietLeaks.Store(l.Case, true)
+		w.quietLeaks.add(l.Case)
 	}
 	w.events.publish(Event{EventLeakReport, w.o.Now(), l})
 	return l, nil
+}
+
+// quietCases are leaks that were dismissed, by their cases. One of each kind is seen at a time, and forgotten when it is
+// over; but somebody may dismiss what was over already, as often as he likes, so that the newest alone are known. It is
+// safe for concurrent use; the zero value is ready.
+type quietCases struct {
+	mu    sync.Mutex
+	names []string // oldest first, at most maxQuietCases
+}
+
+const maxQuietCases = 64
+
+func (q *quietCases) add(name string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.names = append(slices.DeleteFunc(q.names, func(n string) bool { return n == name }), name)
+	q.names = slices.Delete(q.names, 0, max(0, len(q.names)-maxQuietCases))
+}
+
+func (q *quietCases) remove(name string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.names = slices.DeleteFunc(q.names, func(n string) bool { return n == name })
+}
+
+func (q *quietCases) has(name string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Contains(q.names, name)
 }
 
 // dismissed reports whether somebody has dismissed a signature.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/memwarden/memwarden/bounded"
+	"github.com/memwarden/memwarden/leak"
 )
 
 // found is a report as a caller gives it.
@@ -268,4 +269,52 @@ func TestLeakReportsSurviveAPanic(t *testing.T) {
 			t.Errorf("%+v; the log:\n%s", list, log)
 		}
 	})
+}
+
+// TestDismissedCasesAreBounded: who dismisses leak after leak, for years, takes no memory with it; what he has dismissed
+// last stays quiet.
+func TestDismissedCasesAreBounded(t *testing.T) {
+	w := begin(t, Options{})
+	for range 100 {
+		if err := w.ReportLeak(t.Context(), LeakReport{Kind: "descriptors", Sentence: "somebody leaks"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var list []KeptLeak
+	for deadline := time.Now().Add(time.Minute); len(list) < 100; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of 100 reports are kept", len(list))
+		}
+		list = leaksOf(t, w, 0, 200)
+	}
+	for _, l := range list {
+		if _, err := w.SettleLeak(t.Context(), l.ID, LeakDismissed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(w.quietLeaks.names); n != maxQuietCases {
+		t.Errorf("%d cases are known, want %d", n, maxQuietCases)
+	}
+	newest, oldest := list[99].caseName(), list[0].caseName()
+	if !w.quietLeaks.has(newest) || w.quietLeaks.has(oldest) {
+		t.Error("want the newest quiet and the oldest forgotten")
+	}
+	w.quietLeaks.add(newest)
+	if n := len(w.quietLeaks.names); n != maxQuietCases {
+		t.Errorf("%d cases are known once one is dismissed again, want %d", n, maxQuietCases)
+	}
+}
+
+// TestReportsOfCasesAreBounded: a case that is over before it was looked into is not kept beside the one that follows.
+func TestReportsOfCasesAreBounded(t *testing.T) {
+	w := begin(t, Options{})
+	i := &investigator{w: w}
+	for n := range 20 {
+		f := leak.Finding{Kind: leak.Threads, Verdict: leak.Suspect, Rule: leak.Fast, Since: time.Unix(int64(n), 0), Reason: "threads rose"}
+		w.cleaner.over(caseOf(f))
+		i.look(t.Context(), leakCase{finding: f})
+	}
+	if n := len(w.cleaner.reports); n != 1 {
+		t.Errorf("%d reports of one kind are held, want the newest", n)
+	}
 }

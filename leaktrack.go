@@ -207,7 +207,7 @@ func (i *investigator) forgetTracked(overdue []track.Overdue) {
 	for key, told := range i.tracked {
 		if !still[key] {
 			delete(i.tracked, key)
-			i.w.quietLeaks.Delete(told.caseName)
+			i.w.quietLeaks.remove(told.caseName)
 			i.w.o.Logger.Info("memory leak is over", "kind", KindRetained, "owner", key.owner, "type", key.typ)
 		}
 	}

@@ -206,7 +206,7 @@ func (l *leakWatch) look(now time.Time, asked bool) LeakStatus {
 	}
 	status := LeakStatus{CheckedAt: now, Findings: l.detector.Findings()}
 	for i, f := range status.Findings {
-		if _, quiet := l.w.quietLeaks.Load(caseOf(f)); !quiet || f.Verdict < leak.Suspect {
+		if f.Verdict < leak.Suspect || !l.w.quietLeaks.has(caseOf(f)) {
 			status.Verdict = max(status.Verdict, f.Verdict)
 		}
 		if f.Verdict != l.told[i].Verdict {
@@ -305,7 +305,7 @@ func (l *leakWatch) tell(f, before leak.Finding) {
 			w.o.Logger.Warn("memory leak is not looked into: others are", "kind", f.Kind.String())
 		}
 	case before.Verdict >= leak.Suspect:
-		w.quietLeaks.Delete(caseOf(before))
+		w.quietLeaks.remove(caseOf(before))
 		w.cleaner.over(caseOf(before))
 		w.o.Logger.Info("memory leak is over", "kind", f.Kind.String(), "reason", f.Reason)
 	}

@@ -133,7 +133,10 @@ func (w *Warden) logSummary(state *State) {
 	if n, ok := s.Go.Goroutines.Get(); ok {
 		attributes = append(attributes, "goroutines", n)
 	}
-	w.o.Logger.Info("memory", attributes...)
+	if leaks := w.leakStatus.Load(); leaks != nil {
+		attributes = append(attributes, "leaks", leaks.Verdict.String())
+	}
+	w.log.Info("memory", attributes...)
 }
 
 // offer hands the state to react; while that is busy the newest state replaces one that waits.

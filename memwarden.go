@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"github.com/memwarden/memwarden/health"
 	"github.com/memwarden/memwarden/heap/archive"
 	"github.com/memwarden/memwarden/history"
+	"github.com/memwarden/memwarden/internal/lograte"
 	"github.com/memwarden/memwarden/leak"
 	"github.com/memwarden/memwarden/leak/track"
 	"github.com/memwarden/memwarden/limit"
@@ -47,6 +49,7 @@ type State struct {
 // Warden watches one process. It is safe for concurrent use.
 type Warden struct {
 	o       Options
+	log     *slog.Logger // where nothing is left out: for what has a rate of its own
 	started time.Time
 
 	config    *configState
@@ -76,7 +79,7 @@ type Warden struct {
 	leakCases  chan leakCase          // suspicions to be looked into
 	sweeps     sweeps
 	sweepDue   chan struct{} // holds one while abandoned goroutines are to be looked for
-	quietLeaks sync.Map      // cases (string) that were dismissed, as far as they are seen now
+	quietLeaks quietCases
 	cleaner    leakCleaner
 	shrinking  sync.Mutex // held while owners shrink, under pressure or for a leak
 
@@ -119,8 +122,10 @@ func Start(ctx context.Context, o Options) (*Warden, error) {
 	if err != nil {
 		return nil, err
 	}
+	log := o.Logger
+	o.Logger = lograte.Limit(log, o.Now)
 	w := &Warden{
-		o: o, started: time.Now(), history: history.New(), owners: owners{logger: o.Logger},
+		o: o, log: log, started: time.Now(), history: history.New(), owners: owners{logger: o.Logger},
 		changed: make(chan struct{}, 1), act: make(chan *State, 1), done: make(chan struct{}),
 		leakChecks: make(chan chan<- LeakStatus), leakCases: make(chan leakCase, 2*len(leak.Kinds())), sweepDue: make(chan struct{}, 1), trackCases: make(chan trackCase, 1),
 	}

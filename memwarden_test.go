@@ -390,9 +390,48 @@ func TestSummaryLine(t *testing.T) {
 		if n := strings.Count(log.String(), "msg=memory "); n != 5 {
 			t.Errorf("%d summaries in five minutes:\n%s", n, log)
 		}
-		for _, figure := range []string{"pressure=normal", `container="20.0 MiB"`, `container_limit="1.0 GiB"`, `rss="20.0 MiB"`} {
+		for _, figure := range []string{"pressure=normal", `container="20.0 MiB"`, `container_limit="1.0 GiB"`, `rss="20.0 MiB"`, " goroutines=", ` leaks="insufficient data"`} {
 			if !strings.Contains(log.String(), figure) {
 				t.Errorf("no %s in:\n%s", figure, log)
+			}
+		}
+	})
+}
+
+// giver gives a little whenever it is asked to.
+type giver struct{}
+
+func (giver) Name() string                        { return "giver" }
+func (giver) Usage() bounded.Usage                { return bounded.Usage{Bytes: 1 << 30, MaxBytes: 1 << 31} }
+func (giver) Shrink(context.Context, int64) int64 { return 1 << 20 }
+
+// TestRepeatedLinesAreFew: pressure that stays for hours, with an owner that shrinks each second, does not fill the log;
+// the line says how many were left out, and the summaries go on.
+func TestRepeatedLinesAreFew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newContainer(t, "1073741824")
+		o, log := c.options("GOMEMLIMIT=1GiB")
+		o.LogInterval = time.Second
+		w := begin(t, o)
+		if _, err := w.Register(giver{}); err != nil {
+			t.Fatal(err)
+		}
+		c.use(880 << 20)
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		text := log.String()
+		if n := strings.Count(text, "memory owners shrank"); n < 50 || n > 70 {
+			t.Errorf("%d lines about shrinking in ten minutes, want ten and one in ten seconds", n)
+		}
+		if !strings.Contains(text, "suppressed=9") {
+			t.Error("it is not said that nine lines were left out each time")
+		}
+		if n := strings.Count(text, "msg=memory "); n < 599 {
+			t.Errorf("%d summaries of one a second", n)
+		}
+		for line := range strings.Lines(text) {
+			if !strings.Contains(line, "health check changed") && !strings.Contains(line, `msg="memory`) && !strings.Contains(line, "msg=memory") {
+				t.Errorf("grep memory does not find by its message: %s", line)
 			}
 		}
 	})

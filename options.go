@@ -42,7 +42,9 @@ type Options struct {
 	WarnSubscribers int
 	// Shutdown holds the deadlines of the shutdown sequence.
 	Shutdown shutdown.Options
-	// Logger receives what happens; every line says "memory". Nil: slog.Default().
+	// Logger receives what happens; every line but those of health checks and of the shutdown says "memory". A message
+	// that is repeated is written ten times at once and then every 10 s, with "suppressed" for those left out between.
+	// Nil: slog.Default().
 	Logger *slog.Logger
 	// LookupEnv finds GOMEMLIMIT, GOGC and MEMWARDEN_GOMEMLIMIT_DERIVED; nil: os.LookupEnv.
 	LookupEnv func(string) (string, bool)

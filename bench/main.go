@@ -12,6 +12,8 @@
 //	go -C bench run . -only heap-capture,heap-pid,heap-analysis,heap-typing
 //	go -C bench run . -only cache,rate-limiter,bus,websocket
 //	go -C bench run . -only leaks
+//
+// With -report the sections go into docs/PERFORMANCE_AUDIT_REPORT.md, each in place of what was measured before.
 package main
 
 import (
@@ -22,6 +24,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -29,6 +32,7 @@ import (
 
 	"github.com/memwarden/memwarden/bench/internal/figure"
 	"github.com/memwarden/memwarden/bench/internal/service"
+	"github.com/memwarden/memwarden/bench/report"
 )
 
 // The other modules, as seen from this one's directory.
@@ -84,6 +88,7 @@ var sections = []section{
 		name: "leak-watching", title: "What a warden costs a healthy program with a heap of 300 MiB, checks for leaks included",
 		measure: measureWatching, onRequest: true,
 	},
+	{name: "cold", title: "From a clean checkout to a healthy service", measure: measureCold, onRequest: true},
 	{name: "leaks", title: "Rules for leaks, in simulation", measure: measureLeaks, onRequest: true},
 }
 
@@ -104,12 +109,14 @@ func (w workshop) room() (string, error) { return os.MkdirTemp(w.dir, "room") }
 
 func main() {
 	var p plan
-	var only string
+	var only, file string
+	var toReport bool
 	names := make([]string, len(sections))
 	for i, s := range sections {
 		names[i] = s.name
 	}
-	flag.StringVar(&only, "only", "", "measure these alone, with commas between them: "+strings.Join(names, ", "))
+	flag.StringVar(&only, "only", "", "measure these alone, with commas between them, or all: "+strings.Join(names, ", "))
+	flag.BoolVar(&toReport, "report", false, "put what is measured into "+report.File)
 	flag.DurationVar(&p.settle, "settle", 10*time.Second, "how long a program has, before its overhead is measured, for what only happens once")
 	flag.DurationVar(&p.window, "window", 45*time.Second, "how long one measurement of the overhead takes")
 	flag.IntVar(&p.rounds, "rounds", 3, "how often the overhead is measured")
@@ -126,12 +133,15 @@ func main() {
 	flag.IntVar(&p.heap.captured, "heap-captured", p.heap.captured, "sessions, of 10 objects, of the program that takes snapshots of itself")
 	flag.IntVar(&p.heap.attached, "heap-attached", p.heap.attached, "sessions of the program of which snapshots are taken and analysed")
 	flag.Parse()
+	if toReport {
+		file = filepath.Join(libraryDir, filepath.FromSlash(report.File))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	chosen, err := choose(only)
 	err = errors.Join(err, p.check())
 	met := false
 	if err == nil {
-		met, err = run(ctx, chosen, p, os.Stdout, os.Stderr)
+		met, err = run(ctx, chosen, p, file, os.Stdout, os.Stderr)
 	}
 	stop()
 	if err != nil {
@@ -142,14 +152,15 @@ func main() {
 	}
 }
 
-// run measures, prints to out, and reports whether all goals are met. What goes on meanwhile it tells to progress.
-func run(ctx context.Context, chosen []section, p plan, out, progress io.Writer) (met bool, err error) {
+// run measures, prints to out, and reports whether all goals are met. What goes on meanwhile it tells to progress. With a
+// file each section is put into the report there as soon as it was measured.
+func run(ctx context.Context, chosen []section, p plan, file string, out, progress io.Writer) (met bool, err error) {
 	dir, err := os.MkdirTemp("", "memwarden-bench")
 	if err != nil {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	fmt.Fprint(out, "# Measured figures\n\n", describeMachine("/"))
+	fmt.Fprint(out, "# Measured figures\n\n", report.Origin(ctx, "/", libraryDir, time.Now()))
 	var goals, missed int
 	var failed []error
 	for _, s := range chosen {
@@ -167,21 +178,34 @@ func run(ctx context.Context, chosen []section, p plan, out, progress io.Writer)
 				missed++
 			}
 		}
-		fmt.Fprintf(out, "\n## %s\n\n", s.title)
-		if err := figure.Table(out, figures); err != nil {
+		var body strings.Builder
+		if err := figure.Table(&body, figures); err != nil {
 			return false, err
 		}
 		for _, note := range notes {
-			fmt.Fprintf(out, "\nNote: %s.\n", strings.TrimSuffix(note, "."))
+			fmt.Fprintf(&body, "\nNote: %s.\n", strings.TrimSuffix(note, "."))
+		}
+		fmt.Fprintf(out, "\n## %s\n\n%s", s.title, body.String())
+		if file == "" || len(figures) == 0 {
+			continue // what could not be measured leaves the report as it was
+		}
+		if err := report.Write(file, report.Section{
+			Name: "bench-" + s.name, Title: s.title, Origin: report.Origin(ctx, "/", libraryDir, time.Now()),
+			Body: fmt.Sprintf("`go -C bench run . -only %s -report`\n\n%s", s.name, body.String()),
+		}); err != nil {
+			return false, err
 		}
 	}
-	fmt.Fprintf(out, "\n%d of %d goals met. Load of the machine at the end: %s.\n", goals-missed, goals, loadAverage("/"))
+	fmt.Fprintf(out, "\n%d of %d goals met. Load of the machine at the end: %s.\n", goals-missed, goals, report.LoadAverage("/"))
 	return missed == 0, errors.Join(failed...)
 }
 
-// choose returns the sections of a list of names; for none all but those on request.
+// choose returns the sections of a list of names, or all; for none all but those on request.
 func choose(names string) ([]section, error) {
-	if names == "" {
+	switch names {
+	case "all":
+		return sections, nil
+	case "":
 		return slices.DeleteFunc(slices.Clone(sections), func(s section) bool { return s.onRequest }), nil
 	}
 	var chosen []section

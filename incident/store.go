@@ -1,21 +1,18 @@
 package incident
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/memwarden/memwarden/bounded"
 	"github.com/memwarden/memwarden/heap/archive"
+	"github.com/memwarden/memwarden/internal/bounddir"
 )
 
 // Options of a Store. MaxCount, MaxAge and MaxBytes must be positive.
@@ -39,13 +36,8 @@ type Options struct {
 
 // Store is a directory of bundles. It is safe for concurrent use, and is a bounded.Owner of bytes on a disk.
 type Store struct {
-	o Options
-
-	mu      sync.Mutex
-	records []Record // oldest first
-
-	// For Usage, which must not wait for the disk.
-	count, bytes, peakCount, peakBytes atomic.Int64
+	o       Options
+	bundles *bounddir.List[Record]
 }
 
 // Open opens a directory and takes over what is there. What a process has left half written when it was killed becomes
@@ -63,19 +55,23 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("incident: make directory: %w", err)
 	}
 	s := &Store{o: o}
-	if err := s.read(); err != nil {
+	found, err := s.read()
+	if err != nil {
 		return nil, fmt.Errorf("incident: open %s: %w", o.Dir, err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s, s.evict("")
+	s.bundles = bounddir.New(found, bounddir.Options[Record]{
+		Evicting: "incident: remove old bundles",
+		MaxCount: o.MaxCount, MaxAge: o.MaxAge, MaxBytes: o.MaxBytes, Now: o.Now, Remove: s.remove,
+		Entry: func(r *Record) bounddir.Entry { return bounddir.Entry{ID: r.ID, At: r.At, Bytes: r.Bytes} },
+	})
+	return s, s.bundles.Evict()
 }
 
-// read takes over what is in the directory.
-func (s *Store) read() error {
+// read finds what is in the directory.
+func (s *Store) read() (found []Record, err error) {
 	entries, err := os.ReadDir(s.o.Dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var problems []error
 	for _, entry := range entries {
@@ -91,12 +87,10 @@ func (s *Store) read() error {
 			}
 		}
 		if entry.IsDir() && idForm.MatchString(id) {
-			s.records = append(s.records, s.load(id))
+			found = append(found, s.load(id))
 		}
 	}
-	slices.SortFunc(s.records, func(x, y Record) int { return cmp.Or(x.At.Compare(y.At), strings.Compare(x.ID, y.ID)) })
-	s.account()
-	return errors.Join(problems...)
+	return found, errors.Join(problems...)
 }
 
 // salvage makes a bundle of what a killed process has left of one, and removes what there is nothing in.
@@ -185,35 +179,6 @@ func (s *Store) path(id string) string { return filepath.Join(s.o.Dir, id) }
 
 func (s *Store) partialPath(id string) string { return filepath.Join(s.o.Dir, "."+id+partial) }
 
-// evict removes what is too old, and the oldest until the bounds are kept, but never the one of an id. The caller holds
-// mu.
-func (s *Store) evict(but string) error {
-	var problems []error
-	count, total := len(s.records), s.total()
-	stale := s.o.Now().Add(-s.o.MaxAge)
-	kept := s.records[:0]
-	for _, r := range s.records {
-		if r.ID == but || !r.At.Before(stale) && count <= s.o.MaxCount && total <= s.o.MaxBytes {
-			kept = append(kept, r)
-			continue
-		}
-		if err := s.remove(r.ID); err != nil {
-			problems = append(problems, err)
-			kept = append(kept, r) // it still takes its room
-			continue
-		}
-		count--
-		total -= r.Bytes
-	}
-	clear(s.records[len(kept):])
-	s.records = kept
-	s.account()
-	if err := errors.Join(problems...); err != nil {
-		return fmt.Errorf("incident: remove old bundles: %w", err)
-	}
-	return nil
-}
-
 // remove takes a bundle's name before its files, so that a crash leaves no half of it.
 func (s *Store) remove(id string) error {
 	gone := s.partialPath("removed-" + id)
@@ -226,38 +191,8 @@ func (s *Store) remove(id string) error {
 	return os.RemoveAll(gone)
 }
 
-func (s *Store) total() (bytes int64) {
-	for i := range s.records {
-		bytes += s.records[i].Bytes
-	}
-	return bytes
-}
-
-// account publishes the figures of Usage. The caller holds mu, or nobody else has the store yet.
-func (s *Store) account() {
-	count, total := int64(len(s.records)), s.total()
-	s.count.Store(count)
-	s.bytes.Store(total)
-	s.peakCount.Store(max(s.peakCount.Load(), count))
-	s.peakBytes.Store(max(s.peakBytes.Load(), total))
-}
-
 // put adds a bundle, or replaces what is known of it, and makes the others keep the bounds.
-func (s *Store) put(r Record) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if at := s.find(r.ID); at >= 0 {
-		s.records[at] = r
-	} else {
-		s.records = append(s.records, r)
-	}
-	return s.evict(r.ID)
-}
-
-// find is the place of a bundle; -1: there is none. The caller holds mu.
-func (s *Store) find(id string) int {
-	return slices.IndexFunc(s.records, func(r Record) bool { return r.ID == id })
-}
+func (s *Store) put(r Record) error { return s.bundles.Put(r) }
 
 // room is how many bytes a new bundle may take: within the bound of all, older ones making room for it, and as many as
 // the disk has beyond what stays free.
@@ -274,51 +209,29 @@ func (s *Store) room() (int64, error) {
 
 // Prune removes the bundles that have become too old and tells how many bytes that freed. They are not listed before
 // that either.
-func (s *Store) Prune() (freed int64, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	before := s.total()
-	err = s.evict("")
-	return before - s.total(), err
-}
+func (s *Store) Prune() (freed int64, err error) { return s.bundles.Prune() }
 
 // List returns the bundles, newest first. The records must not be changed.
-func (s *Store) List() []Record {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := []Record{}
-	stale := s.o.Now().Add(-s.o.MaxAge)
-	for _, r := range slices.Backward(s.records) {
-		if !r.At.Before(stale) {
-			list = append(list, r)
-		}
-	}
-	return list
-}
+func (s *Store) List() []Record { return s.bundles.Newest() }
 
 // Get returns a bundle's record; ErrNotFound if there is none.
 func (s *Store) Get(id string) (Record, error) {
-	for _, r := range s.List() {
-		if r.ID == id {
-			return r, nil
-		}
+	r, found := s.bundles.Get(id)
+	if !found {
+		return Record{}, fmt.Errorf("incident: %w: %q", ErrNotFound, id)
 	}
-	return Record{}, fmt.Errorf("incident: %w: %q", ErrNotFound, id)
+	return r, nil
 }
 
 // Delete removes a bundle; ErrNotFound if there is none.
 func (s *Store) Delete(id string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	at := s.find(id)
-	if at < 0 {
+	found, err := s.bundles.Delete(id)
+	switch {
+	case !found:
 		return fmt.Errorf("incident: %w: %q", ErrNotFound, id)
-	}
-	if err := s.remove(id); err != nil {
+	case err != nil:
 		return fmt.Errorf("incident: delete bundle: %w", err)
 	}
-	s.records = slices.Delete(s.records, at, at+1)
-	s.account()
 	return nil
 }
 
@@ -329,12 +242,7 @@ func (*Store) Name() string { return "incident_bundles" }
 func (*Store) OutsideHeap() {}
 
 // Usage tells how many bundles there are and how many bytes of the disk they take.
-func (s *Store) Usage() bounded.Usage {
-	return bounded.Usage{
-		Entries: s.count.Load(), MaxEntries: int64(s.o.MaxCount), PeakEntries: s.peakCount.Load(),
-		Bytes: s.bytes.Load(), MaxBytes: s.o.MaxBytes, PeakBytes: s.peakBytes.Load(),
-	}
-}
+func (s *Store) Usage() bounded.Usage { return s.bundles.Usage() }
 
 // Shrink frees nothing: the bytes are a disk's, not the memory's.
 func (*Store) Shrink(context.Context, int64) int64 { return 0 }

@@ -18,9 +18,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/memwarden/memwarden"
 	"github.com/memwarden/memwarden/bounded"
+	"github.com/memwarden/memwarden/internal/lograte"
 	"github.com/memwarden/memwarden/shutdown"
 )
 
@@ -69,7 +72,8 @@ type Options struct {
 	Name string
 	// OpenAPI is the document served at /openapi.yaml; nil: the one of this package.
 	OpenAPI []byte
-	// Logger receives what goes wrong while answering; nil: slog.Default().
+	// Logger receives what goes wrong while answering, and who asked for what; a message that is repeated is written ten
+	// times at once and then every 10 s, with "suppressed" for those left out between. Nil: slog.Default().
 	Logger *slog.Logger
 }
 
@@ -104,6 +108,7 @@ type handler struct {
 
 	reads, admin, reports Limiter // reads nil: not limited
 	metrics               cachedBody
+	sendsTrace            sync.Mutex                 // held while the flight recorder's trace is sent
 	origin                http.CrossOriginProtection // the zero value trusts no other origin
 }
 
@@ -157,6 +162,7 @@ func withDefaults(o Options) Options {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	o.Logger = lograte.Limit(o.Logger, time.Now)
 	return o
 }
 

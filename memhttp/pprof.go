@@ -11,7 +11,11 @@ import (
 	"runtime/trace"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/memwarden/memwarden"
+	"github.com/memwarden/memwarden/incident"
 )
 
 // The profiles are served from runtime/pprof, not by net/http/pprof: importing that puts them on
@@ -32,7 +36,7 @@ func (h *handler) serveProfiles(w http.ResponseWriter, r *http.Request) {
 	for _, p := range pprof.Profiles() {
 		fmt.Fprintf(&list, "%s %d\n", p.Name(), p.Count())
 	}
-	list.WriteString("profile\ntrace\n")
+	list.WriteString("profile\ntrace\nflightrecorder\n")
 	writeBody(w, http.StatusOK, "text/plain; charset=utf-8", list.Bytes())
 }
 
@@ -50,6 +54,9 @@ func (h *handler) serveProfile(w http.ResponseWriter, r *http.Request) {
 		NewProblem(http.StatusBadRequest, err.Error()).ServeHTTP(w, r)
 		return
 	}
+	if !h.roomForProfile(w, r, name, debug) {
+		return
+	}
 	if collect == 1 && slices.Contains([]string{"heap", "allocs"}, name) {
 		runtime.GC()
 	}
@@ -65,6 +72,43 @@ func (h *handler) serveProfile(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Disposition", `attachment; filename="`+name+`.pb.gz"`)
 	}
 	writeBody(w, http.StatusOK, contentType, body.Bytes())
+}
+
+// roomForProfile refuses what might take the memory that is left: hundreds of thousands of goroutines have large profiles,
+// and their stacks as text larger ones. If there is no room it has answered.
+func (h *handler) roomForProfile(w http.ResponseWriter, r *http.Request, name string, debug int) bool {
+	if !strings.HasPrefix(name, "goroutine") {
+		return true
+	}
+	if n := runtime.NumGoroutine(); debug == 2 && n >= incident.MaxStacks {
+		NewProblem(http.StatusServiceUnavailable, fmt.Sprintf("there are %d goroutines: each by itself is written of fewer than %d; debug=1 counts those of one stack", n, incident.MaxStacks)).ServeHTTP(w, r)
+		return false
+	}
+	if err := h.warden.GoroutineProfileRoom(); err != nil {
+		NewProblem(http.StatusServiceUnavailable, err.Error()).ServeHTTP(w, r)
+		return false
+	}
+	return true
+}
+
+// serveFlightRecorder sends what the flight recorder has, to one client at a time: it has some MiB.
+func (h *handler) serveFlightRecorder(w http.ResponseWriter, r *http.Request) {
+	if !h.sendsTrace.TryLock() {
+		NewProblem(http.StatusConflict, "the flight recorder's trace is being sent to another client").ServeHTTP(w, r)
+		return
+	}
+	defer h.sendsTrace.Unlock()
+	body, err := h.warden.RecentTrace()
+	switch {
+	case errors.Is(err, memwarden.ErrNoFlightRecorder):
+		NewProblem(http.StatusConflict, err.Error()).ServeHTTP(w, r)
+		return
+	case err != nil:
+		h.internal(w, r, "read the flight recorder", err)
+		return
+	}
+	w.Header().Set("Content-Disposition", `attachment; filename="flightrecorder.out"`)
+	writeBody(w, http.StatusOK, "application/octet-stream", body)
 }
 
 func (h *handler) serveCPUProfile(w http.ResponseWriter, r *http.Request) {

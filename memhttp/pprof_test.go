@@ -13,18 +13,20 @@ import (
 	"runtime/pprof"
 	"runtime/trace"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/memwarden/memwarden"
+	"github.com/memwarden/memwarden/incident"
 )
 
 func TestProfileList(t *testing.T) {
 	h := mustHandler(t, startWarden(t, memwarden.Options{}), Options{})
 	got := ask(h, "GET", "/debug/pprof/", "")
 	wantStatus(t, got, 200)
-	for _, name := range []string{"heap ", "goroutine ", "allocs ", "profile\n", "trace\n"} {
+	for _, name := range []string{"heap ", "goroutine ", "allocs ", "profile\n", "trace\n", "flightrecorder\n"} {
 		if !strings.Contains("\n"+got.Body.String(), "\n"+name) {
 			t.Errorf("the list does not have %q:\n%s", name, got.Body)
 		}
@@ -114,6 +116,42 @@ func TestTrace(t *testing.T) {
 	if head := got.Body.Bytes()[:min(16, got.Body.Len())]; !bytes.HasPrefix(head, []byte("go 1.")) || !bytes.Contains(head, []byte(" trace\x00")) {
 		t.Errorf("the trace begins with %q", head)
 	}
+}
+
+// TestFlightRecorder: its trace is sent where there is one, to one client at a time.
+func TestFlightRecorder(t *testing.T) {
+	const path = "/debug/pprof/flightrecorder"
+	h := mustHandler(t, startWarden(t, memwarden.Options{}), Options{})
+	wantProblem(t, ask(h, "GET", path, ""), http.StatusConflict, "MEMWARDEN_INCIDENT_TRACE")
+
+	h = mustHandler(t, startWarden(t, memwarden.Options{Incidents: memwarden.IncidentOptions{Dir: t.TempDir(), Trace: true}}), Options{})
+	got := ask(h, "GET", path, "")
+	wantStatus(t, got, 200)
+	wantHeaders(t, got.Header(), "Content-Type", "application/octet-stream", "Content-Disposition", `attachment; filename="flightrecorder.out"`)
+	if head := got.Body.Bytes()[:min(16, got.Body.Len())]; !bytes.HasPrefix(head, []byte("go 1.")) || !bytes.Contains(head, []byte(" trace\x00")) {
+		t.Errorf("the trace begins with %q", head)
+	}
+	h.sendsTrace.Lock()
+	wantProblem(t, ask(h, "GET", path, ""), http.StatusConflict, "another client")
+	h.sendsTrace.Unlock()
+	wantStatus(t, ask(h, "GET", path, ""), 200)
+}
+
+// TestManyGoroutines: a profile of them that would take much memory is refused, and nothing else is.
+func TestManyGoroutines(t *testing.T) {
+	h := mustHandler(t, startWarden(t, memwarden.Options{}), Options{})
+	end := make(chan struct{})
+	var all sync.WaitGroup
+	for range incident.MaxStacks {
+		all.Go(func() { <-end })
+	}
+	wantProblem(t, ask(h, "GET", "/debug/pprof/goroutine?debug=2", ""), http.StatusServiceUnavailable, "debug=1 counts those of one stack")
+	for _, path := range []string{"goroutine", "goroutine?debug=1", "heap?debug=2"} {
+		wantStatus(t, ask(h, "GET", "/debug/pprof/"+path, ""), 200)
+	}
+	close(end)
+	all.Wait()
+	wantStatus(t, ask(h, "GET", "/debug/pprof/goroutine?debug=2", ""), 200)
 }
 
 // TestOneRecordingAtATime: the runtime has one CPU profile and one trace for the whole process.

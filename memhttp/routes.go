@@ -103,6 +103,7 @@ func (h *handler) routes() []route {
 		{Route{get, "/debug/pprof/", Admin, "List the profiles with their counts"}, h.serveProfiles, nil},
 		{Route{get, "/debug/pprof/profile", Admin, "Record a CPU profile"}, h.serveCPUProfile, names("seconds")},
 		{Route{get, "/debug/pprof/trace", Admin, "Record an execution trace"}, h.serveTrace, names("seconds")},
+		{Route{get, "/debug/pprof/flightrecorder", Admin, "The execution trace of the last seconds, where a flight recorder runs"}, h.serveFlightRecorder, nil},
 		{Route{get, "/debug/pprof/{profile}", Admin, "One of the runtime's profiles: heap, goroutine, allocs and others"}, h.serveProfile, names("debug", "gc")},
 	}
 }

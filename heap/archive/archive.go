@@ -7,7 +7,6 @@ package archive
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -18,15 +17,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/memwarden/memwarden/bounded"
 	"github.com/memwarden/memwarden/bytesize"
 	"github.com/memwarden/memwarden/heap/snapshot"
+	"github.com/memwarden/memwarden/internal/bounddir"
 )
 
 // Errors of an Archive.
@@ -73,13 +70,8 @@ type Record struct {
 
 // Archive is a directory of snapshots. It is safe for concurrent use, and is a bounded.Owner of bytes on a disk.
 type Archive struct {
-	o Options
-
-	mu      sync.Mutex
-	records []entry // oldest first
-
-	// For Usage, which must not wait for the disk.
-	count, bytes, peakCount, peakBytes atomic.Int64
+	o       Options
+	entries *bounddir.List[entry]
 }
 
 // entry is a record and what its analysis takes.
@@ -112,19 +104,25 @@ func Open(o Options) (*Archive, error) {
 		return nil, fmt.Errorf("archive: make directory: %w", err)
 	}
 	a := &Archive{o: o}
-	if err := a.read(); err != nil {
+	found, err := a.read()
+	if err != nil {
 		return nil, fmt.Errorf("archive: open %s: %w", o.Dir, err)
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a, a.evict(0, 0)
+	a.entries = bounddir.New(found, bounddir.Options[entry]{
+		Evicting: "archive: remove old snapshots",
+		MaxCount: o.MaxCount, MaxAge: o.MaxAge, MaxBytes: o.MaxBytes, Now: o.Now, Remove: a.removeFiles,
+		Entry: func(e *entry) bounddir.Entry {
+			return bounddir.Entry{ID: e.ID, At: e.At, Bytes: e.Bytes + e.notesBytes}
+		},
+	})
+	return a, a.entries.Evict()
 }
 
-// read takes over what is in the directory.
-func (a *Archive) read() error {
+// read finds what is in the directory.
+func (a *Archive) read() (found []entry, err error) {
 	files, err := os.ReadDir(a.o.Dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var problems []error
 	for _, file := range files {
@@ -139,18 +137,14 @@ func (a *Archive) read() error {
 				problems = append(problems, err)
 				continue
 			}
-			a.records = append(a.records, e)
+			found = append(found, e)
 		case filepath.Ext(name) == notesSuffix && idForm.MatchString(id):
 			if _, err := os.Stat(a.path(id)); errors.Is(err, fs.ErrNotExist) { // a crash while it was removed
 				problems = append(problems, remove(filepath.Join(a.o.Dir, name)))
 			}
 		}
 	}
-	slices.SortFunc(a.records, func(x, y entry) int {
-		return cmp.Or(x.At.Compare(y.At), strings.Compare(x.ID, y.ID))
-	})
-	a.account()
-	return errors.Join(problems...)
+	return found, errors.Join(problems...)
 }
 
 // load reads a record. A file that is damaged is one, so that it takes part in the bounds.
@@ -239,49 +233,20 @@ func (d *Draft) Keep() (Record, error) {
 	if err != nil {
 		return Record{}, errors.Join(fmt.Errorf("archive: keep snapshot: %w", err), d.Discard())
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if err := a.evict(1, info.Size()); err != nil {
+	e, err := a.entries.Add(info.Size(), func() (entry, error) {
+		if err := d.Commit(); err != nil {
+			return entry{}, err
+		}
+		e, err := a.load(d.id)
+		if err != nil {
+			return entry{}, fmt.Errorf("archive: keep snapshot: %w", err)
+		}
+		return e, nil
+	})
+	if err != nil {
 		return Record{}, errors.Join(err, d.Discard())
 	}
-	if err := d.Commit(); err != nil {
-		return Record{}, err
-	}
-	e, err := a.load(d.id)
-	if err != nil {
-		return Record{}, fmt.Errorf("archive: keep snapshot: %w", err)
-	}
-	a.records = append(a.records, e)
-	a.account()
 	return e.Record, nil
-}
-
-// evict removes what is too old, and the oldest until there is room for so many more. The caller holds mu.
-func (a *Archive) evict(more int, moreBytes int64) error {
-	var problems []error
-	count, total := len(a.records), a.total()
-	stale := a.o.Now().Add(-a.o.MaxAge)
-	kept := a.records[:0]
-	for _, e := range a.records {
-		if e.At.Before(stale) || count+more > a.o.MaxCount || total+moreBytes > a.o.MaxBytes {
-			if err := a.removeFiles(e.ID); err != nil {
-				problems = append(problems, err)
-				kept = append(kept, e) // it still takes its room
-				continue
-			}
-			count--
-			total -= e.Bytes + e.notesBytes
-			continue
-		}
-		kept = append(kept, e)
-	}
-	clear(a.records[len(kept):])
-	a.records = kept
-	a.account()
-	if err := errors.Join(problems...); err != nil {
-		return fmt.Errorf("archive: remove old snapshots: %w", err)
-	}
-	return nil
 }
 
 // removeFiles removes the snapshot before what was found in it: what is left after a crash is then no snapshot.
@@ -289,54 +254,26 @@ func (a *Archive) removeFiles(id string) error {
 	return errors.Join(remove(a.path(id)), remove(a.notesPath(id)))
 }
 
-func (a *Archive) total() (bytes int64) {
-	for _, e := range a.records {
-		bytes += e.Bytes + e.notesBytes
-	}
-	return bytes
-}
-
-// account publishes the figures of Usage. The caller holds mu, or nobody else has the archive yet.
-func (a *Archive) account() {
-	count, total := int64(len(a.records)), a.total()
-	a.count.Store(count)
-	a.bytes.Store(total)
-	a.peakCount.Store(max(a.peakCount.Load(), count))
-	a.peakBytes.Store(max(a.peakBytes.Load(), total))
-}
-
 // Prune removes the snapshots that have become too old and tells how many bytes that freed. They are not listed before
 // that either.
-func (a *Archive) Prune() (freed int64, err error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	before := a.total()
-	err = a.evict(0, 0)
-	return before - a.total(), err
-}
+func (a *Archive) Prune() (freed int64, err error) { return a.entries.Prune() }
 
 // List returns the snapshots, newest first.
 func (a *Archive) List() []Record {
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	list := []Record{}
-	stale := a.o.Now().Add(-a.o.MaxAge)
-	for _, e := range slices.Backward(a.records) {
-		if !e.At.Before(stale) {
-			list = append(list, e.Record)
-		}
+	for _, e := range a.entries.Newest() {
+		list = append(list, e.Record)
 	}
 	return list
 }
 
 // Get returns a snapshot's record; ErrNotFound if there is none.
 func (a *Archive) Get(id string) (Record, error) {
-	for _, r := range a.List() {
-		if r.ID == id {
-			return r, nil
-		}
+	e, found := a.entries.Get(id)
+	if !found {
+		return Record{}, fmt.Errorf("archive: %w: %q", ErrNotFound, id)
 	}
-	return Record{}, fmt.Errorf("archive: %w: %q", ErrNotFound, id)
+	return e.Record, nil
 }
 
 // OpenFile opens a snapshot's file for reading; ErrNotFound if there is none. It can be read to its end even if it is
@@ -354,17 +291,13 @@ func (a *Archive) OpenFile(id string) (*os.File, error) {
 
 // Delete removes a snapshot; ErrNotFound if there is none.
 func (a *Archive) Delete(id string) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	at := slices.IndexFunc(a.records, func(e entry) bool { return e.ID == id })
-	if at < 0 {
+	found, err := a.entries.Delete(id)
+	switch {
+	case !found:
 		return fmt.Errorf("archive: %w: %q", ErrNotFound, id)
-	}
-	if err := a.removeFiles(id); err != nil {
+	case err != nil:
 		return fmt.Errorf("archive: delete snapshot: %w", err)
 	}
-	a.records = slices.Delete(a.records, at, at+1)
-	a.account()
 	return syncDirectory(a.o.Dir)
 }
 
@@ -387,26 +320,24 @@ func (a *Archive) Note(id string, analysis json.RawMessage, failure string) (Rec
 	if len(body) > maxNotesBytes {
 		return Record{}, fmt.Errorf("archive: an analysis of %s: want at most %s", bytesize.Format(int64(len(body))), bytesize.Format(maxNotesBytes))
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	at := slices.IndexFunc(a.records, func(e entry) bool { return e.ID == id })
-	if at < 0 {
+	e, found, err := a.entries.Change(id, func(e *entry) error {
+		file, err := CreateFile(a.notesPath(id))
+		if err != nil {
+			return err
+		}
+		if _, err := file.Write(body); err != nil {
+			return errors.Join(fmt.Errorf("archive: write analysis: %w", err), file.Discard())
+		}
+		if err := file.Commit(); err != nil {
+			return err
+		}
+		e.Analyzed, e.Failure, e.notesBytes = analysis != nil, failure, int64(len(body))
+		return nil
+	})
+	if !found {
 		return Record{}, fmt.Errorf("archive: %w: %q", ErrNotFound, id)
 	}
-	file, err := CreateFile(a.notesPath(id))
-	if err != nil {
-		return Record{}, err
-	}
-	if _, err := file.Write(body); err != nil {
-		return Record{}, errors.Join(fmt.Errorf("archive: write analysis: %w", err), file.Discard())
-	}
-	if err := file.Commit(); err != nil {
-		return Record{}, err
-	}
-	e := &a.records[at]
-	e.Analyzed, e.Failure, e.notesBytes = analysis != nil, failure, int64(len(body))
-	a.account()
-	return e.Record, nil
+	return e.Record, err
 }
 
 // Analysis returns the document that Note has kept, nil if there is none; ErrNotFound if there is no such snapshot.
@@ -448,10 +379,7 @@ func (a *Archive) OutsideHeap() {}
 
 // Usage tells how many snapshots there are and how many bytes of the disk they take.
 func (a *Archive) Usage() bounded.Usage {
-	return bounded.Usage{
-		Entries: a.count.Load(), MaxEntries: int64(a.o.MaxCount), PeakEntries: a.peakCount.Load(),
-		Bytes: a.bytes.Load(), MaxBytes: a.o.MaxBytes, PeakBytes: a.peakBytes.Load(),
-	}
+	return a.entries.Usage()
 }
 
 // Shrink frees nothing: the bytes are a disk's, not the memory's.

@@ -15,7 +15,10 @@ const oldest = "1.26"
 // modFile is the part of `go mod edit -json` that the rules look at.
 type modFile struct {
 	Go      string
-	Require []struct{ Path, Version string }
+	Require []struct {
+		Path, Version string
+		Indirect      bool
+	}
 	Replace []struct{ Old struct{ Path string } }
 	Exclude []struct{ Path string }
 	Tool    []struct{ Path string }

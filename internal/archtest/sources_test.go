@@ -41,6 +41,7 @@ var worldReaders = []excuse{
 	{"memhttp", "time.Now", "a connection's deadline is a time of day"},
 	{"server/cmd/memwarden", "*", "the program reads the world and passes it down"},
 	{"server/internal/notify", "time.Now", "the clock of what is sent, unless Options have one"},
+	{"server/internal/serve", "time.Now", "since when a connection has been idle, beside the HTTP server's own deadlines"},
 	{"server/internal/store", "time.Now", "the store's clock, unless its Options have one"},
 	{"server/internal/store", "time.Since", "how long opening took, for the log"},
 	{"shutdown", "time.Now", "the deadlines wait on the runtime's timers"},

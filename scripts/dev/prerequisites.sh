@@ -15,8 +15,11 @@ needs() {
 		gcc cc the race detector
 		postgresql initdb tests with a PostgreSQL server
 		redis-server redis-server tests with a Redis server
+		curl curl the commands of the guides
 		shellcheck shellcheck the check of the shell scripts
 		chromium chromium the tests of the browser packages in a real browser
+		nodejs node the check of the PowerShell scripts
+		npm npm the check of the PowerShell scripts
 	END
 }
 

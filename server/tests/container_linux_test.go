@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/memwarden/memwarden/memstat"
+	"github.com/memwarden/memwarden/server/internal/servicetest"
 )
 
 const mib = 1 << 20
@@ -21,16 +22,16 @@ func TestContainer(t *testing.T) {
 	t.Parallel()
 	group := memoryGroup(t)
 	group.limit(t, 256*mib)
-	s := setup{group: filepath.Join(string(group), "cgroup.procs")}.start(t)
+	s := setup{Before: "echo $$ >" + filepath.Join(string(group), "cgroup.procs")}.start(t)
 	wantLimit(t, s, 256*mib, 0) // from the first sample on
-	if text := string(s.get(t, "/metrics").body); !near(metric(t, text, "memwarden_go_memory_limit_bytes"), goLimit(256*mib)) {
+	if text := string(s.Get(t, "/metrics").Body); !near(metric(t, text, "memwarden_go_memory_limit_bytes"), goLimit(256*mib)) {
 		t.Errorf("the metrics have another limit:\n%s", text)
 	}
 	group.limit(t, 512*mib)
 	wantLimit(t, s, 512*mib, 30*time.Second)
 	group.limit(t, 300*mib)
 	wantLimit(t, s, 300*mib, 30*time.Second)
-	s.stop(t)
+	s.Stop(t)
 }
 
 // goLimit is what the Go memory limit has to be: nine tenths of the container's.
@@ -42,15 +43,15 @@ func near(a, b int64) bool { return max(a-b, b-a) < mib }
 // wantLimit waits until the service has a container's limit and the Go runtime its share of it.
 func wantLimit(t *testing.T, s *service, container int64, limit time.Duration) {
 	t.Helper()
-	within(t, limit, fmt.Sprintf("followed the container's limit of %d MiB", container/mib), func() bool {
-		stats := decode[struct {
+	servicetest.Within(t, limit, fmt.Sprintf("followed the container's limit of %d MiB", container/mib), func() bool {
+		stats := servicetest.Decode[struct {
 			Go struct {
 				Limit int64 `json:"memory_limit_bytes"`
 			}
 			Cgroup struct {
 				Max int64 `json:"max_bytes"`
 			}
-		}](t, s.get(t, memory+"/stats"))
+		}](t, s.Get(t, memory+"/stats"))
 		return stats.Cgroup.Max == container && near(stats.Go.Limit, goLimit(container))
 	})
 	l := s.limits(t)

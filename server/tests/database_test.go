@@ -13,21 +13,21 @@ import (
 
 	"github.com/memwarden/memwarden/internal/faultproxy"
 	"github.com/memwarden/memwarden/internal/pgtest"
+	"github.com/memwarden/memwarden/server/internal/servicetest"
 )
 
-// soon is how long the service may take to notice that a database has gone or come back.
-const soon = 10 * time.Second
+const soon = servicetest.Soon
 
 // sampledAt is when the newest sample was taken.
 func (s *service) sampledAt(t *testing.T) time.Time {
 	t.Helper()
-	return decode[struct{ At time.Time }](t, s.get(t, memory+"/stats")).At
+	return servicetest.Decode[struct{ At time.Time }](t, s.Get(t, memory+"/stats")).At
 }
 
 // wantDatabase waits until health says how the database is.
 func (s *service) wantDatabase(t *testing.T, level string, status int) {
 	t.Helper()
-	within(t, soon, "said that the database is "+level, func() bool {
+	servicetest.Within(t, soon, "said that the database is "+level, func() bool {
 		report, got := s.health(t)
 		return report.Details["database"].Level == level && got == status
 	})
@@ -37,31 +37,31 @@ func (s *service) wantDatabase(t *testing.T, level string, status int) {
 func TestDatabaseGone(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)
-	s := setup{env: map[string]string{"DATABASE_URL": server.NewDatabase(t), "SAMPLE_INTERVAL": "100ms"}}.start(t)
+	s := setup{Env: map[string]string{"DATABASE_URL": server.NewDatabase(t), "SAMPLE_INTERVAL": "100ms"}}.start(t)
 	s.wantDatabase(t, "ok", http.StatusOK)
 	s.patch(t, 1)
 
 	server.Kill(t)
 	gone := time.Now()
 	s.wantDatabase(t, "down", http.StatusServiceUnavailable)
-	if got := s.send(t, http.StatusServiceUnavailable, http.MethodGet, "/api/health", ""); strings.Contains(string(got.body), server.Host()) {
-		t.Errorf("health tells everyone where the database is: %s", got.body)
+	if got := s.Send(t, http.StatusServiceUnavailable, http.MethodGet, "/api/health", ""); strings.Contains(string(got.Body), server.Host()) {
+		t.Errorf("health tells everyone where the database is: %s", got.Body)
 	}
 	p := s.wantProblem(t, http.StatusServiceUnavailable, http.MethodPatch, memory+"/config", patchBody(2))
 	if !strings.Contains(p.Detail, "not") { // made, or not known
 		t.Errorf("the client is told %q", p.Detail)
 	}
 	s.wantProblem(t, http.StatusServiceUnavailable, http.MethodGet, memory+"/config/audit", "")
-	if now := decode[config](t, s.get(t, memory+"/config")); now.Version != 1 || now.Config.Limit.Reserve != 1 {
+	if now := servicetest.Decode[config](t, s.Get(t, memory+"/config")); now.Version != 1 || now.Config.Limit.Reserve != 1 {
 		t.Errorf("in force while the database is gone: %+v", now)
 	}
 	for _, path := range []string{memory + "/stats", memory + "/health", memory + "/limits", "/metrics", "/livez", memory + "/cleanup"} {
-		s.get(t, path)
+		s.Get(t, path)
 	}
-	s.send(t, http.StatusOK, http.MethodPost, memory+"/gc", "")
+	s.Send(t, http.StatusOK, http.MethodPost, memory+"/gc", "")
 	at := s.sampledAt(t)
-	within(t, soon, "sampled on", func() bool { return s.sampledAt(t).After(at) })
-	within(t, soon, "said that history is not stored", func() bool {
+	servicetest.Within(t, soon, "sampled on", func() bool { return s.sampledAt(t).After(at) })
+	servicetest.Within(t, soon, "said that history is not stored", func() bool {
 		report, _ := s.health(t)
 		return report.Details["store"].Level == "degraded"
 	})
@@ -72,7 +72,7 @@ func TestDatabaseGone(t *testing.T) {
 	if version := s.patch(t, 3); version != 2 {
 		t.Errorf("the first change after the outage has version %d, want 2: the one that failed must not count", version)
 	}
-	within(t, soon, "stored what the outage had held up", func() bool { return s.history(t).SavedUntil.After(back) })
+	servicetest.Within(t, soon, "stored what the outage had held up", func() bool { return s.history(t).SavedUntil.After(back) })
 	kept := acknowledged{}
 	kept.note(s.history(t))
 	during := 0
@@ -84,11 +84,11 @@ func TestDatabaseGone(t *testing.T) {
 	if during == 0 {
 		t.Error("no point of the outage was kept")
 	}
-	within(t, soon, "is well again", func() bool {
+	servicetest.Within(t, soon, "is well again", func() bool {
 		report, _ := s.health(t)
 		return report.Details["store"].Level == "ok"
 	})
-	s.stop(t)
+	s.Stop(t)
 	s.wantNowhere(t, server.Password())
 	wantOneComplaint(t, s, "memory history cannot be stored; it is kept and tried again")
 }
@@ -118,30 +118,30 @@ func TestDatabaseSilent(t *testing.T) {
 		t.Fatal(err)
 	}
 	through.Host = between.Addr()
-	s := setup{env: map[string]string{"DATABASE_URL": through.String(), "SHUTDOWN_TIMEOUT": "10s"}}.start(t)
+	s := setup{Env: map[string]string{"DATABASE_URL": through.String(), "SHUTDOWN_TIMEOUT": "10s"}}.start(t)
 	s.patch(t, 1)
 
 	between.Swallow(faultproxy.Both)
 	s.wantDatabase(t, "down", http.StatusServiceUnavailable)
 	// While a change waits for the database, memory is watched and everything else is answered.
-	answered := make(chan answer, 1)
+	answered := make(chan servicetest.Answer, 1)
 	go func() {
-		got, err := s.ask(context.Background(), http.MethodPatch, memory+"/config", patchBody(2))
+		got, err := s.Ask(context.Background(), http.MethodPatch, memory+"/config", patchBody(2))
 		if err != nil {
 			t.Errorf("whoever asks for a change is left without an answer: %v", err)
 		}
 		answered <- got
 	}()
 	s.wantSamples(t, answered)
-	if got := <-answered; got.status != http.StatusServiceUnavailable || got.header.Get("Content-Type") != "application/problem+json" {
-		t.Errorf("whoever asks for a change is told %d: %s", got.status, got.body)
+	if got := <-answered; got.Status != http.StatusServiceUnavailable || got.Header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("whoever asks for a change is told %d: %s", got.Status, got.Body)
 	}
-	s.get(t, memory+"/config")
-	s.get(t, memory+"/stats")
+	s.Get(t, memory+"/config")
+	s.Get(t, memory+"/stats")
 
 	asked := time.Now()
-	s.signal(t, syscall.SIGTERM)
-	if code := s.exit(t); code != 1 {
+	s.Signal(t, syscall.SIGTERM)
+	if code := s.Exit(t); code != 1 {
 		t.Errorf("exit code %d, want 1: history could not be stored", code)
 	}
 	if took := time.Since(asked); took > 12*time.Second {
@@ -151,7 +151,7 @@ func TestDatabaseSilent(t *testing.T) {
 }
 
 // wantSamples watches the samples and the configuration until an answer is there: neither may be late.
-func (s *service) wantSamples(t *testing.T, until <-chan answer) {
+func (s *service) wantSamples(t *testing.T, until <-chan servicetest.Answer) {
 	t.Helper()
 	for len(until) == 0 {
 		if age := time.Since(s.sampledAt(t)); age > 5*time.Second {
@@ -159,7 +159,7 @@ func (s *service) wantSamples(t *testing.T, until <-chan answer) {
 			return
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		_, err := s.ask(ctx, http.MethodGet, memory+"/config", "")
+		_, err := s.Ask(ctx, http.MethodGet, memory+"/config", "")
 		cancel()
 		if err != nil {
 			t.Errorf("the configuration in force cannot be read: %v", err)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/memwarden/memwarden/server/internal/servicetest"
 )
 
 // change is an entry of the audit log.
@@ -19,7 +21,7 @@ type change struct {
 // audit returns the newest changes, newest first.
 func (s *service) audit(t *testing.T, most int) []change {
 	t.Helper()
-	return decode[struct{ Changes []change }](t, s.get(t, fmt.Sprintf("%s/config/audit?limit=%d", memory, most))).Changes
+	return servicetest.Decode[struct{ Changes []change }](t, s.Get(t, fmt.Sprintf("%s/config/audit?limit=%d", memory, most))).Changes
 }
 
 // past is the history as the statistics have it.
@@ -32,7 +34,7 @@ type past struct {
 // history asks for the second-by-second history.
 func (s *service) history(t *testing.T) past {
 	t.Helper()
-	return decode[struct{ History past }](t, s.get(t, memory+"/stats?history=1s")).History
+	return servicetest.Decode[struct{ History past }](t, s.Get(t, memory+"/stats?history=1s")).History
 }
 
 // point is all that the history has of one second, as text that can be compared.

@@ -14,18 +14,19 @@ import (
 	"time"
 
 	"github.com/memwarden/memwarden/internal/pgtest"
+	"github.com/memwarden/memwarden/server/internal/servicetest"
 )
 
 // The service is killed while it is written to, again and again, and must have all that it had acknowledged.
 
 func TestKilledOnSQLite(t *testing.T) {
 	t.Parallel()
-	killAgainAndAgain(t, map[string]string{"DATA_DIR": openDir(t)})
+	killAgainAndAgain(t, map[string]string{"DATA_DIR": servicetest.OpenDir(t)})
 }
 
 func TestKilledOnPostgres(t *testing.T) {
 	t.Parallel()
-	killAgainAndAgain(t, map[string]string{"DATA_DIR": openDir(t), "DATABASE_URL": pgtest.Start(t).NewDatabase(t)})
+	killAgainAndAgain(t, map[string]string{"DATA_DIR": servicetest.OpenDir(t), "DATABASE_URL": pgtest.Start(t).NewDatabase(t)})
 }
 
 const (
@@ -40,7 +41,7 @@ func killAgainAndAgain(t *testing.T, env map[string]string) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	env["SAMPLE_INTERVAL"] = "100ms"
-	how, promises := setup{env: env}, &promises{patches: map[int64]string{}, points: acknowledged{}}
+	how, promises := setup{Env: env}, &promises{patches: map[int64]string{}, points: acknowledged{}}
 	for round := range killRounds {
 		s := how.start(t)
 		promises.check(t, s, round > 0)
@@ -52,7 +53,7 @@ func killAgainAndAgain(t *testing.T, env map[string]string) {
 	}
 	s := how.start(t)
 	promises.check(t, s, true)
-	s.stop(t)
+	s.Stop(t)
 	if len(promises.patches) < 10*killRounds || len(promises.points) < 3 {
 		t.Errorf("only %d changes and %d points were acknowledged: that proves nothing", len(promises.patches), len(promises.points))
 	}
@@ -81,23 +82,23 @@ func (p *promises) collect(t *testing.T, s *service, life time.Duration) {
 	}
 	clients.Go(func() { p.follow(t, ctx, s) })
 	time.Sleep(life)
-	s.kill(t)
+	s.Kill(t)
 }
 
 func (p *promises) write(t *testing.T, ctx context.Context, s *service) {
 	for {
 		body := patchBody(p.next.Add(1))
-		got, err := s.ask(ctx, http.MethodPatch, memory+"/config", body)
+		got, err := s.Ask(ctx, http.MethodPatch, memory+"/config", body)
 		if err != nil {
 			return // killed
 		}
-		if got.status != http.StatusOK {
-			t.Errorf("%s: status %d: %s", body, got.status, got.body)
+		if got.Status != http.StatusOK {
+			t.Errorf("%s: status %d: %s", body, got.Status, got.Body)
 			return
 		}
 		var c config
-		if err := json.Unmarshal(got.body, &c); err != nil {
-			t.Errorf("%v: %s", err, got.body)
+		if err := json.Unmarshal(got.Body, &c); err != nil {
+			t.Errorf("%v: %s", err, got.Body)
 			return
 		}
 		p.mu.Lock()
@@ -113,13 +114,13 @@ func (p *promises) write(t *testing.T, ctx context.Context, s *service) {
 
 func (p *promises) follow(t *testing.T, ctx context.Context, s *service) {
 	for {
-		got, err := s.ask(ctx, http.MethodGet, memory+"/stats?history=1s", "")
+		got, err := s.Ask(ctx, http.MethodGet, memory+"/stats?history=1s", "")
 		if err != nil {
 			return // killed
 		}
 		var seen struct{ History past }
-		if err := json.Unmarshal(got.body, &seen); err != nil {
-			t.Errorf("%v: %s", err, got.body)
+		if err := json.Unmarshal(got.Body, &seen); err != nil {
+			t.Errorf("%v: %s", err, got.Body)
 			return
 		}
 		p.mu.Lock()
@@ -137,7 +138,7 @@ func (p *promises) follow(t *testing.T, ctx context.Context, s *service) {
 // change stored whose acknowledgement the kill cut off.
 func (p *promises) check(t *testing.T, s *service, killed bool) {
 	t.Helper()
-	now := decode[config](t, s.get(t, memory+"/config"))
+	now := servicetest.Decode[config](t, s.Get(t, memory+"/config"))
 	most := p.newest + killWriters
 	if now.Version < p.newest || now.Version > most {
 		t.Fatalf("version %d is in force, acknowledged was %d", now.Version, p.newest)
@@ -165,7 +166,7 @@ func (p *promises) check(t *testing.T, s *service, killed bool) {
 	if report, _ := s.health(t); report.Status != "ok" {
 		t.Errorf("health after a kill: %+v", report)
 	}
-	text := s.out.String()
+	text := s.Out.String()
 	if told := strings.Contains(text, "the last run was not closed"); told != killed {
 		t.Errorf("that the last run was killed is told: %v, want %v:\n%s", told, killed, text)
 	}

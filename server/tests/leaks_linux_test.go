@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/memwarden/memwarden/internal/pgtest"
+	"github.com/memwarden/memwarden/server/internal/servicetest"
 )
 
 var long = flag.Bool("long", false, "leaks of minutes, in their time")
@@ -31,7 +32,11 @@ func onlyLong(t *testing.T) {
 
 // leakyProgram builds the example that leaks when it is asked to.
 var leakyProgram = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(built, "leaky")
+	dir, err := servicetest.Dir()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "leaky")
 	build := exec.Command("go", "build", "-o", path, ".")
 	build.Dir = filepath.Join("..", "..", "examples", "leaky")
 	if output, err := build.CombinedOutput(); err != nil {
@@ -53,36 +58,23 @@ func startLeaky(t *testing.T, settings map[string]string, arguments ...string) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &leaky{service: &service{
-		command: exec.Command(path, append([]string{"-addr", "127.0.0.1:0"}, arguments...)...),
-		client:  &http.Client{Transport: &http.Transport{}, Timeout: patience}, ended: make(chan struct{}),
-	}}
-	r.command.Env = []string{"PATH=" + os.Getenv("PATH"), "MEMWARDEN_ADDR=127.0.0.1:0", "MEMWARDEN_SNAPSHOT_DEADLINE=5m"}
+	command := exec.Command(path, append([]string{"-addr", "127.0.0.1:0"}, arguments...)...)
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "MEMWARDEN_ADDR=127.0.0.1:0", "MEMWARDEN_SNAPSHOT_DEADLINE=5m"}
 	for name, value := range settings {
-		r.command.Env = append(r.command.Env, "MEMWARDEN_"+name+"="+value)
+		command.Env = append(command.Env, "MEMWARDEN_"+name+"="+value)
 	}
-	r.command.Stdout, r.command.Stderr = &r.out, &r.said
-	if err := startProcess(r.command, r.ended); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = r.command.Process.Kill() // also where it is stopped
-		<-r.ended
-		r.client.CloseIdleConnections()
-		if t.Failed() {
-			t.Logf("it wrote:\n%s", r.said.tail(8<<10))
-		}
-	})
+	client := &http.Client{Transport: &http.Transport{}, Timeout: patience}
+	r := &leaky{service: &service{servicetest.Run(t, command, client)}}
 	url := regexp.MustCompile(`http://[^/\s]+`)
-	r.url = url.FindString(r.waitForText(t, &r.said, regexp.MustCompile(`url=http://\S+`)))
-	r.own = url.FindString(r.waitForText(t, &r.said, regexp.MustCompile(`listening on http://\S+`)))
+	r.URL = url.FindString(r.WaitForText(t, &r.Said, regexp.MustCompile(`url=http://\S+`)))
+	r.own = url.FindString(r.WaitForText(t, &r.Said, regexp.MustCompile(`listening on http://\S+`)))
 	return r
 }
 
 // leak makes it leak.
 func (l *leaky) leak(t *testing.T, what string) {
 	t.Helper()
-	response, err := l.client.Post(l.own+"/leak/"+what, "", nil)
+	response, err := l.Client.Post(l.own+"/leak/"+what, "", nil)
 	if err != nil || response.StatusCode != http.StatusOK {
 		t.Fatalf("%v, %v", response, err)
 	}
@@ -106,12 +98,12 @@ func (s *service) find(t *testing.T, limit time.Duration, kind string, statuses 
 	t.Helper()
 	began := time.Now()
 	t.Cleanup(func() {
-		if t.Failed() && !s.hasEnded() {
-			t.Logf("at last: %s", s.get(t, memory+"/leaks").body)
+		if t.Failed() && !s.HasEnded() {
+			t.Logf("at last: %s", s.Get(t, memory+"/leaks").Body)
 		}
 	})
-	within(t, limit, "found the "+kind+" "+strings.Join(statuses, " or "), func() bool {
-		for _, l := range decode[foundLeaks](t, s.get(t, memory+"/leaks")).Leaks {
+	servicetest.Within(t, limit, "found the "+kind+" "+strings.Join(statuses, " or "), func() bool {
+		for _, l := range servicetest.Decode[foundLeaks](t, s.Get(t, memory+"/leaks")).Leaks {
 			for _, status := range statuses {
 				if l.Kind == kind && l.Status == status {
 					found, took = l, time.Since(began)
@@ -173,12 +165,12 @@ func TestASuspendedProcessOnAFullDisk(t *testing.T) {
 		"LEAK_WINDOW": "4s", "LEAK_SAMPLE_INTERVAL": "100ms", "LEAK_SNAPSHOTS": "true", "SNAPSHOT_DIR": filepath.Join(smallDisk(t, 1<<20), "snapshots"),
 	})
 	suspend := func() {
-		l.signal(t, syscall.SIGSTOP)
+		l.Signal(t, syscall.SIGSTOP)
 		time.Sleep(9 * time.Second) // that is what it is about: more than two windows
-		l.signal(t, syscall.SIGCONT)
+		l.Signal(t, syscall.SIGCONT)
 	}
 	suspend()
-	if got := decode[foundLeaks](t, l.get(t, memory+"/leaks")); got.Verdict == "suspect" || got.Verdict == "confirmed" || len(got.Leaks) > 0 {
+	if got := servicetest.Decode[foundLeaks](t, l.Get(t, memory+"/leaks")); got.Verdict == "suspect" || got.Verdict == "confirmed" || len(got.Leaks) > 0 {
 		t.Errorf("after it was suspended: %+v", got)
 	}
 	l.leak(t, "goroutines")
@@ -213,7 +205,7 @@ func TestLeakReportsThatCannotBeKept(t *testing.T) {
 		"full disk": func(t *testing.T, settings map[string]string) (*service, func()) {
 			dir := smallDisk(t, 8<<20)
 			settings["DATA_DIR"] = filepath.Join(dir, "data")
-			s := setup{env: settings}.start(t)
+			s := setup{Env: settings}.start(t)
 			filler := filepath.Join(dir, "filler")
 			file, err := os.Create(filler)
 			if err != nil {
@@ -228,7 +220,7 @@ func TestLeakReportsThatCannotBeKept(t *testing.T) {
 		"no database": func(t *testing.T, settings map[string]string) (*service, func()) {
 			server := pgtest.Start(t)
 			settings["DATABASE_URL"] = server.NewDatabase(t)
-			s := setup{env: settings}.start(t)
+			s := setup{Env: settings}.start(t)
 			server.Kill(t)
 			return s, func() { server.Restart(t) }
 		},
@@ -240,21 +232,21 @@ func TestLeakReportsThatCannotBeKept(t *testing.T) {
 			var ended sync.WaitGroup
 			ended.Go(func() { s.openStreams(t, stop) })
 			t.Cleanup(func() { close(stop); ended.Wait() })
-			within(t, 2*patience, "said that a report could not be kept", func() bool {
-				return strings.Contains(s.out.String(), "memory leak report could not be kept")
+			servicetest.Within(t, 2*patience, "said that a report could not be kept", func() bool {
+				return strings.Contains(s.Out.String(), "memory leak report could not be kept")
 			})
-			if text := s.out.String(); !strings.Contains(text, "memory leak suspect") || !strings.Contains(text, "oroutines rose from") {
+			if text := s.Out.String(); !strings.Contains(text, "memory leak suspect") || !strings.Contains(text, "oroutines rose from") {
 				t.Errorf("the log does not tell the leak")
 			}
-			s.get(t, "/livez")
-			if metrics := string(s.get(t, "/metrics").body); !strings.Contains(metrics, "leak") {
+			s.Get(t, "/livez")
+			if metrics := string(s.Get(t, "/metrics").Body); !strings.Contains(metrics, "leak") {
 				t.Error("metrics do not tell of leaks")
 			}
 			recover()
-			s.send(t, http.StatusOK, http.MethodPost, memory+"/leaks/check", "")
-			within(t, 2*patience, "answered with its leaks again", func() bool {
-				got, err := s.ask(t.Context(), http.MethodGet, memory+"/leaks", "")
-				return err == nil && got.status == http.StatusOK
+			s.Send(t, http.StatusOK, http.MethodPost, memory+"/leaks/check", "")
+			servicetest.Within(t, 2*patience, "answered with its leaks again", func() bool {
+				got, err := s.Ask(t.Context(), http.MethodGet, memory+"/leaks", "")
+				return err == nil && got.Status == http.StatusOK
 			})
 		})
 	}
@@ -278,7 +270,7 @@ func (s *service) openStreams(t *testing.T, stop <-chan struct{}) {
 			return
 		case <-ticker.C:
 		}
-		response, err := client.Get(s.url + livePath)
+		response, err := client.Get(s.URL + livePath)
 		if err != nil {
 			continue // the service may be ending
 		}

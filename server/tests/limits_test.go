@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/memwarden/memwarden/internal/redistest"
+	"github.com/memwarden/memwarden/server/internal/servicetest"
 )
 
 // owner is a part of the service with its bound, its present use and its peak; −1 is absent.
@@ -41,8 +42,8 @@ func (s *service) limits(t *testing.T) (l limits) {
 		MaxBytes    *int64 `json:"max_bytes"`
 		PeakBytes   *int64 `json:"peak_bytes"`
 	}
-	got := s.get(t, memory+"/limits")
-	l = decode[limits](t, got)
+	got := s.Get(t, memory+"/limits")
+	l = servicetest.Decode[limits](t, got)
 	l.Owners = nil
 	or := func(n *int64) int64 {
 		if n == nil {
@@ -50,7 +51,7 @@ func (s *service) limits(t *testing.T) (l limits) {
 		}
 		return *n
 	}
-	for _, o := range decode[struct{ Limits []figures }](t, got).Limits {
+	for _, o := range servicetest.Decode[struct{ Limits []figures }](t, got).Limits {
 		l.Owners = append(l.Owners, owner{o.Name, or(o.Entries), or(o.MaxEntries), or(o.PeakEntries), or(o.Bytes), or(o.MaxBytes), or(o.PeakBytes)})
 	}
 	return l
@@ -67,21 +68,21 @@ func (l limits) owner(name string) owner {
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	s := setup{env: map[string]string{"REDIS_URL": server.URL(), "RATE_LIMIT": "1000", "SAMPLE_INTERVAL": "100ms", "MAX_LIVE_CLIENTS": "7"}}.start(t)
+	s := setup{Env: map[string]string{"REDIS_URL": server.URL(), "RATE_LIMIT": "1000", "SAMPLE_INTERVAL": "100ms", "MAX_LIVE_CLIENTS": "7"}}.start(t)
 	s.health(t) // which asks Redis
 	s.patch(t, 1)
 	s.snapshot(t)
-	s.send(t, http.StatusCreated, http.MethodPost, memory+"/incidents", `{"reason":"a test"}`)
+	s.Send(t, http.StatusCreated, http.MethodPost, memory+"/incidents", `{"reason":"a test"}`)
 	s.report(t)
 	next(t, s.followed(t, livePath))
 	entries := map[string]int64{ // with their bounds
 		"connection_pool": 5, "redis_connections": 10, "live_clients": 7, "rate_limiter": 10_000, "admin_rate_limiter": 10_000, "history": 0,
 		"event_bus": 16_384 * 17, "cache": 10_000,
 		"heap_snapshots": 5, "incident_bundles": 20, "reports": 1000, "leak_reports": 1000, "leak_report_queue": 33, "report_rate_limiter": 10_000,
-		"requests": 256, "websocket": 7, "tracked_objects": 100_000,
+		"requests": 256, "websocket": 7, "connections": 0, "tracked_objects": 100_000,
 	}
 	unused := []string{"leak_reports", "tracked_objects"} // the service leaks nothing, and tracks nothing of its own
-	within(t, soon, "showed what is used", func() bool {
+	servicetest.Within(t, soon, "showed what is used", func() bool {
 		l := s.limits(t)
 		for name := range entries {
 			if l.owner(name).PeakEntries < 1 && l.owner(name).PeakBytes < 1 && !slices.Contains(unused, name) {
@@ -110,24 +111,24 @@ func TestLimits(t *testing.T) {
 			t.Errorf("there is an owner %q that is not tested", o.Name)
 		}
 	}
-	s.stop(t)
+	s.Stop(t)
 }
 
 // TestRedis has Redis come and go, which must not take the service down.
 func TestRedis(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	s := setup{env: map[string]string{"REDIS_URL": server.URL()}}.start(t)
+	s := setup{Env: map[string]string{"REDIS_URL": server.URL()}}.start(t)
 	want := func(level string) {
 		t.Helper()
-		within(t, soon, "said that redis is "+level, func() bool {
+		servicetest.Within(t, soon, "said that redis is "+level, func() bool {
 			report, status := s.health(t)
 			if status != http.StatusOK {
 				t.Errorf("health is %d: %+v", status, report)
 			}
 			return report.Details["redis"].Level == level
 		})
-		s.get(t, "/readyz")
+		s.Get(t, "/readyz")
 	}
 	want("ok")
 	server.Kill(t)
@@ -140,9 +141,9 @@ func TestRedis(t *testing.T) {
 	want("ok")
 	server.Stop(t)
 	want("degraded")
-	s.stop(t)
+	s.Stop(t)
 	s.wantNowhere(t, server.Password())
-	for l := range strings.Lines(s.said.String()) {
+	for l := range strings.Lines(s.Said.String()) {
 		if !strings.HasPrefix(l, "memwarden ") && !strings.HasPrefix(l, "  ") {
 			t.Errorf("beside the banner the standard error has %q", l)
 		}
@@ -152,17 +153,17 @@ func TestRedis(t *testing.T) {
 // TestRateLimit is on by default.
 func TestRateLimit(t *testing.T) {
 	t.Parallel()
-	s := setup{env: map[string]string{"RATE_LIMIT": "1", "RATE_BURST": "5", "ADMIN_RATE_LIMIT": "1"}}.start(t)
+	s := setup{Env: map[string]string{"RATE_LIMIT": "1", "RATE_BURST": "5", "ADMIN_RATE_LIMIT": "1"}}.start(t)
 	count := func(path string) (refused int) {
 		for range 20 {
-			got, err := s.ask(t.Context(), http.MethodGet, path, "")
+			got, err := s.Ask(t.Context(), http.MethodGet, path, "")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.status == http.StatusTooManyRequests {
+			if got.Status == http.StatusTooManyRequests {
 				refused++
-				if got.header.Get("Retry-After") == "" || got.header.Get("Content-Type") != "application/problem+json" {
-					t.Errorf("%s: refused without a word when to come back: %v", path, got.header)
+				if got.Header.Get("Retry-After") == "" || got.Header.Get("Content-Type") != "application/problem+json" {
+					t.Errorf("%s: refused without a word when to come back: %v", path, got.Header)
 				}
 			}
 		}
@@ -177,5 +178,5 @@ func TestRateLimit(t *testing.T) {
 	if n := count("/livez"); n > 0 {
 		t.Errorf("%d of 20 probes were refused", n)
 	}
-	s.stop(t)
+	s.Stop(t)
 }

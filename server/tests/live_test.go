@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/memwarden/memwarden/server/internal/servicetest"
 )
 
 // The protocol is tested beside its code, with a clock of its own; here are real connections.
@@ -31,7 +33,7 @@ func (s *service) tryFollow(t *testing.T, path string, header ...string) (*webso
 	for i := 0; i+1 < len(header); i += 2 {
 		h.Set(header[i], header[i+1])
 	}
-	conn, response, err := websocket.DefaultDialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(s.url, "http")+path, h)
+	conn, response, err := websocket.DefaultDialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(s.URL, "http")+path, h)
 	if err == nil {
 		t.Cleanup(func() { _ = conn.Close() }) // most tests have ended it
 	}
@@ -86,8 +88,8 @@ func endsWith(t *testing.T, conn *websocket.Conn, code int) {
 
 func TestLiveMessages(t *testing.T) {
 	t.Parallel()
-	s := setup{env: map[string]string{"SAMPLE_INTERVAL": "100ms"}}.start(t)
-	conn := s.followed(t, livePath, "Origin", s.url)
+	s := setup{Env: map[string]string{"SAMPLE_INTERVAL": "100ms"}}.start(t)
+	conn := s.followed(t, livePath, "Origin", s.URL)
 	var last time.Time
 	for range 3 {
 		m := next(t, conn)
@@ -98,20 +100,20 @@ func TestLiveMessages(t *testing.T) {
 		last = sample.At
 	}
 	s.patch(t, 7)
-	s.send(t, http.StatusOK, http.MethodPost, memory+"/gc", "")
+	s.Send(t, http.StatusOK, http.MethodPost, memory+"/gc", "")
 	for seen := map[string]bool{}; !seen["config"] || !seen["gc"]; {
 		seen[next(t, conn).Type] = true
 	}
 	for _, origin := range []string{"https://evil.test", "null", "http://localhost:1"} {
 		s.refused(t, http.StatusForbidden, livePath, "Origin", origin)
 	}
-	s.stop(t)
+	s.Stop(t)
 	endsWith(t, conn, websocket.CloseGoingAway)
 }
 
 func TestLiveToken(t *testing.T) {
 	t.Parallel()
-	s := setup{env: map[string]string{"READS_NEED_TOKEN": "true"}}.start(t)
+	s := setup{Env: map[string]string{"READS_NEED_TOKEN": "true"}}.start(t)
 	s.refused(t, http.StatusBadRequest, livePath+"?token="+strings.ReplaceAll(token, " ", "+"))
 	for _, first := range []string{`{"type":"auth","token":"wrong wrong wrong wrong"}`, `{"type":"hello","token":"` + token + `"}`, `hello`} {
 		conn := s.followed(t, livePath)
@@ -131,7 +133,7 @@ func TestLiveToken(t *testing.T) {
 	}
 	endsWith(t, silent, websocket.ClosePolicyViolation) // in five seconds
 	s.wantProblem(t, http.StatusUnauthorized, http.MethodGet, livePath, "", "Authorization", "")
-	s.stop(t)
+	s.Stop(t)
 	s.wantNowhere(t, token)
 }
 
@@ -139,20 +141,20 @@ func TestLiveToken(t *testing.T) {
 func TestLiveClients(t *testing.T) {
 	t.Parallel()
 	const most = 5
-	s := setup{env: map[string]string{"MAX_LIVE_CLIENTS": strconv.Itoa(most), "SAMPLE_INTERVAL": "100ms"}}.start(t)
+	s := setup{Env: map[string]string{"MAX_LIVE_CLIENTS": strconv.Itoa(most), "SAMPLE_INTERVAL": "100ms"}}.start(t)
 	good := s.followed(t, livePath)
 	s.followed(t, livePath) // does not read
 	huge, left := s.followed(t, livePath), s.followed(t, livePath)
-	events, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get(s.url + livePath)
+	events, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get(s.URL + livePath)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer events.Body.Close()
 	s.refused(t, http.StatusServiceUnavailable, livePath)
-	if got := s.send(t, http.StatusServiceUnavailable, http.MethodGet, livePath, ""); got.header.Get("Retry-After") == "" {
+	if got := s.Send(t, http.StatusServiceUnavailable, http.MethodGet, livePath, ""); got.Header.Get("Retry-After") == "" {
 		t.Error("one client too many is not told when to come back")
 	}
-	within(t, soon, "showed that all places are taken", func() bool {
+	servicetest.Within(t, soon, "showed that all places are taken", func() bool {
 		o := s.limits(t).owner("live_clients")
 		return o.Entries == most && o.MaxEntries == most && o.PeakEntries == most
 	})
@@ -169,9 +171,9 @@ func TestLiveClients(t *testing.T) {
 			t.Errorf("beside bad clients came %s", m.Type)
 		}
 	}
-	within(t, patience, "gave places back", func() bool { return s.limits(t).owner("live_clients").Entries == most-2 })
+	servicetest.Within(t, patience, "gave places back", func() bool { return s.limits(t).owner("live_clients").Entries == most-2 })
 	next(t, s.followed(t, livePath))
-	s.stop(t)
+	s.Stop(t)
 }
 
 // endsWithSomething reads until the connection ends: with the code for a message that is too large, or cut, because the

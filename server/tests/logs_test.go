@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/memwarden/memwarden/server/internal/servicetest"
 )
 
 // memoryLines are the lines that `grep -i memory` finds.
@@ -28,22 +30,22 @@ func TestLogs(t *testing.T) {
 	} {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()
-			s := setup{env: map[string]string{"LOG_FORMAT": format, "LOG_MEMORY_INTERVAL": "1s"}}.start(t)
+			s := setup{Env: map[string]string{"LOG_FORMAT": format, "LOG_MEMORY_INTERVAL": "1s"}}.start(t)
 			s.patch(t, 1)
-			s.send(t, http.StatusOK, http.MethodPost, memory+"/gc", "")
-			within(t, patience, "summed up its memory three times", func() bool { return len(summary.FindAllString(s.out.String(), -1)) >= 3 })
-			s.stop(t)
-			lines := strings.Join(memoryLines(s.out.String()), "\n")
+			s.Send(t, http.StatusOK, http.MethodPost, memory+"/gc", "")
+			servicetest.Within(t, patience, "summed up its memory three times", func() bool { return len(summary.FindAllString(s.Out.String(), -1)) >= 3 })
+			s.Stop(t)
+			lines := strings.Join(memoryLines(s.Out.String()), "\n")
 			for _, want := range []string{"memory limit", "memory configuration changed", "memory collection asked for", "memory collected"} {
 				if !strings.Contains(lines, want) {
-					t.Errorf("grep finds no line about %q:\n%s", want, &s.out)
+					t.Errorf("grep finds no line about %q:\n%s", want, &s.Out)
 				}
 			}
 			if format == "json" {
 				s.logged(t) // every line can be read
-				wantKeysOnce(t, s.out.String())
+				wantKeysOnce(t, s.Out.String())
 			}
-			if err := s.said.String(); strings.Contains(err, "msg") {
+			if err := s.Said.String(); strings.Contains(err, "msg") {
 				t.Errorf("the log is on the standard error, too:\n%s", err)
 			}
 			s.wantNowhere(t, token)
@@ -70,13 +72,13 @@ func TestLogLevel(t *testing.T) {
 	} {
 		t.Run(level, func(t *testing.T) {
 			t.Parallel()
-			s := setup{env: map[string]string{"LOG_LEVEL": level, "LOG_MEMORY_INTERVAL": "1s"}}.start(t)
+			s := setup{Env: map[string]string{"LOG_LEVEL": level, "LOG_MEMORY_INTERVAL": "1s"}}.start(t)
 			s.patch(t, 1)
 			s.followed(t, livePath).Close() // which is told on level debug
 			if level == "debug" {
-				s.waitForText(t, &s.out, regexp.MustCompile(`"level":"DEBUG".*live stream`))
+				s.WaitForText(t, &s.Out, regexp.MustCompile(`"level":"DEBUG".*live stream`))
 			}
-			s.stop(t)
+			s.Stop(t)
 			for _, l := range s.logged(t) {
 				for _, one := range hidden {
 					if l.Level == one {
@@ -91,10 +93,10 @@ func TestLogLevel(t *testing.T) {
 // TestFailureIsLogged also on the quietest level.
 func TestFailureIsLogged(t *testing.T) {
 	t.Parallel()
-	s := setup{env: map[string]string{"LOG_LEVEL": "error", "SHUTDOWN_TIMEOUT": "1s"}}.start(t)
+	s := setup{Env: map[string]string{"LOG_LEVEL": "error", "SHUTDOWN_TIMEOUT": "1s"}}.start(t)
 	openRequest(t, s)
-	s.signal(t, syscall.SIGTERM)
-	if code := s.exit(t); code != 1 {
+	s.Signal(t, syscall.SIGTERM)
+	if code := s.Exit(t); code != 1 {
 		t.Errorf("exit code %d, want 1", code)
 	}
 	if lines := s.logged(t); len(lines) == 0 {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/memwarden/memwarden/internal/pgtest"
+	"github.com/memwarden/memwarden/server/internal/servicetest"
 )
 
 // refusal is a start that must fail, and what the service must say and must not say.
@@ -26,10 +27,10 @@ type refusal struct {
 func (r refusal) check(t *testing.T) {
 	t.Helper()
 	s := r.launch(t)
-	if code := s.exit(t); code != r.code {
+	if code := s.Exit(t); code != r.code {
 		t.Errorf("exit code %d, want %d", code, r.code)
 	}
-	said := s.said.String()
+	said := s.Said.String()
 	for _, want := range r.says {
 		if !strings.Contains(said, want) {
 			t.Errorf("the service does not say %q:\n%s", want, said)
@@ -43,8 +44,8 @@ func (r refusal) check(t *testing.T) {
 	if strings.Contains(said, "goroutine ") {
 		t.Error("the service panicked")
 	}
-	if !r.output && s.out.String() != "" {
-		t.Errorf("the service logged something, although it could not begin:\n%s", &s.out)
+	if !r.output && s.Out.String() != "" {
+		t.Errorf("the service logged something, although it could not begin:\n%s", &s.Out)
 	}
 	s.wantNowhere(t, append(r.hides, token)...)
 }
@@ -56,7 +57,7 @@ func TestRefusedSettings(t *testing.T) {
 		for i := 0; i+1 < len(pairs); i += 2 {
 			env[pairs[i]] = pairs[i+1]
 		}
-		return setup{env: env}
+		return setup{Env: env}
 	}
 	for name, r := range map[string]refusal{
 		"several at once": {
@@ -72,12 +73,12 @@ func TestRefusedSettings(t *testing.T) {
 		"reads without a token": {
 			setup: with("READS_NEED_TOKEN", "true", "ADMIN_TOKEN", ""), code: 2, says: []string{"MEMWARDEN_READS_NEED_TOKEN", "MEMWARDEN_ADMIN_TOKEN"},
 		},
-		"unknown flag":     {setup: setup{args: []string{"--bogus"}}, code: 2, says: []string{"unknown flag: --bogus", "memwarden serve --help"}},
-		"argument":         {setup: setup{args: []string{"extra"}}, code: 2, says: []string{"extra"}},
-		"secret as a flag": {setup: setup{args: []string{"--admin-token", "hunter2"}}, code: 2, says: []string{"unknown flag: --admin-token"}, hides: []string{"hunter2"}},
-		"pid 0":            {setup: setup{args: []string{"--pid", "0"}}, code: 2, says: []string{"--pid 0"}},
-		"pid -1":           {setup: setup{args: []string{"--pid=-1"}}, code: 2, says: []string{"--pid -1"}},
-		"no such process":  {setup: setup{args: []string{"--pid", "2147483000"}}, code: 1, says: []string{"there is no process 2147483000"}, output: true},
+		"unknown flag":     {setup: setup{Args: []string{"--bogus"}}, code: 2, says: []string{"unknown flag: --bogus", "memwarden serve --help"}},
+		"argument":         {setup: setup{Args: []string{"extra"}}, code: 2, says: []string{"extra"}},
+		"secret as a flag": {setup: setup{Args: []string{"--admin-token", "hunter2"}}, code: 2, says: []string{"unknown flag: --admin-token"}, hides: []string{"hunter2"}},
+		"pid 0":            {setup: setup{Args: []string{"--pid", "0"}}, code: 2, says: []string{"--pid 0"}},
+		"pid -1":           {setup: setup{Args: []string{"--pid=-1"}}, code: 2, says: []string{"--pid -1"}},
+		"no such process":  {setup: setup{Args: []string{"--pid", "2147483000"}}, code: 1, says: []string{"there is no process 2147483000"}, output: true},
 		"Redis URL": {
 			setup: with("REDIS_URL", "redis://:hunter2@h:6379/none"), code: 1, says: []string{"MEMWARDEN_REDIS_URL", "redis://user:password@host:6379/0"}, hides: []string{"hunter2"},
 		},
@@ -97,17 +98,17 @@ func TestPortInUse(t *testing.T) {
 	}
 	defer listener.Close()
 	address := listener.Addr().String()
-	r := refusal{setup: setup{env: map[string]string{"ADDR": address}}, code: 1, says: []string{address, "MEMWARDEN_ADDR", "address already in use"}}
+	r := refusal{setup: setup{Env: map[string]string{"ADDR": address}}, code: 1, says: []string{address, "MEMWARDEN_ADDR", "address already in use"}}
 	r.check(t)
 }
 
 func TestRefusedDataDirectory(t *testing.T) {
 	t.Parallel()
-	in := func(dir string) setup { return setup{env: map[string]string{"DATA_DIR": dir}} }
+	in := func(dir string) setup { return setup{Env: map[string]string{"DATA_DIR": dir}} }
 
 	t.Run("file", func(t *testing.T) {
 		t.Parallel()
-		file := filepath.Join(openDir(t), "file")
+		file := filepath.Join(servicetest.OpenDir(t), "file")
 		if err := os.WriteFile(file, []byte("text"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -116,28 +117,28 @@ func TestRefusedDataDirectory(t *testing.T) {
 	})
 	t.Run("read-only", func(t *testing.T) {
 		t.Parallel()
-		dir := openDir(t)
+		dir := servicetest.OpenDir(t)
 		how := in(dir)
 		if os.Geteuid() == 0 {
-			how.user = &syscall.Credential{Uid: 65534, Gid: 65534} // nobody, to whom the directory does not belong
+			how.User = &syscall.Credential{Uid: 65534, Gid: 65534} // nobody, to whom the directory does not belong
 		} else if err := os.Chmod(dir, 0o555); err != nil {
 			t.Fatal(err)
 		}
 		refusal{setup: how, code: 1, says: []string{dir, "permission denied"}}.check(t)
-		how.env["DATA_DIR"] = filepath.Join(dir, "below")
+		how.Env["DATA_DIR"] = filepath.Join(dir, "below")
 		refusal{setup: how, code: 1, says: []string{dir, "permission denied"}}.check(t)
 	})
 	t.Run("in use", func(t *testing.T) {
 		t.Parallel()
-		dir := filepath.Join(openDir(t), "data")
+		dir := filepath.Join(servicetest.OpenDir(t), "data")
 		first := in(dir).start(t)
 		refusal{setup: in(dir), code: 1, says: []string{dir, "in use"}}.check(t)
-		first.get(t, "/livez")
-		first.stop(t)
+		first.Get(t, "/livez")
+		first.Stop(t)
 	})
 	t.Run("no database", func(t *testing.T) {
 		t.Parallel()
-		dir := openDir(t)
+		dir := servicetest.OpenDir(t)
 		if err := os.WriteFile(filepath.Join(dir, "memwarden.db"), []byte(strings.Repeat("no database at all ", 1000)), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +149,7 @@ func TestRefusedDataDirectory(t *testing.T) {
 func TestRefusedPostgres(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)
-	at := func(url string) setup { return setup{env: map[string]string{"DATABASE_URL": url}} }
+	at := func(url string) setup { return setup{Env: map[string]string{"DATABASE_URL": url}} }
 	good := server.URL()
 	refusal{
 		setup: at(strings.Replace(good, server.Password(), "hunter2%2Fhunter2", 1)), code: 1,

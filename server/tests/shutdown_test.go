@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/memwarden/memwarden/server/internal/servicetest"
 )
 
 const (
@@ -33,14 +35,14 @@ func TestShutdownUnderLoad(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	how := setup{env: map[string]string{"DATA_DIR": openDir(t), "DRAIN_DELAY": ""}} // the default
+	how := setup{Env: map[string]string{"DATA_DIR": servicetest.OpenDir(t), "DRAIN_DELAY": ""}} // the default
 	var promised int64
 	for range shutdownRounds {
 		s := how.start(t)
-		if got := decode[config](t, s.get(t, memory+"/config")); got.Version < promised {
+		if got := servicetest.Decode[config](t, s.Get(t, memory+"/config")); got.Version < promised {
 			t.Errorf("version %d is in force, acknowledged was %d", got.Version, promised)
 		}
-		l := &load{address: strings.TrimPrefix(s.url, "http://")}
+		l := &load{address: strings.TrimPrefix(s.URL, "http://")}
 		for range followers {
 			l.followEvents(t, s)
 			l.followMessages(t)
@@ -48,12 +50,12 @@ func TestShutdownUnderLoad(t *testing.T) {
 		for i := range loadClients {
 			l.work.Go(func() { l.ask(t, i) })
 		}
-		within(t, patience, "answered enough to prove something", func() bool {
+		servicetest.Within(t, patience, "answered enough to prove something", func() bool {
 			return l.answered.Load() >= 10*loadClients && l.version.Load() > 0
 		})
 		time.Sleep(time.Duration(random.Int64N(int64(500 * time.Millisecond)))) // so that it ends at any moment
 		l.ending.Store(true)
-		s.stop(t)
+		s.Stop(t)
 		l.work.Wait()
 		promised = l.version.Load()
 		t.Logf("%d requests answered in full, %d connections found the door closed", l.answered.Load(), l.refused.Load())
@@ -157,7 +159,7 @@ func (l *load) exchange(conn net.Conn, answers *bufio.Reader, client, number int
 func (l *load) followEvents(t *testing.T, s *service) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // whose streams may last
-	response, err := client.Get(s.url + livePath)
+	response, err := client.Get(s.URL + livePath)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,16 +197,16 @@ func (l *load) followMessages(t *testing.T) {
 // TestShutdownBesideBadClients has clients that would hold it up: one that does not read, one that never says its token.
 func TestShutdownBesideBadClients(t *testing.T) {
 	t.Parallel()
-	s := setup{env: map[string]string{"READS_NEED_TOKEN": "true", "SHUTDOWN_TIMEOUT": "3s"}}.start(t)
+	s := setup{Env: map[string]string{"READS_NEED_TOKEN": "true", "SHUTDOWN_TIMEOUT": "3s"}}.start(t)
 	for range 3 {
-		conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(s.url, "http")+livePath, nil)
+		conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(s.URL, "http")+livePath, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
 	}
 	before := time.Now()
-	s.stop(t)
+	s.Stop(t)
 	if took := time.Since(before); took > soon {
 		t.Errorf("the end took %v", took)
 	}

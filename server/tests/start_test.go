@@ -16,12 +16,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/memwarden/memwarden/server/internal/servicetest"
 )
 
 // TestLife starts the service in an empty directory, uses it, ends it and starts it again.
 func TestLife(t *testing.T) {
 	t.Parallel()
-	how := setup{env: map[string]string{"DATA_DIR": openDir(t) + "/made/data"}}
+	how := setup{Env: map[string]string{"DATA_DIR": servicetest.OpenDir(t) + "/made/data"}}
 	s := how.start(t)
 	askEverything(t, s)
 	checkBanner(t, s)
@@ -33,12 +35,12 @@ func TestLife(t *testing.T) {
 	}
 	changes := s.audit(t, 10)
 	kept := acknowledged{}
-	within(t, patience, "stores history", func() bool {
+	servicetest.Within(t, patience, "stores history", func() bool {
 		kept.note(s.history(t))
 		return len(kept) > 1
 	})
 	last := s.history(t)
-	s.stop(t)
+	s.Stop(t)
 	s.wantNowhere(t, token)
 	// An end in order stores what is not stored yet, save that the newest point was still open.
 	for i, at := range last.At[:len(last.At)-1] {
@@ -50,7 +52,7 @@ func TestLife(t *testing.T) {
 	if got := again.history(t); got.SavedUntil.Before(last.SavedUntil) {
 		t.Errorf("saved until %v after a restart, was %v", got.SavedUntil, last.SavedUntil)
 	}
-	got := decode[config](t, again.get(t, memory+"/config"))
+	got := servicetest.Decode[config](t, again.Get(t, memory+"/config"))
 	if got.Version != 3 || got.Config.Limit.Reserve != 102 || len(got.Overridden) != 1 {
 		t.Errorf("the configuration after a restart is %+v", got)
 	}
@@ -63,8 +65,8 @@ func TestLife(t *testing.T) {
 			t.Errorf("entry %d of the audit log was %+v and is %+v", i, changes[i], c)
 		}
 	}
-	again.signal(t, os.Interrupt)
-	if code := again.exit(t); code != 0 {
+	again.Signal(t, os.Interrupt)
+	if code := again.Exit(t); code != 0 {
 		t.Errorf("exit code %d after an interrupt, want 0", code)
 	}
 }
@@ -72,15 +74,15 @@ func TestLife(t *testing.T) {
 // askEverything asks every route that the index lists.
 func askEverything(t *testing.T, s *service) {
 	t.Helper()
-	index := decode[struct {
+	index := servicetest.Decode[struct {
 		Name, Version string
 		Routes        []struct{ Method, Path, Access string }
-	}](t, s.get(t, "/"))
-	if index.Name != "memwarden" || index.Version != version || len(index.Routes) < 15 {
+	}](t, s.Get(t, "/"))
+	if index.Name != "memwarden" || index.Version != servicetest.Version || len(index.Routes) < 15 {
 		t.Errorf("the index is %+v", index)
 	}
 	taken := s.snapshot(t)
-	bundle := decode[struct{ ID string }](t, s.send(t, http.StatusCreated, http.MethodPost, memory+"/incidents", "")).ID
+	bundle := servicetest.Decode[struct{ ID string }](t, s.Send(t, http.StatusCreated, http.MethodPost, memory+"/incidents", "")).ID
 	for _, r := range index.Routes {
 		if r.Method != http.MethodGet || r.Path == livePath || strings.Contains(r.Path, "/leaks/") { // there is none
 			continue
@@ -99,12 +101,12 @@ func askEverything(t *testing.T, s *service) {
 		case strings.HasSuffix(path, "/compare"):
 			path += "?from=" + taken + "&to=" + taken
 		}
-		got := s.get(t, path)
-		if len(got.body) == 0 {
+		got := s.Get(t, path)
+		if len(got.Body) == 0 {
 			t.Errorf("%s answers nothing", path)
 		}
 	}
-	s.send(t, http.StatusOK, http.MethodPost, memory+"/gc", "")
+	s.Send(t, http.StatusOK, http.MethodPost, memory+"/gc", "")
 	if event := firstEvent(t, s); event != "sample" {
 		t.Errorf("the live stream begins with %q", event)
 	}
@@ -116,10 +118,10 @@ func (s *service) snapshot(t *testing.T) (id string) {
 	if runtime.GOOS != "linux" {
 		t.Skip("NOT TESTED: heap snapshots of the own process are taken on Linux alone")
 	}
-	taken := decode[struct {
+	taken := servicetest.Decode[struct {
 		ID       string
 		Analyzed bool
-	}](t, s.send(t, http.StatusCreated, http.MethodPost, memory+"/snapshots", ""))
+	}](t, s.Send(t, http.StatusCreated, http.MethodPost, memory+"/snapshots", ""))
 	if taken.ID == "" || !taken.Analyzed {
 		t.Errorf("the snapshot is %+v", taken)
 	}
@@ -130,7 +132,7 @@ func (s *service) snapshot(t *testing.T) (id string) {
 func (s *service) report(t *testing.T) (id int64) {
 	t.Helper()
 	body := `{"schema":1,"sent_at":"2026-01-02T15:04:05Z","items":[{"kind":"error","at":"2026-01-02T15:04:05Z"}]}`
-	got := decode[struct{ ID int64 }](t, s.send(t, http.StatusCreated, http.MethodPost, frontend, body, "Content-Type", "text/plain"))
+	got := servicetest.Decode[struct{ ID int64 }](t, s.Send(t, http.StatusCreated, http.MethodPost, frontend, body, "Content-Type", "text/plain"))
 	if got.ID < 1 {
 		t.Errorf("the report is %+v", got)
 	}
@@ -142,11 +144,11 @@ func firstEvent(t *testing.T, s *service) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	q, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+livePath, nil)
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+livePath, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := s.client.Do(q)
+	response, err := s.Client.Do(q)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,15 +166,15 @@ func firstEvent(t *testing.T, s *service) string {
 // checkBanner follows every URL that the service named.
 func checkBanner(t *testing.T, s *service) {
 	t.Helper()
-	banner := s.said.String()
-	for _, want := range []string{"memwarden " + version + " watches itself", "/api/health", "/stats", "/limits", "/metrics", "/openapi.yaml", "MEMWARDEN_ADMIN_TOKEN"} {
+	banner := s.Said.String()
+	for _, want := range []string{"memwarden " + servicetest.Version + " watches itself", "/api/health", "/stats", "/limits", "/metrics", "/openapi.yaml", "MEMWARDEN_ADMIN_TOKEN"} {
 		if !strings.Contains(banner, want) {
 			t.Errorf("the banner says nothing of %s:\n%s", want, banner)
 		}
 	}
 	for _, url := range regexp.MustCompile(`http://\S+`).FindAllString(banner, -1) {
 		if !strings.HasSuffix(url, livePath) { // which does not end
-			s.get(t, strings.TrimPrefix(url, s.url))
+			s.Get(t, strings.TrimPrefix(url, s.URL))
 		}
 	}
 }
@@ -180,26 +182,26 @@ func checkBanner(t *testing.T, s *service) {
 // TestWithoutToken closes what needs one.
 func TestWithoutToken(t *testing.T) {
 	t.Parallel()
-	s := setup{env: map[string]string{"ADMIN_TOKEN": "", "ADDR": ":0"}}.start(t)
-	if !strings.Contains(s.said.String(), "admin routes are closed: set MEMWARDEN_ADMIN_TOKEN") {
-		t.Errorf("the banner does not say that admin routes are closed:\n%s", &s.said)
+	s := setup{Env: map[string]string{"ADMIN_TOKEN": "", "ADDR": ":0"}}.start(t)
+	if !strings.Contains(s.Said.String(), "admin routes are closed: set MEMWARDEN_ADMIN_TOKEN") {
+		t.Errorf("the banner does not say that admin routes are closed:\n%s", &s.Said)
 	}
 	s.wantProblem(t, http.StatusForbidden, http.MethodPost, memory+"/gc", "")
-	s.get(t, memory+"/stats") // at the address in the banner, although the service listens everywhere
-	s.stop(t)
+	s.Get(t, memory+"/stats") // at the address in the banner, although the service listens everywhere
+	s.Stop(t)
 }
 
 // TestSignalAtOnce sends SIGTERM as soon as the service says that it is there.
 func TestSignalAtOnce(t *testing.T) {
 	t.Parallel()
 	for range 10 {
-		command := setup{}.command(t)
+		command := servicetest.Setup{}.Command(t)
 		said, err := command.StderrPipe()
 		if err != nil {
 			t.Fatal(err)
 		}
 		ended := make(chan struct{})
-		if err := startProcess(command, ended); err != nil {
+		if err := servicetest.StartProcess(command, ended); err != nil {
 			t.Fatal(err)
 		}
 		line, err := bufio.NewReader(said).ReadString('\n')
@@ -219,39 +221,39 @@ func TestSignalAtOnce(t *testing.T) {
 // TestDrain has the service go on for a while after SIGTERM, and cut that short at the second.
 func TestDrain(t *testing.T) {
 	t.Parallel()
-	s := setup{env: map[string]string{"DRAIN_DELAY": "10m", "SHUTDOWN_TIMEOUT": "11m"}}.start(t)
-	s.get(t, "/readyz")
-	s.signal(t, syscall.SIGTERM)
-	within(t, patience, "turned readiness off", func() bool {
-		got, err := s.ask(t.Context(), http.MethodGet, "/readyz", "")
-		return err == nil && got.status == http.StatusServiceUnavailable
+	s := setup{Env: map[string]string{"DRAIN_DELAY": "10m", "SHUTDOWN_TIMEOUT": "11m"}}.start(t)
+	s.Get(t, "/readyz")
+	s.Signal(t, syscall.SIGTERM)
+	servicetest.Within(t, patience, "turned readiness off", func() bool {
+		got, err := s.Ask(t.Context(), http.MethodGet, "/readyz", "")
+		return err == nil && got.Status == http.StatusServiceUnavailable
 	})
-	s.get(t, "/livez")
-	if got := s.get(t, memory+"/stats"); !got.closing {
+	s.Get(t, "/livez")
+	if got := s.Get(t, memory+"/stats"); !got.Closing {
 		t.Error("a client is not asked to leave its connection")
 	}
 	if report, status := s.health(t); status != http.StatusServiceUnavailable || report.Status != "shutting_down" {
 		t.Errorf("health is %d, %+v while the service drains", status, report)
 	}
 	s.patch(t, 1) // what comes in is done, still
-	s.signal(t, syscall.SIGTERM)
-	if code := s.exit(t); code != 3 {
+	s.Signal(t, syscall.SIGTERM)
+	if code := s.Exit(t); code != 3 {
 		t.Errorf("exit code %d after a second SIGTERM, want 3", code)
 	}
-	if !strings.Contains(s.said.String(), "forced") {
-		t.Errorf("the service does not say that its end was forced:\n%s", &s.said)
+	if !strings.Contains(s.Said.String(), "forced") {
+		t.Errorf("the service does not say that its end was forced:\n%s", &s.Said)
 	}
 }
 
 // TestForcedWhileAnswering sends the second signal while a request is under way that does not end.
 func TestForcedWhileAnswering(t *testing.T) {
 	t.Parallel()
-	s := setup{env: map[string]string{"SHUTDOWN_TIMEOUT": "10m"}}.start(t)
+	s := setup{Env: map[string]string{"SHUTDOWN_TIMEOUT": "10m"}}.start(t)
 	conn := openRequest(t, s)
-	s.signal(t, syscall.SIGTERM)
-	s.waitForText(t, &s.out, regexp.MustCompile(`"phase":"hubs"`))
-	s.signal(t, syscall.SIGTERM)
-	if code := s.exit(t); code != 3 {
+	s.Signal(t, syscall.SIGTERM)
+	s.WaitForText(t, &s.Out, regexp.MustCompile(`"phase":"hubs"`))
+	s.Signal(t, syscall.SIGTERM)
+	if code := s.Exit(t); code != 3 {
 		t.Errorf("exit code %d after a second SIGTERM, want 3", code)
 	}
 	wantCut(t, conn)
@@ -260,15 +262,15 @@ func TestForcedWhileAnswering(t *testing.T) {
 // TestRequestThatDoesNotEnd is cut off in time, and the exit code tells.
 func TestRequestThatDoesNotEnd(t *testing.T) {
 	t.Parallel()
-	s := setup{env: map[string]string{"SHUTDOWN_TIMEOUT": "3s"}}.start(t)
+	s := setup{Env: map[string]string{"SHUTDOWN_TIMEOUT": "3s"}}.start(t)
 	conn := openRequest(t, s)
 	before := time.Now()
-	s.signal(t, syscall.SIGTERM)
-	if code, took := s.exit(t), time.Since(before); code != 1 || took > 10*time.Second {
+	s.Signal(t, syscall.SIGTERM)
+	if code, took := s.Exit(t), time.Since(before); code != 1 || took > 10*time.Second {
 		t.Errorf("exit code %d after %v, want 1 after some 3 s", code, took)
 	}
-	if !strings.Contains(s.said.String(), "cut off") {
-		t.Errorf("the service does not say that a request was cut off:\n%s", &s.said)
+	if !strings.Contains(s.Said.String(), "cut off") {
+		t.Errorf("the service does not say that a request was cut off:\n%s", &s.Said)
 	}
 	wantCut(t, conn)
 }
@@ -276,25 +278,25 @@ func TestRequestThatDoesNotEnd(t *testing.T) {
 // TestIdleConnections do not hold up the end, nor make it fail: nobody waits for an answer.
 func TestIdleConnections(t *testing.T) {
 	t.Parallel()
-	s := setup{env: map[string]string{"SHUTDOWN_TIMEOUT": "3s"}}.start(t)
+	s := setup{Env: map[string]string{"SHUTDOWN_TIMEOUT": "3s"}}.start(t)
 	for range 3 {
-		conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
 	}
-	s.get(t, "/livez") // on a connection that is kept
-	s.signal(t, syscall.SIGTERM)
-	if code := s.exit(t); code != 0 {
-		t.Errorf("exit code %d, want 0:\n%s", code, &s.said)
+	s.Get(t, "/livez") // on a connection that is kept
+	s.Signal(t, syscall.SIGTERM)
+	if code := s.Exit(t); code != 0 {
+		t.Errorf("exit code %d, want 0:\n%s", code, &s.Said)
 	}
 }
 
 // openRequest sends a request whose body does not come.
 func openRequest(t *testing.T, s *service) net.Conn {
 	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +306,7 @@ func openRequest(t *testing.T, s *service) net.Conn {
 	if _, err := io.WriteString(conn, request); err != nil {
 		t.Fatal(err)
 	}
-	s.get(t, "/livez")                 // the service has had time to accept the connection before this one
+	s.Get(t, "/livez")                 // the service has had time to accept the connection before this one
 	time.Sleep(100 * time.Millisecond) // and to begin with the request
 	return conn
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"github.com/memwarden/memwarden/server/internal/servicetest"
 )
 
 const webhookKey = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -46,14 +48,14 @@ func TestWebhooks(t *testing.T) {
 		close(release)
 		hanging.Close()
 	})
-	s := setup{env: map[string]string{
+	s := setup{Env: map[string]string{
 		"WEBHOOK_URL": hanging.URL + "/hidden," + well.URL + "/hidden", "WEBHOOK_SECRET": webhookKey, "WEBHOOK_TIMEOUT": "1m",
 		"MEMORY_LIMIT": "16GiB", "LIMIT_MANAGE": "false", "SAMPLE_INTERVAL": "100ms", "PRESSURE_FALL_DWELL": "0s", "PRESSURE_RISE_DWELL": "0s", "SHUTDOWN_TIMEOUT": "20s",
 	}}.start(t)
 	next := func(want string) {
 		t.Helper()
 		got := ""
-		within(t, patience, "tells "+want, func() bool {
+		servicetest.Within(t, patience, "tells "+want, func() bool {
 			select {
 			case got = <-told:
 				return true
@@ -68,7 +70,7 @@ func TestWebhooks(t *testing.T) {
 	// The service uses more than the one, and little of the other.
 	levels := func(body string) {
 		t.Helper()
-		if got, err := s.ask(t.Context(), http.MethodPatch, memory+"/config", body); err != nil || got.status != http.StatusOK {
+		if got, err := s.Ask(t.Context(), http.MethodPatch, memory+"/config", body); err != nil || got.Status != http.StatusOK {
 			t.Fatalf("%v, %+v", err, got)
 		}
 	}
@@ -76,16 +78,16 @@ func TestWebhooks(t *testing.T) {
 	next("pressure.critical")
 	levels(`{"limit":{"memory_bytes":17179869184}}`)
 	next("pressure.over")
-	within(t, patience, "counts what was sent", func() bool {
-		return strings.Contains(string(s.get(t, "/metrics").body), "memwarden_webhook_sent_total{receiver=\"2\"} 2\n")
+	servicetest.Within(t, patience, "counts what was sent", func() bool {
+		return strings.Contains(string(s.Get(t, "/metrics").Body), "memwarden_webhook_sent_total{receiver=\"2\"} 2\n")
 	})
-	within(t, patience, "shows two receivers, and what waits for one", func() bool {
+	servicetest.Within(t, patience, "shows two receivers, and what waits for one", func() bool {
 		o := s.limits(t).owner("webhook_queue")
 		return o.MaxEntries == 202 && o.Entries == 3
 	})
-	s.stop(t)
-	s.waitForText(t, &s.out, regexp.MustCompile("not delivered before the end"))
-	if log := s.out.String() + s.said.String(); strings.Contains(log, "hidden") || strings.Contains(log, webhookKey[6:]) {
+	s.Stop(t)
+	s.WaitForText(t, &s.Out, regexp.MustCompile("not delivered before the end"))
+	if log := s.Out.String() + s.Said.String(); strings.Contains(log, "hidden") || strings.Contains(log, webhookKey[6:]) {
 		t.Errorf("a secret is shown: %s", log)
 	}
 }

@@ -106,3 +106,38 @@ func CountDescriptors(root string, pid int) (int, error) {
 	entries, err := os.ReadDir(filepath.Join(root, strconv.Itoa(pid), "fd"))
 	return len(entries), err
 }
+
+// ReadRSS reads the resident memory of a process under root, which is /proc, without walking its pages.
+func ReadRSS(root string, pid int) (int64, error) {
+	file := filepath.Join(root, strconv.Itoa(pid), "statm")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) < 2 {
+		return 0, fmt.Errorf("%s: %q: want seven numbers", file, text)
+	}
+	pages, err := strconv.ParseInt(fields[1], 10, 40)
+	if err != nil || pages < 0 {
+		return 0, fmt.Errorf("%s: %q: want a number of pages", file, fields[1])
+	}
+	return pages * int64(os.Getpagesize()), nil
+}
+
+// ReadProcessorPressure reads for how long something on the machine has waited for a processor since its start, under
+// root, which is /proc.
+func ReadProcessorPressure(root string) (time.Duration, error) {
+	file := filepath.Join(root, "pressure", "cpu")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err
+	}
+	some, _, _ := strings.Cut(string(text), "\n")
+	_, total, found := strings.Cut(some, " total=")
+	microseconds, err := strconv.ParseInt(strings.TrimSpace(total), 10, 53)
+	if !found || err != nil || microseconds < 0 {
+		return 0, fmt.Errorf("%s: %q: want a total", file, some)
+	}
+	return time.Duration(microseconds) * time.Microsecond, nil
+}

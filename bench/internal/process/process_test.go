@@ -98,3 +98,34 @@ func TestThisProcess(t *testing.T) {
 		t.Errorf("%d descriptors, %v", n, err)
 	}
 }
+
+// TestReadsThisProcess compares what two files of the kernel say of one process.
+func TestReadsThisProcess(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("SKIPPED: there is no /proc here")
+	}
+	rss, err := ReadRSS("/proc", os.Getpid())
+	if err != nil || rss < 1<<20 || rss > 1<<32 {
+		t.Errorf("RSS %d, %v", rss, err)
+	}
+	root := t.TempDir()
+	for name, text := range map[string]string{"7/statm": "100\n", "8/statm": "100 -1 3\n", "pressure/cpu": "some avg10=1.00 total=1500000\nfull total=1\n"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, pid := range []int{7, 8, 9} {
+		if rss, err := ReadRSS(root, pid); err == nil {
+			t.Errorf("process %d: RSS %d, want an error", pid, rss)
+		}
+	}
+	if waited, err := ReadProcessorPressure(root); err != nil || waited != 1500*time.Millisecond {
+		t.Errorf("%v, %v", waited, err)
+	}
+	if _, err := ReadProcessorPressure(t.TempDir()); err == nil {
+		t.Error("no such file: want an error")
+	}
+}

@@ -27,11 +27,13 @@ const (
 	gcPath     = "/api/monitoring/memory/gc"
 )
 
+// Token is the admin's.
+const Token = "benchmark-admin-token"
+
 const (
 	startTimeout = 30 * time.Second
 	// pollInterval is how often a starting service is asked; it is part of the start-up time that is measured.
 	pollInterval = 500 * time.Microsecond
-	token        = "benchmark-admin-token"
 )
 
 // Build compiles a main package of the module in dir, as `make build` does, and returns the program's file, in into.
@@ -81,13 +83,19 @@ type Service struct {
 // Start runs the service with its data in dir and waits until it is healthy. Settings are of the form
 // MEMWARDEN_…=value. The service is killed when ctx ends.
 func Start(ctx context.Context, file, dir string, settings ...string) (*Service, error) {
+	return StartWith(ctx, nil, file, dir, settings...)
+}
+
+// StartWith starts it by a command that ends in executing the rest of its command line in its own place, such as taskset.
+func StartWith(ctx context.Context, by []string, file, dir string, settings ...string) (*Service, error) {
+	line := slices.Concat(by, []string{file, "serve"})
 	address, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
 	s := &Service{
 		Address: address, log: filepath.Join(dir, "service.log"), exited: make(chan struct{}),
-		command: exec.CommandContext(ctx, file, "serve"),
+		command: exec.CommandContext(ctx, line[0], line[1:]...),
 		client:  &http.Client{Timeout: startTimeout, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
 	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
@@ -97,7 +105,7 @@ func Start(ctx context.Context, file, dir string, settings ...string) (*Service,
 	defer func() { _ = log.Close() }() // the service has its own descriptor
 	s.command.Stdout, s.command.Stderr = log, log
 	s.command.Env = Clean(append([]string{
-		"MEMWARDEN_ADDR=" + address, "MEMWARDEN_DATA_DIR=" + filepath.Join(dir, "data"), "MEMWARDEN_ADMIN_TOKEN=" + token,
+		"MEMWARDEN_ADDR=" + address, "MEMWARDEN_DATA_DIR=" + filepath.Join(dir, "data"), "MEMWARDEN_ADMIN_TOKEN=" + Token,
 	}, settings...)...)
 	began := time.Now()
 	if err := s.command.Start(); err != nil {
@@ -151,7 +159,7 @@ func (s *Service) call(ctx context.Context, method, path, body string) ([]byte, 
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("Authorization", "Bearer "+token)
+	request.Header.Set("Authorization", "Bearer "+Token)
 	request.Header.Set("Content-Type", "application/json")
 	answer, err := s.client.Do(request)
 	if err != nil {
@@ -187,7 +195,7 @@ func (s *Service) Collect(ctx context.Context) (State, error) {
 		if err := pause(ctx, time.Duration(collection.RetryAfter*float64(time.Second))); err != nil {
 			return State{}, err
 		}
-		if err := s.read(ctx, http.MethodPost, gcPath, `{"return_to_os":true}`, &collection); err != nil {
+		if err := s.Read(ctx, http.MethodPost, gcPath, `{"return_to_os":true}`, &collection); err != nil {
 			return State{}, err
 		}
 	}
@@ -200,7 +208,7 @@ func (s *Service) Collect(ctx context.Context) (State, error) {
 				Goroutines int64
 			}
 		}
-		if err := s.read(ctx, http.MethodGet, StatsPath, "", &stats); err != nil {
+		if err := s.Read(ctx, http.MethodGet, StatsPath, "", &stats); err != nil {
 			return State{}, err
 		}
 		if stats.At.After(after) {
@@ -212,7 +220,8 @@ func (s *Service) Collect(ctx context.Context) (State, error) {
 	}
 }
 
-func (s *Service) read(ctx context.Context, method, path, body string, into any) error {
+// Read sends a request as the admin and reads the JSON of an answer of status 200.
+func (s *Service) Read(ctx context.Context, method, path, body string, into any) error {
 	answer, err := s.call(ctx, method, path, body)
 	if err != nil {
 		return err

@@ -124,8 +124,8 @@ failure; run has the code of the program that it started.`,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 		RunE:              func(*cobra.Command, []string) error { return errors.New("no command was named") },
 	}
-	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages |", ".FlagUsagesWrapped 100 |"))
-	root.AddCommand(newServeCommand(w), newRunCommand(w), newDoctorCommand(w), newConfigCommand(w), newMigrateCommand(w),
+	root.SetUsageFunc(showUsage)
+	root.AddCommand(newServeCommand(w), newStartCommand(w), newRunCommand(w), newDoctorCommand(w), newConfigCommand(w), newMigrateCommand(w),
 		newSnapshotCommand(w), newAnalyzeCommand(w), newVersionCommand(w))
 	return root
 }

@@ -112,7 +112,7 @@ func TestConfig(t *testing.T) {
 	c := newCall(t, "config", "--addr", ":1", "--gc-tuner", "--reads-need-token=no")
 	c.environ = []string{"MEMWARDEN_ADMIN_TOKEN=hunter2-hunter2-hunter2", "MEMWARDEN_DATADIR=x"}
 	writeFile(t, filepath.Join(c.dir, ".env"), "MEMWARDEN_DATABASE_URL='postgres://u:hunter2@h/d'\nMEMWARDEN_RATE_LIMIT=7\n")
-	c.want(t, 0, "# Storage\n", "")
+	c.want(t, 0, "# Database\n", "")
 	for _, want := range []string{
 		"MEMWARDEN_ADDR :1 flag", "MEMWARDEN_ADMIN_TOKEN ******** environment", "MEMWARDEN_DATABASE_URL ******** " + filepath.Join(c.dir, ".env"),
 		"MEMWARDEN_RATE_LIMIT 7 " + filepath.Join(c.dir, ".env"), "MEMWARDEN_REDIS_URL (not set) default", "MEMWARDEN_GC_TUNER true flag",
@@ -138,7 +138,7 @@ func TestConfigJSON(t *testing.T) {
 	if len(got.Mistakes) != 2 || len(got.Warnings) != 1 || len(got.Settings) != len(config.Settings()) || strings.Contains(c.out.String(), "hunter2") {
 		t.Error(c.out.String())
 	}
-	if want := (configSetting{"MEMWARDEN_ADMIN_TOKEN", "Access", "********", "environment", true}); !slices.Contains(got.Settings, want) {
+	if want := (configSetting{"MEMWARDEN_ADMIN_TOKEN", "Security", "********", "environment", true}); !slices.Contains(got.Settings, want) {
 		t.Errorf("%+v is not among %+v", want, got.Settings)
 	}
 }

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/memwarden/memwarden/server/internal/config"
 	"github.com/memwarden/memwarden/server/internal/serve"
+	"github.com/memwarden/memwarden/settings"
 )
 
 func newServeCommand(w *world) *cobra.Command {
@@ -24,7 +26,7 @@ Exit codes: 0 a clean shutdown, 1 it could not start or something failed on the
 way down, 2 wrong configuration, 3 the shutdown was forced.`,
 		Args: cobra.NoArgs,
 	}
-	flags := addConfigFlags(cmd, config.Settings())
+	flags := addConfigFlags(cmd, slices.DeleteFunc(config.Settings(), func(s settings.Setting) bool { return s.Section == config.SectionLogFile }))
 	cmd.Flags().IntVar(&pid, "pid", 0, "watch this process from outside")
 	cmd.RunE = action(func(ctx context.Context, _ []string) error {
 		c, err := flags.load(w)

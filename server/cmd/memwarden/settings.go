@@ -14,6 +14,8 @@ type configFlags struct {
 	cmd     *cobra.Command
 	flags   map[string]string // of a setting: its flag
 	envFile string
+	// standard is the environment file, which must exist, where the command line names none; empty: .env, if it exists.
+	standard string
 }
 
 const envFileFlag = "env-file"
@@ -90,6 +92,8 @@ func (f *configFlags) read(w *world) (c config.Config, warnings []string, mistak
 	}}
 	if f.cmd.Flags().Changed(envFileFlag) {
 		sources.EnvFile = &f.envFile
+	} else if f.standard != "" {
+		sources.EnvFile = &f.standard
 	}
 	return config.Load(sources)
 }

@@ -11,11 +11,13 @@ import (
 	"runtime/trace"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/memwarden/memwarden"
 	"github.com/memwarden/memwarden/health"
+	"github.com/memwarden/memwarden/incident"
 	"github.com/memwarden/memwarden/memhttp"
 	"github.com/memwarden/memwarden/pressure"
 	"github.com/memwarden/memwarden/server/internal/store"
@@ -203,6 +205,7 @@ func admin() []request {
 		{operation: "GET /debug/pprof/"},
 		{operation: "GET /debug/pprof/profile"},
 		{operation: "GET /debug/pprof/trace"},
+		{operation: "GET /debug/pprof/flightrecorder"},
 		{operation: "GET /debug/pprof/{profile}", path: "/debug/pprof/heap"},
 	}
 }
@@ -514,6 +517,19 @@ func testProfiles(t *testing.T, b *book) {
 	}
 	s.send(t, 409, request{operation: "GET /debug/pprof/trace", token: token})
 	trace.Stop()
+	const recorder = "GET /debug/pprof/flightrecorder"
+	s.send(t, 409, request{operation: recorder, token: token})
+	incidents := memwarden.IncidentOptions{Dir: t.TempDir(), Trace: true}
+	recording := b.serveHTTP(t, startWarden(t, memwarden.Options{Incidents: incidents}), administered(t))
+	recording.send(t, 200, request{operation: recorder, token: token})
+	end := make(chan struct{})
+	var all sync.WaitGroup
+	for range incident.MaxStacks {
+		all.Go(func() { <-end })
+	}
+	s.send(t, 503, request{operation: one, path: "/debug/pprof/goroutine?debug=2", token: token})
+	close(end)
+	all.Wait()
 }
 
 // testRemote: a process that is watched from outside is not governed, and may end.

@@ -45,6 +45,10 @@ type Config struct {
 	DatabaseURL      Secret // empty: the embedded database
 	DatabaseMaxConns int
 	RedisURL         Secret // empty: none
+	RedisMaxConns    int
+	CacheMaxEntries  int
+	CacheMaxBytes    int64
+	CacheTTL         time.Duration
 	ReportsMaxCount  int
 	ReportsMaxAge    time.Duration
 	LeaksMaxCount    int
@@ -63,6 +67,11 @@ type Config struct {
 	LogLevel          slog.Level
 	LogFormat         string        // json or text
 	LogMemoryInterval time.Duration // 0: never
+
+	// The log file of the command start.
+	LogFile         string
+	LogFileMaxBytes int64
+	LogFileMaxCount int // older ones beside it
 
 	Warden    memwarden.Config
 	Snapshot  memwarden.SnapshotOptions // its Dir is set
@@ -106,6 +115,7 @@ func Load(s Sources) (c Config, warnings []string, err error) {
 	mistakes = append(mistakes, err)
 	table := Settings()
 	mistakes = append(mistakes, unknownInFile(table, c.EnvFile, c.File)...)
+	mistakes = append(mistakes, runtimeMistakes(c.EnvFile, c.File)...)
 
 	layers := []settings.Layer{
 		{Source: SourceEnvironment, Lookup: lookupEnviron(s.Environ)},
@@ -122,7 +132,28 @@ func Load(s Sources) (c Config, warnings []string, err error) {
 	mistakes = append(mistakes, c.mistakes()...)
 
 	warnings = append(unknownInEnvironment(table, s.Environ), c.exposedSecrets()...)
-	return c, warnings, errors.Join(mistakes...)
+	return c, warnings, c.withLines(errors.Join(mistakes...))
+}
+
+// withLines has every mistake in a value of the environment file name its line.
+func (c *Config) withLines(err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // each of what is joined is looked at
+		var all []error
+		for _, one := range joined.Unwrap() {
+			all = append(all, c.withLines(one))
+		}
+		return errors.Join(all...)
+	}
+	mistake, ok := err.(*settings.Mistake) //nolint:errorlint // nothing wraps it
+	if !ok || mistake.Source != c.EnvFile {
+		return err
+	}
+	for _, a := range c.File {
+		if a.Name == mistake.Name {
+			return &LineError{c.EnvFile, a.Line, fmt.Sprintf("%s: %v", a.Name, mistake.Err)}
+		}
+	}
+	return err
 }
 
 func (s Sources) readEnvFile() (name string, assignments []Assignment, err error) {
@@ -178,9 +209,9 @@ func lookupFile(assignments []Assignment) func(string) (string, bool) {
 func (c *Config) fill() {
 	v := c.Values
 	c.Addr = v.String(addr)
-	c.MaxLiveClients = int(v.Int(maxLiveClients))
-	c.MaxRequests = int(v.Int(maxRequests))
-	c.MaxRequestMemory = v.Bytes(maxRequestMemory)
+	c.MaxLiveClients = int(v.Int(MaxLiveClients))
+	c.MaxRequests = int(v.Int(MaxRequests))
+	c.MaxRequestMemory = v.Bytes(MaxRequestMemory)
 	c.RequestWait = v.Duration(requestWait)
 	c.AdminToken, _ = memhttp.ParseToken(v.String(adminToken)) // the table has checked it
 	c.ReadsNeedToken = v.Bool(readsNeedToken)
@@ -191,12 +222,16 @@ func (c *Config) fill() {
 	c.TrustedProxies, _ = memhttp.ParseTrustedProxies(v.String(trustedProxies)) // the table has checked it
 	c.DataDir = v.String(dataDir)
 	c.DatabaseURL = Secret(v.String(databaseURL))
-	c.DatabaseMaxConns = int(v.Int(databaseMaxConns))
+	c.DatabaseMaxConns = int(v.Int(DatabaseMaxConns))
 	c.ReportsMaxCount = int(v.Int(reportsMaxCount))
 	c.ReportsMaxAge = v.Duration(reportsMaxAge)
 	c.LeaksMaxCount = int(v.Int(leaksMaxCount))
 	c.LeaksMaxAge = v.Duration(leaksMaxAge)
 	c.RedisURL = Secret(v.String(redisURL))
+	c.RedisMaxConns = int(v.Int(redisMaxConns))
+	c.CacheMaxEntries = int(v.Int(cacheMaxEntries))
+	c.CacheMaxBytes = v.Bytes(cacheMaxBytes)
+	c.CacheTTL = v.Duration(cacheTTL)
 	c.WebhookURL = Secret(v.String(webhookURL))
 	c.WebhookSecret = Secret(v.String(webhookSecret))
 	c.WebhookFormat = notify.Format(strings.ToLower(v.String(webhookFormat)))
@@ -208,6 +243,9 @@ func (c *Config) fill() {
 	c.LogLevel = level(v.String(logLevel))
 	c.LogFormat = strings.ToLower(v.String(logFormat))
 	c.LogMemoryInterval = v.Duration(logMemory)
+	c.LogFile = v.String(logFile)
+	c.LogFileMaxBytes = v.Bytes(logFileMaxBytes)
+	c.LogFileMaxCount = int(v.Int(logFileMaxCount))
 	if c.Snapshot = memwarden.SnapshotOptionsFrom(v); c.Snapshot.Dir == "" {
 		c.Snapshot.Dir = filepath.Join(c.DataDir, "snapshots")
 	}

@@ -37,9 +37,9 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(warnings, err)
 	}
 	got := fmt.Sprintln(c.Addr, c.MaxLiveClients, c.MaxRequests, c.MaxRequestMemory, c.RequestWait, c.AdminToken, c.ReadsNeedToken, c.RateLimit, c.RateBurst, c.AdminRateLimit, c.ReportRateLimit, c.TrustedProxies, c.DataDir,
-		c.DatabaseURL == "", c.DatabaseMaxConns, c.ReportsMaxCount, c.ReportsMaxAge, c.LeaksMaxCount, c.LeaksMaxAge, c.RedisURL == "", c.WebhookURL == "", c.WebhookSecret == "", c.WebhookFormat, c.WebhookEvents, c.WebhookTimeout, c.WebhookRetry,
-		c.DrainDelay, c.ShutdownTimeout, c.LogLevel, c.LogFormat, c.LogMemoryInterval, c.EnvFile == "")
-	want := "127.0.0.1:8080 100 256 67108864 250ms not set false 100 200 10 5 [] data true 20 1000 24h0m0s 1000 24h0m0s true true true json [leaks pressure incidents] 10s 15m0s 1s 30s INFO json 1m0s true\n"
+		c.DatabaseURL == "", c.DatabaseMaxConns, c.ReportsMaxCount, c.ReportsMaxAge, c.LeaksMaxCount, c.LeaksMaxAge, c.RedisURL == "", c.RedisMaxConns, c.CacheMaxEntries, c.CacheMaxBytes, c.CacheTTL, c.WebhookURL == "", c.WebhookSecret == "", c.WebhookFormat, c.WebhookEvents, c.WebhookTimeout, c.WebhookRetry,
+		c.DrainDelay, c.ShutdownTimeout, c.LogLevel, c.LogFormat, c.LogMemoryInterval, c.LogFile, c.LogFileMaxBytes, c.LogFileMaxCount, c.EnvFile == "")
+	want := "127.0.0.1:8080 100 256 67108864 250ms not set false 100 200 10 5 [] data true 20 1000 24h0m0s 1000 24h0m0s true 10 10000 4194304 10m0s true true json [leaks pressure incidents] 10s 15m0s 1s 30s INFO json 1m0s logs/application.log 16777216 4 true\n"
 	if got != want {
 		t.Errorf("got  %swant %s", got, want)
 	}
@@ -134,7 +134,7 @@ FILE:4: MEMWARDEN_TOKEN_OF_THE_ADMINISTRATOR is not a setting
 MEMWARDEN_ADDR (flag): "8080": want host:port, such as 127.0.0.1:8080
 MEMWARDEN_ADMIN_TOKEN (environment): memhttp: admin token: it has 7 characters, want at least 16
 MEMWARDEN_READS_NEED_TOKEN (environment): "maybe": want true or false
-MEMWARDEN_DATABASE_URL (FILE): want a URL that begins with postgres:// or postgresql://
+FILE:1: MEMWARDEN_DATABASE_URL: want a URL that begins with postgres:// or postgresql://
 MEMWARDEN_DATABASE_MAX_CONNS (environment): "0": want 1 to 1000
 MEMWARDEN_REDIS_URL (environment): not a URL: outside letters, digits, - . _ and ~, characters of a user name or password are written as %XX
 MEMWARDEN_WEBHOOK_URL (environment): URL 2: want a URL that begins with http:// or https:// and a host

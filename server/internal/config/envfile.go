@@ -184,3 +184,15 @@ func parseDoubleQuoted(text string) (value, rest, message string) {
 	}
 	return "", "", "the double quote is not closed in its line"
 }
+
+// FormatAssignment writes NAME=value as a line that ParseEnvFile reads back, with quotes where the value needs them. The
+// value must not have control characters other than tabs and new lines.
+func FormatAssignment(name, value string) string {
+	switch plain := value == strings.TrimSpace(value) && !strings.ContainsAny(value, "\n#'\""); {
+	case plain:
+		return name + "=" + value
+	case !strings.ContainsAny(value, "\n'"):
+		return name + "='" + value + "'"
+	}
+	return name + `="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(value) + `"`
+}

@@ -146,6 +146,12 @@ func FuzzParseEnvFile(f *testing.F) {
 			}
 			last, seen[a.Name] = a.Line, true
 			fmt.Fprintf(&again, "export %s = \"%s\" # x\r\n", a.Name, escape.Replace(string(a.Value)))
+			if line := FormatAssignment(a.Name, string(a.Value)); len(line) <= MaxEnvFileBytes {
+				one, err := ParseEnvFile("f", strings.NewReader(line))
+				if err != nil || len(one) != 1 || one[0].Name != a.Name || one[0].Value != a.Value {
+					t.Fatalf("%q is written as %q and read as %#v, %v", a.Value, line, one, err)
+				}
+			}
 		}
 		back, err2 := ParseEnvFile("f", strings.NewReader(again.String()))
 		same := slices.EqualFunc(got, back, func(a, b Assignment) bool { return a.Name == b.Name && a.Value == b.Value })

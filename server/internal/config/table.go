@@ -21,7 +21,8 @@ func Settings() []settings.Setting {
 	return slices.Concat(serverSettings(), memwarden.SnapshotSettings(), memwarden.IncidentSettings(), memwarden.ConfigSettings())
 }
 
-// The server's own settings, by the part of the name that follows settings.Prefix.
+// The server's own settings, by the part of the name that follows settings.Prefix. A launcher sizes those whose names are
+// exported.
 const (
 	addr             = settings.Prefix + "ADDR"
 	dataDir          = settings.Prefix + "DATA_DIR"
@@ -32,17 +33,22 @@ const (
 	adminRateLimit   = settings.Prefix + "ADMIN_RATE_LIMIT"
 	reportRateLimit  = settings.Prefix + "REPORT_RATE_LIMIT"
 	trustedProxies   = settings.Prefix + "TRUSTED_PROXIES"
-	maxLiveClients   = settings.Prefix + "MAX_LIVE_CLIENTS"
-	maxRequests      = settings.Prefix + "MAX_REQUESTS"
-	maxRequestMemory = settings.Prefix + "MAX_REQUEST_MEMORY"
+	MaxLiveClients   = settings.Prefix + "MAX_LIVE_CLIENTS"
+	MaxRequests      = settings.Prefix + "MAX_REQUESTS"
+	StatedLimit      = settings.Prefix + "MEMORY_LIMIT"
+	MaxRequestMemory = settings.Prefix + "MAX_REQUEST_MEMORY"
 	requestWait      = settings.Prefix + "REQUEST_WAIT"
 	databaseURL      = settings.Prefix + "DATABASE_URL"
-	databaseMaxConns = settings.Prefix + "DATABASE_MAX_CONNS"
+	DatabaseMaxConns = settings.Prefix + "DATABASE_MAX_CONNS"
 	reportsMaxCount  = settings.Prefix + "REPORTS_MAX_COUNT"
 	reportsMaxAge    = settings.Prefix + "REPORTS_MAX_AGE"
 	leaksMaxCount    = settings.Prefix + "LEAK_REPORTS_MAX_COUNT"
 	leaksMaxAge      = settings.Prefix + "LEAK_REPORTS_MAX_AGE"
 	redisURL         = settings.Prefix + "REDIS_URL"
+	redisMaxConns    = settings.Prefix + "REDIS_MAX_CONNS"
+	cacheMaxEntries  = settings.Prefix + "CACHE_MAX_ENTRIES"
+	cacheMaxBytes    = settings.Prefix + "CACHE_MAX_BYTES"
+	cacheTTL         = settings.Prefix + "CACHE_TTL"
 	webhookURL       = settings.Prefix + "WEBHOOK_URL"
 	webhookSecret    = settings.Prefix + "WEBHOOK_SECRET"
 	webhookFormat    = settings.Prefix + "WEBHOOK_FORMAT"
@@ -54,62 +60,86 @@ const (
 	logLevel         = settings.Prefix + "LOG_LEVEL"
 	logFormat        = settings.Prefix + "LOG_FORMAT"
 	logMemory        = settings.Prefix + "LOG_MEMORY_INTERVAL"
+	logFile          = settings.Prefix + "LOG_FILE"
+	logFileMaxBytes  = settings.Prefix + "LOG_FILE_MAX_BYTES"
+	logFileMaxCount  = settings.Prefix + "LOG_FILE_MAX_COUNT"
 )
 
-// SectionLogs is the section of the settings of the log.
-const SectionLogs = "Logs"
+// Sections of settings that not every command has.
+const (
+	SectionLogs    = "Logs"
+	SectionLogFile = "Log file" // of the command start alone
+)
 
 func serverSettings() []settings.Setting {
 	const (
-		server   = "Server"
-		access   = "Access"
-		storage  = "Storage"
-		notified = "Notifications"
-		shutdown = "Shutdown"
+		server    = "Server"
+		security  = "Security"
+		rates     = "Rate limits"
+		database  = "Database"
+		redis     = "Redis"
+		cache     = "Cache"
+		webSocket = "WebSocket"
+		retention = "Retention"
+		notified  = "Notifications"
+		shutdown  = "Shutdown"
 	)
 	return []settings.Setting{
 		{Name: addr, Section: server, Kind: settings.String, Default: "127.0.0.1:8080", Check: checkAddr,
 			Help: "Address to listen on, as host:port. Without a host (:8080) it is every address of the machine."},
-		{Name: maxLiveClients, Section: server, Kind: settings.Int, Default: "100", Min: 1, Max: 10000,
-			Help: "Clients of the live stream at one time; the next is refused."},
-		{Name: maxRequests, Section: server, Kind: settings.Int, Default: "256", Min: 1, Max: 1e6,
+		{Name: MaxRequests, Section: server, Kind: settings.Int, Default: "256", Min: 1, Max: 1e6,
 			Help: "Requests under way at one time; half as many at high memory pressure, a quarter at critical. Health, metrics and routes that need the token are not counted, and never refused for it."},
-		{Name: maxRequestMemory, Section: server, Kind: settings.Bytes, Default: "64MiB", Min: 16 << 20, Max: 1 << 40,
+		{Name: MaxRequestMemory, Section: server, Kind: settings.Bytes, Default: "64MiB", Min: 16 << 20, Max: 1 << 40,
 			Help: "Memory that these requests may take together, by estimate; the next is refused."},
 		{Name: requestWait, Section: server, Kind: settings.Duration, Default: "250ms", Min: 0, Max: 60,
 			Help: "How long a request may wait for its turn; 0s: not at all."},
 
-		{Name: adminToken, Section: access, Kind: settings.String, Secret: true, Check: checkToken,
+		{Name: adminToken, Section: security, Kind: settings.String, Secret: true, Check: checkToken,
 			Help: "Token of whoever may change or reveal something: at least 16 characters, or sha256: and the 64 hexadecimal digits of its hash. Without it nobody may."},
-		{Name: readsNeedToken, Section: access, Kind: settings.Bool, Default: "false",
+		{Name: readsNeedToken, Section: security, Kind: settings.Bool, Default: "false",
 			Help: "Ask for the token on every route but health."},
-		{Name: rateLimit, Section: access, Kind: settings.Int, Default: "100", Min: 0, Max: 1e6,
-			Help: "Requests a second that one client may make, on average; 0: no limit."},
-		{Name: rateBurst, Section: access, Kind: settings.Int, Default: "200", Min: 1, Max: 1e6,
-			Help: "Requests that one client may make at once."},
-		{Name: adminRateLimit, Section: access, Kind: settings.Int, Default: "10", Min: 0, Max: 1e6,
-			Help: "Requests a second that one client may make on routes that need the token, on average; 0: no limit."},
-		{Name: reportRateLimit, Section: access, Kind: settings.Int, Default: "5", Min: 1, Max: 1e6,
-			Help: "Reports a second that pages at one address may send, on average; four times as many at once."},
-		{Name: trustedProxies, Section: access, Kind: settings.String, Check: checkProxies,
+		{Name: trustedProxies, Section: security, Kind: settings.String, Check: checkProxies,
 			Help: "Addresses and networks (10.0.0.0/8) of the proxies in front, with commas between them. A client is then known by the address that they write into X-Forwarded-For or Forwarded, one of which they must write. Without any it is known by the address of its connection."},
 
-		{Name: dataDir, Section: storage, Kind: settings.String, Default: "data",
+		{Name: rateLimit, Section: rates, Kind: settings.Int, Default: "100", Min: 0, Max: 1e6,
+			Help: "Requests a second that one client may make, on average; 0: no limit."},
+		{Name: rateBurst, Section: rates, Kind: settings.Int, Default: "200", Min: 1, Max: 1e6,
+			Help: "Requests that one client may make at once."},
+		{Name: adminRateLimit, Section: rates, Kind: settings.Int, Default: "10", Min: 0, Max: 1e6,
+			Help: "Requests a second that one client may make on routes that need the token, on average; 0: no limit."},
+		{Name: reportRateLimit, Section: rates, Kind: settings.Int, Default: "5", Min: 1, Max: 1e6,
+			Help: "Reports a second that pages at one address may send, on average; four times as many at once."},
+
+		{Name: dataDir, Section: database, Kind: settings.String, Default: "data",
 			Help: "Directory of the embedded database; a relative one lies in the working directory. It is made if it does not exist."},
-		{Name: databaseURL, Section: storage, Kind: settings.String, Secret: true, Check: checkURL("postgres", "postgresql"),
+		{Name: databaseURL, Section: database, Kind: settings.String, Secret: true, Check: checkURL("postgres", "postgresql"),
 			Help: "PostgreSQL to use in place of the embedded database: a URL that begins with postgres:// or postgresql://."},
-		{Name: databaseMaxConns, Section: storage, Kind: settings.Int, Default: "20", Min: 1, Max: 1000,
+		{Name: DatabaseMaxConns, Section: database, Kind: settings.Int, Default: "20", Min: 1, Max: 1000,
 			Help: "Connections to PostgreSQL at one time."},
-		{Name: reportsMaxCount, Section: storage, Kind: settings.Int, Default: "1000", Min: 1, Max: 100000,
-			Help: "Reports from pages that are kept; the oldest make room."},
-		{Name: reportsMaxAge, Section: storage, Kind: settings.Duration, Default: "24h", Min: 60, Max: 8784 * 3600,
-			Help: "How long a report from a page is kept."},
-		{Name: leaksMaxCount, Section: storage, Kind: settings.Int, Default: "1000", Min: 1, Max: 100000,
-			Help: "Leak reports that are kept; the oldest make room."},
-		{Name: leaksMaxAge, Section: storage, Kind: settings.Duration, Default: "24h", Min: 60, Max: 8784 * 3600,
-			Help: "How long a leak report is kept."},
-		{Name: redisURL, Section: storage, Kind: settings.String, Secret: true, Check: checkURL("redis", "rediss"),
+
+		{Name: redisURL, Section: redis, Kind: settings.String, Secret: true, Check: checkURL("redis", "rediss"),
 			Help: "Redis that several servers share: the limits of their clients, up to 10000 requests a second, and which reports from pages they have, so that one which comes to two of them is kept once; its health is checked: a URL that begins with redis://, or rediss:// for TLS. While it does not answer, each server goes by itself."},
+		{Name: redisMaxConns, Section: redis, Kind: settings.Int, Default: "10", Min: 1, Max: 10000,
+			Help: "Connections to Redis at one time."},
+
+		{Name: cacheMaxEntries, Section: cache, Kind: settings.Int, Default: "10000", Min: 1, Max: 1e7,
+			Help: "Entries of the cache that knows which reports from pages were kept, so that one which is sent again is kept once."},
+		{Name: cacheMaxBytes, Section: cache, Kind: settings.Bytes, Default: "4MiB", Min: 64 << 10, Max: 1 << 40,
+			Help: "Memory that this cache may take, its own overhead included; it shrinks at high pressure."},
+		{Name: cacheTTL, Section: cache, Kind: settings.Duration, Default: "10m", Min: 1, Max: 86400,
+			Help: "How long this cache remembers a report."},
+
+		{Name: MaxLiveClients, Section: webSocket, Kind: settings.Int, Default: "100", Min: 1, Max: 10000,
+			Help: "Clients of the live stream at one time; the next is refused."},
+
+		{Name: reportsMaxCount, Section: retention, Kind: settings.Int, Default: "1000", Min: 1, Max: 100000,
+			Help: "Reports from pages that are kept; the oldest make room."},
+		{Name: reportsMaxAge, Section: retention, Kind: settings.Duration, Default: "24h", Min: 60, Max: 8784 * 3600,
+			Help: "How long a report from a page is kept."},
+		{Name: leaksMaxCount, Section: retention, Kind: settings.Int, Default: "1000", Min: 1, Max: 100000,
+			Help: "Leak reports that are kept; the oldest make room."},
+		{Name: leaksMaxAge, Section: retention, Kind: settings.Duration, Default: "24h", Min: 60, Max: 8784 * 3600,
+			Help: "How long a leak report is kept."},
 
 		{Name: webhookURL, Section: notified, Kind: settings.String, Secret: true, Check: checkReceivers,
 			Help: "Where leaks and critical pressure are posted to: URLs that begin with http:// or https://, at most 10, with commas between them. A user name and password in one are sent as HTTP Basic."},
@@ -135,6 +165,13 @@ func serverSettings() []settings.Setting {
 			Help: "Form of the log: json or text."},
 		{Name: logMemory, Section: SectionLogs, Kind: settings.Duration, Default: "1m", Min: 0, Max: 86400,
 			Help: "How often a line sums up the memory in the log; 0s: never. Changes are logged when they happen."},
+
+		{Name: logFile, Section: SectionLogFile, Kind: settings.String, Default: "logs/application.log",
+			Help: "File in which memwarden start keeps what the service says, beside the standard output; a relative one lies in the service's directory."},
+		{Name: logFileMaxBytes, Section: SectionLogFile, Kind: settings.Bytes, Default: "16MiB", Min: 64 << 10, Max: 1 << 40,
+			Help: "Size of this file. Before it would be larger it is copied to an older one, whose name ends in .1, and emptied."},
+		{Name: logFileMaxCount, Section: SectionLogFile, Kind: settings.Int, Default: "4", Min: 1, Max: 1000,
+			Help: "Older files that are kept, each of that size."},
 	}
 }
 

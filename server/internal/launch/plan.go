@@ -25,9 +25,9 @@ import (
 
 // The variables of the Go runtime that a Plan decides on.
 const (
-	memoryLimit = "GOMEMLIMIT"
-	gcPercent   = "GOGC"
-	maxProcs    = "GOMAXPROCS"
+	memoryLimit = config.MemoryLimit
+	gcPercent   = config.GCPercent
+	maxProcs    = config.MaxProcs
 )
 
 // Options say what to start and what is known of the world.
@@ -40,6 +40,11 @@ type Options struct {
 	Config config.Config
 	// CPUs is how many processors the process may use: runtime.NumCPU.
 	CPUs int
+	// Service says that the program is this one's service: its pools are sized, too.
+	Service bool
+	// MaxProcs is what the runtime has made of the processors and the CPU quota for this process: runtime.GOMAXPROCS.
+	// It is asked for with Service.
+	MaxProcs int
 	// Root is where /proc and /sys are found; empty: "/".
 	Root string
 }
@@ -54,12 +59,16 @@ type Decision struct {
 
 // Plan is a program that is ready to start.
 type Plan struct {
-	Path string   // of the executable
-	Args []string // the first is the name that was asked for
-	Env  []string // NAME=value, each name once
+	Path string // of the executable
+	Dir  string // that the program runs in; empty: the launcher's
+	// Apart has the program in a process group of its own, where a system has them: a signal for the launcher's group,
+	// as a terminal sends it, reaches the program by the launcher alone. It cannot read from the terminal then.
+	Apart bool
+	Args  []string // the first is the name that was asked for
+	Env   []string // NAME=value, each name once
 	// Changes are how Env differs from the launcher's own environment.
 	Changes []Change
-	// Decisions are about GOMEMLIMIT, GOGC and GOMAXPROCS, in this order.
+	// Decisions are about GOMEMLIMIT, GOGC and GOMAXPROCS, in this order, and then about the pools of a service.
 	Decisions []Decision
 	Program   Program
 	// Problems are why a limit of the container may have been missed.
@@ -92,12 +101,19 @@ func Prepare(o Options) (Plan, error) {
 	for _, problem := range limits.Problems {
 		p.Problems = append(p.Problems, problem.Path+": "+problem.Reason)
 	}
+	machine := Decision{Name: config.StatedLimit}
+	if o.Service {
+		machine = decideMachine(env, &o.Config, limits, o.Root)
+	}
 	memory := decideLimit(env, o.Config, limits)
 	if memory.Set {
 		env.set(memwarden.DerivedMark, "1", sourceLauncher, false)
 	}
 	procs := decideProcs(env, program, limits.CPUCores, o.CPUs)
 	p.Decisions = []Decision{memory, decideGC(env), procs}
+	if o.Service {
+		p.Decisions = append(append(p.Decisions, machine), decidePools(memory, procs, o)...)
+	}
 	for _, d := range p.Decisions {
 		if d.Set {
 			env.set(d.Name, d.Value, sourceLauncher, false)
@@ -164,6 +180,12 @@ func decideProcs(env *environment, program Program, quota memstat.Float, cpus in
 	return d
 }
 
+// With is the plan with other arguments for the same program.
+func (p Plan) With(arguments ...string) Plan {
+	p.Args = append([]string{p.Args[0]}, arguments...)
+	return p
+}
+
 // Log writes what the plan does and why, in one line.
 func (p Plan) Log(logger *slog.Logger) {
 	attributes := []any{"command", p.Args[0], "path", p.Path}
@@ -189,12 +211,16 @@ func (p Plan) Log(logger *slog.Logger) {
 }
 
 func (p Plan) readCgroup() memstat.Cgroup {
-	sampler, err := memstat.New(memstat.Options{Root: p.root})
+	return readSample(p.root).Cgroup // absent figures are left out of what is said
+}
+
+// readSample returns an empty one where nothing can be read.
+func readSample(root string) (sample memstat.Sample) {
+	sampler, err := memstat.New(memstat.Options{Root: root})
 	if err != nil {
-		return memstat.Cgroup{} // absent figures are left out of what is said
+		return sample
 	}
 	defer func() { _ = sampler.Close() }() // only read
-	var sample memstat.Sample
 	sampler.Read(&sample, time.Time{})
-	return sample.Cgroup
+	return sample
 }

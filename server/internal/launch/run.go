@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"runtime"
 	"syscall"
+	"time"
 
 	"github.com/memwarden/memwarden/bytesize"
 	"github.com/memwarden/memwarden/memstat"
@@ -41,6 +42,9 @@ func startError(err error) *StartError {
 	}
 	return &StartError{code, err}
 }
+
+// copyDelay bounds how long the end of a program's output is waited for that something it has left behind still holds.
+const copyDelay = 5 * time.Second
 
 // Streams of a program. Files are passed on as they are; anything else is copied.
 type Streams struct {
@@ -110,7 +114,7 @@ func (r Result) Log(logger *slog.Logger) {
 // was no program to wait for.
 //
 // Signals that a terminal sends to every process in its foreground are not passed on while the program is in the
-// foreground: it has them already. All others are, so a supervisor should signal the launcher alone (with systemd:
+// foreground: it has them already, unless it is Apart. All others are, so a supervisor should signal the launcher alone (with systemd:
 // KillMode=mixed): a signal that it sends to both reaches the program twice.
 //
 // On Linux the program gets SIGTERM when the launcher is killed, so that it is not left behind with nobody to report
@@ -120,9 +124,9 @@ func (r Result) Log(logger *slog.Logger) {
 func (p Plan) Run(streams Streams, signals <-chan os.Signal, init bool) (Result, error) {
 	before := p.readCgroup()
 	cmd := &exec.Cmd{
-		Path: p.Path, Args: p.Args, Env: p.Env,
-		Stdin: streams.In, Stdout: streams.Out, Stderr: streams.Err,
-		SysProcAttr: processAttributes(),
+		Path: p.Path, Args: p.Args, Env: p.Env, Dir: p.Dir,
+		Stdin: streams.In, Stdout: streams.Out, Stderr: streams.Err, WaitDelay: copyDelay,
+		SysProcAttr: processAttributes(p.Apart),
 	}
 	started, ended := make(chan error, 1), make(chan Result, 1)
 	go func() {
@@ -141,7 +145,7 @@ func (p Plan) Run(streams Streams, signals <-chan os.Signal, init bool) (Result,
 	for {
 		select {
 		case s := <-signals:
-			if !reachesProgram(s) {
+			if !reachesProgram(s, p.Apart) {
 				// The only error is that the program has ended, which is about to be known here, too.
 				_ = cmd.Process.Signal(s)
 			}

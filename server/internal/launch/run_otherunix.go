@@ -15,4 +15,4 @@ func maxrssUnit() int64 {
 	return 1 << 10
 }
 
-func processAttributes() *syscall.SysProcAttr { return nil }
+func processAttributes(apart bool) *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: apart} }

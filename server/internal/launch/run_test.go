@@ -94,10 +94,10 @@ func TestSignalsArePassedOn(t *testing.T) {
 	}
 }
 
-func inForeground() bool { return reachesProgram(syscall.SIGINT) }
+func inForeground() bool { return reachesProgram(syscall.SIGINT, false) }
 
 func TestSignalsOfATerminal(t *testing.T) {
-	if reachesProgram(syscall.SIGTERM) || reachesProgram(syscall.SIGUSR1) {
+	if reachesProgram(syscall.SIGTERM, false) || reachesProgram(syscall.SIGUSR1, false) {
 		t.Error("no terminal sends these")
 	}
 	for _, s := range Signals() {

@@ -21,8 +21,11 @@ func Signals() []os.Signal {
 }
 
 // reachesProgram reports whether a signal is one that a terminal sends to its foreground, and this process, and so
-// the program, which is in the same process group, is in the foreground of one.
-func reachesProgram(s os.Signal) bool {
+// the program, which is in the same process group unless it is apart, is in the foreground of one.
+func reachesProgram(s os.Signal, apart bool) bool {
+	if apart {
+		return false
+	}
 	switch s {
 	case syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGWINCH, syscall.SIGCONT:
 	default:

@@ -1,5 +1,5 @@
-// Package reference holds the test that writes docs/reference/configuration.md from the tables of settings, and fails
-// when it is stale:
+// Package reference holds the test that writes docs/reference/configuration.md and .env.production.template from the tables of
+// settings, and fails when one is stale:
 //
 //	go test ./server/internal/reference -update
 //

@@ -8,14 +8,12 @@ import (
 	"github.com/memwarden/memwarden/bounded"
 	"github.com/memwarden/memwarden/contrib/redis"
 	"github.com/memwarden/memwarden/memhttp"
+	"github.com/memwarden/memwarden/server/internal/config"
 )
 
 // The cache remembers which reports were kept, so that one which is sent again is kept once.
 const (
-	cacheName    = "cache"
-	cacheEntries = 10_000
-	cacheBytes   = 4 << 20
-	cacheTTL     = 10 * time.Minute
+	cacheName = "cache"
 	// cacheTimeout bounds an exchange with Redis. Pages do not wait for the answer to a report, so that Redis has more time
 	// than the default allows before a report may be kept twice.
 	cacheTimeout = 500 * time.Millisecond
@@ -30,15 +28,15 @@ type reportCache interface {
 
 // newCache returns the cache; with Redis it is shared by all who use the same database, whose numbers it has. What is
 // remembered does not change, so that each instance may serve it for as long as Redis does.
-func newCache(client *redis.Client, database string) (reportCache, error) {
+func newCache(c config.Config, client *redis.Client, database string) (reportCache, error) {
 	if client == nil {
 		return bounded.NewCache(bounded.CacheOptions[string, int64]{
-			Name: cacheName, MaxEntries: cacheEntries, MaxBytes: cacheBytes, TTL: cacheTTL,
+			Name: cacheName, MaxEntries: c.CacheMaxEntries, MaxBytes: c.CacheMaxBytes, TTL: c.CacheTTL,
 		})
 	}
 	return redis.NewCache(redis.CacheOptions[int64]{
 		Client: client, Prefix: "memwarden:" + database + ":", Name: cacheName,
-		MaxEntries: cacheEntries, MaxBytes: cacheBytes, TTL: cacheTTL, LocalTTL: cacheTTL, Timeout: cacheTimeout,
+		MaxEntries: c.CacheMaxEntries, MaxBytes: c.CacheMaxBytes, TTL: c.CacheTTL, LocalTTL: c.CacheTTL, Timeout: cacheTimeout,
 	})
 }
 

@@ -20,7 +20,7 @@ func (s *service) reportHeld(h pgxpool.Held) {
 	now, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := warden.ReportLeak(now, heldReport(h)); err != nil {
-		s.o.Logger.Error("a connection to the database is held for long, and there is no report of it", "error", err)
+		s.o.Logger.Error("memory leak report could not be kept: a connection to the database is held for long", "error", err)
 	}
 }
 

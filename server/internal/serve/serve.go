@@ -67,6 +67,10 @@ type service struct {
 // service did not start, or that it ended by itself; the report tells how the shutdown went.
 func Run(ctx context.Context, o Options) (shutdown.Report, error) {
 	s := &service{o: o, failed: make(chan error, 1)}
+	// Who reads the log may die first, a launcher for one: writing on is no reason to end, let alone at once.
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE)
+	defer signal.Stop(broken)
 	if err := s.start(ctx); err != nil {
 		return shutdown.Report{}, errors.Join(err, s.abandon(ctx))
 	}
@@ -151,7 +155,7 @@ func (s *service) open(ctx context.Context) (err error) {
 	c := s.o.Config
 	if c.RedisURL != "" {
 		logging.Disable() // go-redis has one logger for the process; what it would say the health check says too
-		if s.redis, err = redis.Open(string(c.RedisURL), redis.Options{}); err != nil {
+		if s.redis, err = redis.Open(string(c.RedisURL), redis.Options{MaxConns: c.RedisMaxConns}); err != nil {
 			return fmt.Errorf("MEMWARDEN_REDIS_URL: %w", err)
 		}
 	}
@@ -159,7 +163,7 @@ func (s *service) open(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s (MEMWARDEN_ADDR): %w", c.Addr, err)
 	}
-	s.listener = &connections{Listener: listener}
+	s.listener = newConnections(listener, c.MaxRequests+c.MaxLiveClients+idleConnections)
 	if s.store, err = store.Open(ctx, store.Options{
 		DataDir: c.DataDir, DatabaseURL: string(c.DatabaseURL), MaxConns: c.DatabaseMaxConns, OnHeld: s.reportHeld, Logger: s.o.Logger,
 	}); err != nil {
@@ -175,8 +179,19 @@ func (s *service) open(ctx context.Context) (err error) {
 	}); err != nil {
 		return err
 	}
-	s.cache, err = newCache(s.redis, s.store.Identity())
+	s.listener.most = s.connectionBound()
+	s.cache, err = newCache(c, s.redis, s.store.Identity())
 	return err
+}
+
+// connectionBound is known once the database is open; nothing is accepted before.
+func (s *service) connectionBound() int {
+	redisConns := 0
+	if s.redis != nil {
+		redisConns = int(s.redis.Usage().MaxEntries)
+	}
+	c := s.o.Config
+	return connectionBound(c.MaxRequests, c.MaxLiveClients, int(s.store.Stats().Max), redisConns, openFiles())
 }
 
 // join ties the parts to the warden: health checks, owners of memory, and their place in the shutdown.
@@ -185,6 +200,7 @@ func (s *service) join(streams *live.Handler) error {
 	note := func(_ func(), err error) { problems = append(problems, err) }
 	note(s.warden.Health().Add(databaseCheck(s.store)))
 	note(s.warden.Register(databaseOwner{s.store}))
+	note(s.warden.Register(s.listener))
 	for _, reports := range []*store.Reports{s.reports, s.leaks} {
 		note(s.warden.Register(reports))
 		note(s.warden.Cleanup().Add(cleanup.Task{

@@ -181,8 +181,8 @@ func TestSQLiteFilesAreForTheirOwner(t *testing.T) {
 	s := open(t, Options{DataDir: dir})
 	save(t, s, 1)
 	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 4 {
-		t.Fatalf("%d files, %v, want 4", len(entries), err)
+	if err != nil || len(entries) != 3 { // the database, its journal, the lock
+		t.Fatalf("%d files, %v, want 3", len(entries), err)
 	}
 	for _, entry := range entries {
 		if info, err := entry.Info(); err != nil || info.Mode().Perm() != 0o600 {
@@ -243,4 +243,40 @@ func BenchmarkProcess(b *testing.B) {
 		grown += after - before
 	}
 	b.ReportMetric(float64(grown)/float64(b.N), "KiB-rss/open")
+}
+
+// TestSQLiteFullDiskFailsPing: a disk that takes nothing can still be read, and the check must not call that well.
+func TestSQLiteFullDiskFailsPing(t *testing.T) {
+	dir := mount(t, 4<<20)
+	filler := filepath.Join(dir, "filler")
+	s, err := Open(t.Context(), Options{DataDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	save(t, s, 1)
+	f, err := os.Create(filler)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = f.Write(make([]byte, 4096))
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for v, err := int64(2), error(nil); err == nil; v++ {
+		err = s.SaveConfig(t.Context(), change(v))
+	}
+	wantError(t, s.Ping(t.Context()), "room")
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Ping(t.Context()); err != nil {
+		t.Errorf("there is room again, and the check says %v", err)
+	}
 }

@@ -65,7 +65,7 @@ func openPostgres(ctx context.Context, o Options) (*postgresDB, error) {
 // tellHeld tells of a connection that an operation does not give back: each is bounded to a third of the time after
 // which that is reported, but for migrations.
 func (o Options) tellHeld(h pool.Held) {
-	o.Logger.Warn("a connection to the database is held for long", "held_seconds", h.For.Seconds(), "taken_by", h.Stack)
+	o.Logger.Warn("memory leak, perhaps: a connection to the database is held for long", "held_seconds", h.For.Seconds(), "taken_by", h.Stack)
 	if o.OnHeld != nil {
 		o.OnHeld(h)
 	}

@@ -17,14 +17,20 @@ const (
 	kindSQLite = "sqlite"
 	fileName   = "memwarden.db"
 	lockName   = "memwarden.lock"
+	// journalSuffix is that of the file beside the database's.
+	journalSuffix = "-journal"
 	// SQLite takes one writer at a time; readers beside it are cheap, but each holds a cache of its own.
 	maxReaders, maxIdleReaders = 4, 1
 )
 
 // pragmas are set on every connection. The cache is 2 MB; sorting happens in memory, because the directory for temporary
 // files of a hardened container takes none. On macOS only fullfsync reaches the disk.
+//
+// What a transaction overwrites is kept in a rollback journal. A write-ahead log would be twice as fast, but SQLite maps the
+// index of one: on a disk that is full, or that the kernel takes for read-only, to write there is no error but a signal that
+// ends the process.
 var pragmas = []string{
-	"busy_timeout(5000)", "synchronous(full)", "fullfsync(1)", "foreign_keys(1)", "cache_size(-2000)", "temp_store(memory)",
+	"busy_timeout(5000)", "journal_mode(truncate)", "synchronous(full)", "fullfsync(1)", "foreign_keys(1)", "cache_size(-2000)", "temp_store(memory)",
 	"trusted_schema(0)",
 }
 
@@ -55,7 +61,7 @@ func openSQLite(ctx context.Context, o Options) (*sqliteDB, error) {
 	if err := db.prepareFile(o.Logger); err != nil {
 		return nil, errors.Join(err, db.close())
 	}
-	if err := db.useWAL(ctx); err != nil {
+	if err := db.useJournal(ctx, o.Logger); err != nil {
 		return nil, errors.Join(db.explain(err), db.close())
 	}
 	return db, nil
@@ -104,14 +110,22 @@ func (db *sqliteDB) prepareFile(logger *slog.Logger) error {
 	return nil
 }
 
-// useWAL switches the file to write-ahead logging; this stays with the file.
-func (db *sqliteDB) useWAL(ctx context.Context) error {
+// useJournal sees that the file is not one with a write-ahead log, as earlier releases had: that stays with a file as long as
+// another program has it open. And it takes the journal from everybody but its owner: SQLite removes that of a file without a
+// page, whatever mode it had, and makes another for all to read, so a new file gets its first page here.
+func (db *sqliteDB) useJournal(ctx context.Context, logger *slog.Logger) error {
 	var mode string
-	if err := db.write.QueryRowContext(ctx, "PRAGMA journal_mode = wal").Scan(&mode); err != nil {
+	if err := db.write.QueryRowContext(ctx, "PRAGMA journal_mode = truncate").Scan(&mode); err != nil {
 		return err
 	}
-	if mode != "wal" {
-		return fmt.Errorf("its file system takes no write-ahead log (journal mode %q): choose a data directory on a local disk", mode)
+	if mode != "truncate" {
+		return fmt.Errorf("it keeps its journal mode %q, because another program has it open: close that", mode)
+	}
+	if _, err := db.write.ExecContext(ctx, "PRAGMA user_version = 0"); err != nil {
+		return err
+	}
+	if err := os.Chmod(db.path+journalSuffix, 0o600); err != nil {
+		logger.Warn("others may read the database's journal: its mode cannot be changed", "file", db.path+journalSuffix, "error", err)
 	}
 	return nil
 }
@@ -166,7 +180,7 @@ func (db *sqliteDB) explain(err error) error {
 	case sqliteIOError:
 		words += " cannot be read or written: check its disk and the room left on it"
 	case sqliteCorrupt, sqliteNotADB:
-		words += " is damaged or not a database: restore it from a backup, or move it away (with its -wal and -shm files) to begin anew"
+		words += " is damaged or not a database: restore it from a backup, or move it away (with its " + journalSuffix + " file) to begin anew"
 	case sqliteFull:
 		words += " has no room to grow: free space on its disk"
 	case sqliteCantOpen:
@@ -197,7 +211,7 @@ func (db *sqliteDB) stats() PoolStats {
 	}
 }
 
-// close closes the writing connection last: it moves the write-ahead log into the database.
+// close closes the writing connection last.
 func (db *sqliteDB) close() error {
 	err := errors.Join(db.read.Close(), db.write.Close())
 	if db.lock != nil {
@@ -213,16 +227,14 @@ type connector struct {
 	writes  bool
 }
 
-// Connect opens the database, which must be there. SQLite would make its two side files readable for all.
+// Connect opens the database, which must be there. SQLite would make its journal readable for all.
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	info, err := os.Stat(c.db.path)
 	if err != nil {
 		return nil, err
 	}
-	for _, suffix := range []string{"-wal", "-shm"} {
-		if err := touch(c.db.path + suffix); err != nil {
-			return nil, err
-		}
+	if err := touch(c.db.path + journalSuffix); err != nil {
+		return nil, err
 	}
 	conn, err := connectSQLite(ctx, c.db.path, c.pragmas)
 	if err != nil {

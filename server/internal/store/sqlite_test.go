@@ -50,7 +50,7 @@ func TestSQLiteSettings(t *testing.T) {
 	s := open(t, Options{DataDir: t.TempDir()})
 	for _, pool := range []*sql.DB{s.db.writer(), s.db.reader()} {
 		for pragma, want := range map[string]string{
-			"journal_mode": "wal", "synchronous": "2", "fullfsync": "1", "foreign_keys": "1", "cache_size": "-2000",
+			"journal_mode": "truncate", "synchronous": "2", "fullfsync": "1", "foreign_keys": "1", "cache_size": "-2000",
 			"busy_timeout": "5000", "temp_store": "2",
 		} {
 			var got string
@@ -152,16 +152,63 @@ func filled(t *testing.T) string {
 	return dir
 }
 
-func TestSQLiteClosedLeavesOneFile(t *testing.T) {
+// TestSQLiteClosedFileIsWhole: the database's file alone is a backup.
+func TestSQLiteClosedFileIsWhole(t *testing.T) {
 	dir := filled(t)
 	if _, err := MigrationStatus(t.Context(), Options{DataDir: dir}); err != nil {
 		t.Fatal(err)
 	}
-	for _, suffix := range []string{"-wal", "-shm"} {
-		if _, err := os.Stat(filepath.Join(dir, fileName+suffix)); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s is left: %v", suffix, err)
-		}
+	if info, err := os.Stat(filepath.Join(dir, fileName+journalSuffix)); err != nil || info.Size() != 0 {
+		t.Errorf("the journal is not empty: %v, %v", info, err)
 	}
+	if err := os.Remove(filepath.Join(dir, fileName+journalSuffix)); err != nil {
+		t.Fatal(err)
+	}
+	if v := newestVersion(t, open(t, Options{DataDir: dir})); v != 3 {
+		t.Errorf("newest is %d, want 3", v)
+	}
+}
+
+// TestSQLiteWriteAheadLog: a file that an earlier release was killed over is taken up, with what is in its log alone; while
+// another program has it open that way it is refused.
+func TestSQLiteWriteAheadLog(t *testing.T) {
+	dir := filled(t)
+	path := filepath.Join(dir, fileName)
+	old, err := connectSQLite(t.Context(), path, []string{"journal_mode(wal)"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := old.ExecContext(t.Context(), "CREATE TABLE left_in_the_log (a)", nil); err != nil {
+		t.Fatal(err)
+	}
+	left := t.TempDir()
+	for _, suffix := range []string{"", "-wal"} {
+		content, err := os.ReadFile(path + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(left, fileName+suffix), content)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err = Open(ctx, Options{DataDir: dir})
+	wantError(t, err, "locked by another program")
+	if err := old.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	s := open(t, Options{DataDir: left})
+	var mode string
+	var there bool
+	if err := s.db.reader().QueryRowContext(t.Context(), "PRAGMA journal_mode").Scan(&mode); err != nil || mode != "truncate" {
+		t.Errorf("the journal mode is %s, %v", mode, err)
+	}
+	find := "SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'left_in_the_log'"
+	if err := s.db.reader().QueryRowContext(t.Context(), find).Scan(&there); err != nil || !there {
+		t.Errorf("what was in the log alone is lost: %v", err)
+	}
+	checkIntegrity(t, s)
+	save(t, s, 4)
 }
 
 func TestSQLiteDamagedFile(t *testing.T) {
@@ -201,7 +248,9 @@ func TestSQLiteDamagedFile(t *testing.T) {
 	})
 	t.Run("damaged log", func(t *testing.T) {
 		dir := filled(t)
-		write(t, filepath.Join(dir, fileName+"-wal"), bytes.Repeat([]byte("garbage"), 5000))
+		for _, suffix := range []string{journalSuffix, "-wal"} {
+			write(t, filepath.Join(dir, fileName+suffix), bytes.Repeat([]byte("garbage"), 5000))
+		}
 		if v := newestVersion(t, open(t, Options{DataDir: dir})); v != 3 {
 			t.Errorf("newest is %d, want 3", v)
 		}
@@ -254,10 +303,8 @@ func TestSQLiteFileThatGoesAndComesBack(t *testing.T) {
 	}
 
 	// A backup in its place is taken up without a restart, and by readers too.
-	for _, suffix := range []string{"-wal", "-shm"} {
-		if err := os.Remove(path + suffix); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.Remove(path + journalSuffix); err != nil {
+		t.Fatal(err)
 	}
 	write(t, path, backup)
 	if v := newestVersion(t, s); v != 3 {

@@ -47,7 +47,7 @@ type Options struct {
 	MaxConns int
 	// NoMigrate makes Open fail with ErrMigrationsPending instead of migrating.
 	NoMigrate bool
-	// Now is the clock for the moment of opening; nil means time.Now.
+	// Now is the clock for the row that shows that the database takes writes; nil means time.Now.
 	Now func() time.Time
 	// OnHeld is told, beside the log, of a connection to PostgreSQL that is held too long; nil means nobody is. It is called
 	// from a goroutine of the pool, and must neither block nor close the store.
@@ -82,7 +82,10 @@ func (o Options) validate() (Options, error) {
 type Store struct {
 	db             database
 	identity       string
+	now            func() time.Time
 	peak, peakOpen atomic.Int64
+	// unwritten is true from a write that failed until one succeeds.
+	unwritten atomic.Bool
 
 	mu     sync.RWMutex // held for reading by every operation, for writing by Close
 	closed bool
@@ -122,13 +125,13 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: open: %w", err)
 	}
-	s := &Store{db: db}
+	s := &Store{db: db, now: o.Now}
 	report, err := migrate(ctx, db, !o.NoMigrate)
 	if err == nil && o.NoMigrate && report.Version < report.Latest {
 		err = fmt.Errorf("%w: it is at version %d, this program needs %d", ErrMigrationsPending, report.Version, report.Latest)
 	}
 	if err == nil {
-		err = s.checkWrites(ctx, o.Now())
+		err = s.checkWrites(ctx)
 	}
 	if err == nil {
 		err = s.identify(ctx)
@@ -149,10 +152,10 @@ func connect(ctx context.Context, o Options) (database, error) {
 	return openSQLite(ctx, o)
 }
 
-func (s *Store) checkWrites(ctx context.Context, now time.Time) error {
+func (s *Store) checkWrites(ctx context.Context) error {
 	return s.write(ctx, "write", func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO memwarden_write_check (id, at_us) VALUES (1, $1)
-			ON CONFLICT (id) DO UPDATE SET at_us = excluded.at_us`, now.UnixMicro())
+			ON CONFLICT (id) DO UPDATE SET at_us = excluded.at_us`, s.now().UnixMicro())
 		return err
 	})
 }
@@ -172,8 +175,12 @@ func (s *Store) identify(ctx context.Context) error {
 // the same one.
 func (s *Store) Identity() string { return s.identity }
 
-// Ping reports whether the database answers and is the one that was opened. It reads one row.
+// Ping reports whether the database answers, is the one that was opened, and takes writes. It reads one row; after a write
+// that failed it writes one instead, until that succeeds: a disk that is full or read-only can still be read.
 func (s *Store) Ping(ctx context.Context) error {
+	if s.unwritten.Load() {
+		return s.checkWrites(ctx)
+	}
 	return s.read(ctx, "check", func(ctx context.Context, conn *sql.Conn) error {
 		var at int64
 		return conn.QueryRowContext(ctx, `SELECT at_us FROM memwarden_write_check`).Scan(&at)
@@ -217,7 +224,7 @@ func (s *Store) read(ctx context.Context, what string, do func(context.Context, 
 
 // write runs do in a transaction; when it returns nil, all that do did is durable. what names the operation in errors.
 func (s *Store) write(ctx context.Context, what string, do func(context.Context, *sql.Tx) error) error {
-	return s.operate(ctx, what, func(ctx context.Context) error {
+	return s.noteWrite(s.operate(ctx, what, func(ctx context.Context) error {
 		tx, err := s.db.writer().BeginTx(ctx, nil)
 		if err != nil {
 			return err
@@ -243,7 +250,19 @@ func (s *Store) write(ctx context.Context, what string, do func(context.Context,
 			return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 		}
 		return nil
-	})
+	}))
+}
+
+// noteWrite remembers for Ping how a write went, where that tells of the database, and returns its error.
+func (s *Store) noteWrite(err error) error {
+	switch {
+	case err == nil:
+		s.unwritten.Store(false)
+	case errors.Is(err, ErrVersionConflict), errors.Is(err, ErrClosed), errors.Is(err, context.Canceled):
+	default:
+		s.unwritten.Store(true)
+	}
+	return err
 }
 
 // operate bounds an operation in time, keeps Close waiting for it, and explains its failure.

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/memwarden/memwarden/bounded"
+
+	"github.com/memwarden/memwarden/leak/trend"
 )
 
 // report is what a soak measured.
@@ -29,7 +31,7 @@ type series struct {
 	name   string
 	judged bool
 	values []float64
-	trend  trend
+	trend  trend.Trend
 }
 
 // newReport returns a report of no samples yet. Of goroutines and descriptors some seconds say little, for connections
@@ -53,20 +55,20 @@ func (r *report) add(at time.Duration, figures ...float64) {
 
 func (r *report) judge() {
 	for i, one := range r.series {
-		r.series[i].trend = trendOf(r.at, one.values, r.soak.plan.alpha)
+		r.series[i].trend = trend.Of(r.at, one.values, r.soak.plan.alpha)
 	}
 }
 
 // verdicts are sentences on what has a trend, and must not.
 func (r *report) verdicts() (sentences []string) {
 	for _, one := range r.series {
-		if t := one.trend; one.judged && t.distinguishable(r.soak.plan.alpha) {
+		if t := one.trend; one.judged && t.Distinguishable(r.soak.plan.alpha) {
 			verb := "grows"
-			if t.slope <= 0 {
+			if t.Slope <= 0 {
 				verb = "does not stay: it changes"
 			}
 			sentences = append(sentences, fmt.Sprintf("%s: %s by %+.4g a second (%.4g to %.4g with a confidence of %s, p = %.2g)",
-				one.name, verb, t.slope, t.low, t.high, r.confidence(), t.p))
+				one.name, verb, t.Slope, t.Low, t.High, r.confidence(), t.P))
 		}
 	}
 	return sentences
@@ -88,9 +90,9 @@ func (r *report) print(w io.Writer) {
 		t := one.trend
 		verdict := "not distinguishable from 0"
 		switch {
-		case t.distinguishable(s.plan.alpha) && t.slope > 0:
+		case t.Distinguishable(s.plan.alpha) && t.Slope > 0:
 			verdict = "**grows**"
-		case t.distinguishable(s.plan.alpha):
+		case t.Distinguishable(s.plan.alpha):
 			verdict = "**changes**"
 		}
 		if !one.judged {
@@ -98,8 +100,8 @@ func (r *report) print(w io.Writer) {
 		}
 		rows = append(rows, []string{
 			one.name, number(median(slices.Sorted(slices.Values(one.values)))), number(slices.Min(one.values)), number(slices.Max(one.values)),
-			fmt.Sprintf("%+.3g", t.slope), fmt.Sprintf("%+.3g to %+.3g", t.low, t.high), fmt.Sprintf("%+.3g", t.slope*3600),
-			fmt.Sprintf("%.2g", t.p), verdict,
+			fmt.Sprintf("%+.3g", t.Slope), fmt.Sprintf("%+.3g to %+.3g", t.Low, t.High), fmt.Sprintf("%+.3g", t.Slope*3600),
+			fmt.Sprintf("%.2g", t.P), verdict,
 		})
 	}
 	table(w, rows)
@@ -172,4 +174,9 @@ func loadAverage() string {
 		return "unknown"
 	}
 	return strings.Join(fields[:3], ", ")
+}
+
+// median of what is in order.
+func median(sorted []float64) float64 {
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }

@@ -87,8 +87,8 @@ func (s *soak) mustFindLeak(bytes int64) {
 	s.loss.rate(bytes)
 	report := s.measure()
 	heap := report.series[0].trend
-	s.t.Logf("with a leak of %d B/s: slope %.0f B/s (%.0f to %.0f), p %.1g", bytes, heap.slope, heap.low, heap.high, heap.p)
-	if !heap.distinguishable(s.plan.alpha) || heap.slope < float64(bytes)/2 || heap.slope > float64(bytes)*3/2 {
+	s.t.Logf("with a leak of %d B/s: slope %.0f B/s (%.0f to %.0f), p %.1g", bytes, heap.Slope, heap.Low, heap.High, heap.P)
+	if !heap.Distinguishable(s.plan.alpha) || heap.Slope < float64(bytes)/2 || heap.Slope > float64(bytes)*3/2 {
 		s.t.Errorf("a leak of %d B/s was not found: %+v", bytes, heap)
 	}
 }

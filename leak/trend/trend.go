@@ -1,54 +1,59 @@
-package soak
+// Package trend tells whether a series rises or falls with time, and how sure that is: the proof that a program under
+// load does not grow.
+//
+// It knows times and values, and neither what they are of nor where they come from. The detector of package leak has
+// rules of its own, which must decide before a series is over. Soak and load tests stand above it.
+package trend
 
 import (
 	"math"
 	"slices"
 )
 
-// trend is how a series changes with time, and how sure that is.
-type trend struct {
-	samples   int
-	slope     float64 // Theil–Sen: the median of the slopes between all pairs of samples
-	low, high float64 // confidence interval of the slope; infinite where there are too few samples
-	p         float64 // of a series without trend to look like this one or more so, two-sided
-	inflation float64 // of the variance, by autocorrelation; 1 or more
+// Trend is how a series changes with time, and how sure that is.
+type Trend struct {
+	Samples   int
+	Slope     float64 // Theil–Sen: the median of the slopes between all pairs of samples
+	Low, High float64 // confidence interval of the slope; infinite where there are too few samples
+	P         float64 // of a series without trend to look like this one or more so, two-sided
+	Inflation float64 // of the variance, by autocorrelation; 1 or more
 }
 
-// distinguishable reports whether the slope is distinguishable from 0 at a level of significance.
-func (t trend) distinguishable(alpha float64) bool { return t.p < alpha }
+// Distinguishable reports whether the slope is distinguishable from 0 at a level of significance.
+func (t Trend) Distinguishable(alpha float64) bool { return t.P < alpha }
 
-// trendOf looks for a monotonic trend in samples taken at increasing times, by the test of Mann and Kendall with its
+// Of looks for a monotonic trend in samples taken at increasing times, by the test of Mann and Kendall with its
 // correction for ties (M. Kendall, Rank Correlation Methods, chapter 4), and by the slope of Theil and Sen with the
 // interval that belongs to the test (P. K. Sen, Journal of the American Statistical Association 63, 1968). The samples
-// need not be normal, and an outlier counts as one sample.
+// need not be normal, and an outlier counts as one sample. It takes time and memory with the square of their number.
 //
 // What lies in a cache now lay there a moment ago, so that samples are not independent, and the plain test would find
 // trends where there are none. The variance is therefore multiplied as K. Hamed and A. Rao say (A modified
 // Mann–Kendall trend test for autocorrelated data, Journal of Hydrology 204, 1998), see inflation.
-func trendOf(at, values []float64, alpha float64) trend {
+func Of(at, values []float64, alpha float64) Trend {
 	n := len(values)
-	t := trend{samples: n, p: 1, low: math.Inf(-1), high: math.Inf(1), inflation: 1}
+	t := Trend{Samples: n, P: 1, Low: math.Inf(-1), High: math.Inf(1), Inflation: 1}
 	if n < 5 {
 		return t
 	}
 	s, slopes := pairs(at, values)
-	t.slope = median(slopes)
+	t.Slope = median(slopes)
 	rest := make([]float64, n)
 	for i, value := range values {
-		rest[i] = value - t.slope*at[i]
+		rest[i] = value - t.Slope*at[i]
 	}
-	t.inflation = inflation(ranks(rest))
-	deviation := math.Sqrt(variance(values) * t.inflation)
+	t.Inflation = inflation(ranks(rest))
+	deviation := math.Sqrt(variance(values) * t.Inflation)
 	if deviation == 0 { // all are the same
-		t.low, t.high = 0, 0
+		t.Low, t.High = 0, 0
 		return t
 	}
 	z := max(0, math.Abs(s)-1) / deviation // a step of S is 2, half of which is the correction for continuity
-	t.p = math.Erfc(z / math.Sqrt2)
+	t.P = math.Erfc(z / math.Sqrt2)
 	reach := math.Sqrt2 * math.Erfinv(1-alpha) * deviation
 	count := float64(len(slopes))
 	if below := int(math.Floor((count-reach)/2)) - 1; below >= 0 {
-		t.low, t.high = slopes[below], slopes[len(slopes)-1-below]
+		t.Low, t.High = slopes[below], slopes[len(slopes)-1-below]
 	}
 	return t
 }

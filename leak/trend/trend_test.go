@@ -1,4 +1,4 @@
-package soak
+package trend
 
 import (
 	"math"
@@ -44,24 +44,24 @@ func TestTrendOfWhatIsKnown(t *testing.T) {
 		"a step":   {steps, 1.0 / 19, true},
 		"short":    {[]float64{1, 2}, 0, false},
 	} {
-		got := trendOf(at[:len(c.values)], c.values, 0.01)
+		got := Of(at[:len(c.values)], c.values, 0.01)
 		if name == "a step" { // ties: the slope lies between none and that of its ends
-			if got.slope < 0 || got.slope > 0.1 {
+			if got.Slope < 0 || got.Slope > 0.1 {
 				t.Errorf("%s: %+v", name, got)
 			}
-		} else if got.slope != c.slope {
-			t.Errorf("%s: slope %v, want %v", name, got.slope, c.slope)
+		} else if got.Slope != c.slope {
+			t.Errorf("%s: slope %v, want %v", name, got.Slope, c.slope)
 		}
-		if name != "a step" && got.distinguishable(0.01) != c.found {
+		if name != "a step" && got.Distinguishable(0.01) != c.found {
 			t.Errorf("%s: %+v", name, got)
 		}
-		if got.slope < got.low || got.slope > got.high {
+		if got.Slope < got.Low || got.Slope > got.High {
 			t.Errorf("%s: the slope is not in its interval: %+v", name, got)
 		}
 	}
 	outlier := slices.Clone(saw)
 	outlier[19] = 1e9
-	if got := trendOf(at, outlier, 0.01); got.distinguishable(0.01) || math.Abs(got.slope) > 0.1 {
+	if got := Of(at, outlier, 0.01); got.Distinguishable(0.01) || math.Abs(got.Slope) > 0.1 {
 		t.Errorf("one outlier makes a trend: %+v", got)
 	}
 }
@@ -116,8 +116,8 @@ func TestTrendIsSeldomFoundWhereThereIsNone(t *testing.T) {
 		found, plain, outside, missed := 0, 0, 0, 0
 		for range series {
 			values := noise(random, n, part)
-			got := trendOf(at, values, alpha)
-			if got.distinguishable(alpha) {
+			got := Of(at, values, alpha)
+			if got.Distinguishable(alpha) {
 				found++
 			}
 			s, _ := pairs(at, values)
@@ -127,11 +127,11 @@ func TestTrendIsSeldomFoundWhereThereIsNone(t *testing.T) {
 			for i := range values {
 				values[i] += slope * at[i]
 			}
-			got = trendOf(at, values, alpha)
-			if slope < got.low || slope > got.high {
+			got = Of(at, values, alpha)
+			if slope < got.Low || slope > got.High {
 				outside++
 			}
-			if !got.distinguishable(alpha) {
+			if !got.Distinguishable(alpha) {
 				missed++
 			}
 		}

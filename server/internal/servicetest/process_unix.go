@@ -1,18 +1,18 @@
 //go:build unix && !linux
 
-package tests
+package servicetest
 
 import (
 	"os/exec"
 	"syscall"
 )
 
-// attributes run a process as a user.
-func attributes(user *syscall.Credential) *syscall.SysProcAttr {
+// Attributes run a process as a user.
+func Attributes(user *syscall.Credential) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: user}
 }
 
-func startProcess(command *exec.Cmd, ended chan<- struct{}) error {
+func StartProcess(command *exec.Cmd, ended chan<- struct{}) error {
 	err := command.Start()
 	if err == nil {
 		go func() {

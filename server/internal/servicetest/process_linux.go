@@ -1,4 +1,4 @@
-package tests
+package servicetest
 
 import (
 	"os/exec"
@@ -6,14 +6,14 @@ import (
 	"syscall"
 )
 
-// attributes run a process as a user, and end it when the test dies.
-func attributes(user *syscall.Credential) *syscall.SysProcAttr {
+// Attributes run a process as a user, and end it when the test dies.
+func Attributes(user *syscall.Credential) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: user, Pdeathsig: syscall.SIGKILL}
 }
 
-// startProcess starts the command on a thread that lives as long as the command: the kernel takes the end of the thread
+// StartProcess starts the command on a thread that lives as long as the command: the kernel takes the end of the thread
 // that started a process for the death of its parent.
-func startProcess(command *exec.Cmd, ended chan<- struct{}) error {
+func StartProcess(command *exec.Cmd, ended chan<- struct{}) error {
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread()
