@@ -157,6 +157,7 @@ generate: ## write anew what is made from the sources: docs/api, docs/reference,
 	$(GO) generate $(PACKAGES)
 	$(GO) test -count=1 ./internal/archtest -run API -update
 	$(GO) test -count=1 ./server/internal/reference -update
+	@if [ -d web/node_modules ]; then npm --prefix web run -s generate; else echo "left out: the types of the API for browsers; make web installs what that needs" >&2; fi
 
 clean: ## remove what was built
 	rm -rf bin

@@ -664,6 +664,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/debug/pprof/flightrecorder": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The execution trace of the last seconds, where a flight recorder runs
+         * @description For go tool trace. MEMWARDEN_INCIDENT_TRACE has a flight recorder run; without it the answer is 409, as it is while
+         *     the trace is sent to somebody else: it has some MiB.
+         */
+        get: operations["getRecentTrace"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/debug/pprof/{profile}": {
         parameters: {
             query?: never;
@@ -673,7 +694,9 @@ export interface paths {
         };
         /**
          * One of the runtime's profiles: heap, goroutine, allocs and others
-         * @description Differences over a time (`seconds`) are not made here; take two profiles and compare them by `go tool pprof -diff_base`.
+         * @description Differences over a time (`seconds`) are not made here; take two profiles and compare them by `go tool pprof
+         *     -diff_base`. Profiles of goroutines that would take the memory that is left are refused with 503, and so is the text
+         *     of each of 10,000 goroutines and more.
          */
         get: operations["getProfile"];
         put?: never;
@@ -4233,6 +4256,36 @@ export interface operations {
             500: components["responses"]["Internal"];
         };
     };
+    getRecentTrace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The trace. */
+            200: {
+                headers: {
+                    "Content-Disposition": components["headers"]["Content-Disposition"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["Internal"];
+        };
+    };
     getProfile: {
         parameters: {
             query?: {
@@ -4270,6 +4323,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getIndex: {
