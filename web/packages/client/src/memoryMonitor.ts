@@ -60,7 +60,7 @@ export interface MemoryMonitor {
   start(): () => void;
   /** The record of the components of a name; names beyond the first 500 share one. */
   component(name: string): ComponentRecord;
-  /** Has a cache's figures read at each interval, until the returned function is called. */
+  /** Has a cache's figures read at each interval, until the returned function is called, or `read` throws. */
   addCache(name: string, read: () => CacheStats): () => void;
   /** Something that starts and stops with the monitor, such as a probe; returns what removes it. */
   addPart(start: () => () => void): () => void;
@@ -138,13 +138,27 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
   const report = (kind: string, fields: object) =>
     transport?.add({ ...(toWire(fields) as object), kind, at: new Date().toISOString() });
 
+  const readCaches = () => {
+    const all: Record<string, CacheStats> = {};
+    for (const [name, readCache] of caches) {
+      try {
+        all[name] = readCache();
+      } catch (error) {
+        // One that cannot be read is not asked again: the other figures do not suffer from it.
+        caches.delete(name);
+        reportError(error);
+      }
+    }
+    return all;
+  };
+
   const read = (): MemoryStats => ({
     at: Date.now(),
     ...(heap && { heap }),
     components: Object.fromEntries([...registry.records()].map((record) => [record.name, { ...record }])),
     longTasks,
     longFrames,
-    caches: Object.fromEntries([...caches].map(([name, readCache]) => [name, readCache()])),
+    caches: readCaches(),
     warnings,
     self,
   });

@@ -109,6 +109,20 @@ test('a page that is not sampled does nothing', () => {
   expect(beacons).toEqual([]);
 });
 
+test('a cache that cannot be read is told of once, and the others go on', () => {
+  const reportError = vi.fn();
+  vi.stubGlobal('reportError', reportError);
+  const monitor = started();
+  const broken = new Error('broken');
+  monitor.addCache('broken', () => {
+    throw broken;
+  });
+  monitor.addCache('sound', () => ({ entries: 1 }));
+  vi.advanceTimersByTime(3 * second);
+  expect(monitor.stats().caches).toEqual({ sound: { entries: 1 } });
+  expect(reportError.mock.calls).toEqual([[broken]]);
+});
+
 describe('warnings', () => {
   test('of many commits, once in five minutes', () => {
     const warnings: Warning[] = [];
