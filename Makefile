@@ -36,7 +36,7 @@ build: ## build bin/memwarden
 # The test cache does not know of the programs that tests build and run.
 test: export FRESH := -count=1
 test: ## run all steps of the test: what CI runs
-	@scripts/dev/steps.sh prerequisites check-format vet shellcheck pwsh rules unit unit-newest nested cross
+	@scripts/dev/steps.sh prerequisites check-format vet shellcheck pwsh rules unit unit-newest nested cross web
 
 prerequisites: ## install what the tests need, where that can be done
 	@scripts/dev/prerequisites.sh $(NEWEST_GO)
