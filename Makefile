@@ -36,7 +36,7 @@ build: ## build bin/memwarden
 # The test cache does not know of the programs that tests build and run.
 test: export FRESH := -count=1
 test: ## run all steps of the test: what CI runs
-	@scripts/dev/steps.sh prerequisites check-format vet shellcheck pwsh rules unit unit-newest nested cross
+	@scripts/dev/steps.sh prerequisites check-format vet shellcheck pwsh rules unit unit-newest nested cross web
 
 prerequisites: ## install what the tests need, where that can be done
 	@scripts/dev/prerequisites.sh $(NEWEST_GO)
@@ -76,6 +76,9 @@ cross: ## build and vet for other operating systems and processors
 	  export CGO_ENABLED=0 GOOS="$${platform%/*}" GOARCH="$${platform#*/}"; \
 	  $(GO) build $(PACKAGES); $(GO) vet $(PACKAGES); \
 	done
+
+web: ## check and test the browser packages: needs Node.js 20.19, and Chromium for leaks in a real browser
+	@scripts/dev/web.sh
 
 test-long: ## every toolchain and build mode, all leaking programs, shuffled repetitions with the race detector, a minute for each fuzz target
 	$(GO) test -timeout=120m $(LONG) -long
@@ -154,6 +157,7 @@ generate: ## write anew what is made from the sources: docs/api, docs/reference,
 	$(GO) generate $(PACKAGES)
 	$(GO) test -count=1 ./internal/archtest -run API -update
 	$(GO) test -count=1 ./server/internal/reference -update
+	@if [ -d web/node_modules ]; then npm --prefix web run -s generate; else echo "left out: the types of the API for browsers; make web installs what that needs" >&2; fi
 
 clean: ## remove what was built
 	rm -rf bin

@@ -17,6 +17,7 @@ needs() {
 		redis-server redis-server tests with a Redis server
 		curl curl the commands of the guides
 		shellcheck shellcheck the check of the shell scripts
+		chromium chromium the tests of the browser packages in a real browser
 		nodejs node the check of the PowerShell scripts
 		npm npm the check of the PowerShell scripts
 	END

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Checks and tests the browser packages: generated types, lint, types, what is published and its size, unit tests with React
+# 18 and 19, and in a real browser leaks and what reaches the service, which is built for it.
+#
+#	web.sh [-long]
+#
+# With -long leaks are looked for in every kind of page, not in two, and the packages are installed into the example from
+# what would be published, with React 18 and with 19. What package-lock.json says is installed first,
+# unless it is there.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$here/../../web"
+
+if ! node -e 'const [major, minor] = process.versions.node.split(".").map(Number); process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)' 2>/dev/null; then
+	exec "$here/left-out.sh" "the tests of the browser packages" "there is no Node.js 20.19 or later"
+fi
+
+# npm notes what it installed; it is stale where the list of packages is not the one it was made from.
+stamp=node_modules/.installed
+if ! cmp -s package-lock.json "$stamp"; then
+	npm ci --no-audit --no-fund
+	cp package-lock.json "$stamp"
+fi
+
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+
+status=0
+waiting=()
+beside() { # NAME COMMAND...: runs beside what follows
+	"${@:2}" >"$logs/$1" 2>&1 &
+	waiting+=("$!:$1")
+}
+beside generated npm run -s check-generated
+beside lint npm run -s lint
+beside types npm run -s types
+beside packages npm run -s packages
+
+npm run -s unit || status=1
+if command -v chromium >/dev/null || [ -n "${CHROMIUM:-}" ]; then
+	LEAKS=$([ "${1:-}" = -long ] && echo all || echo few) npm run -s browser || status=1
+else
+	"$here/left-out.sh" "the tests in a real browser" "there is no Chromium (Debian: chromium)" || status=1
+fi
+if [ "${1:-}" = -long ]; then
+	npm run -s packed || status=1
+fi
+for one in "${waiting[@]}"; do
+	if ! wait "${one%%:*}"; then
+		status=1
+		echo "web: ${one#*:} failed:"
+		cat "$logs/${one#*:}"
+	fi
+done
+exit "$status"

@@ -1,0 +1,49 @@
+/** What the monitor itself took of the page's time. */
+export interface SelfStats {
+  /** In all, in milliseconds: measured, and for commits estimated from their number. */
+  readonly ms: number;
+  /** Of the time since the last look, from 0 to 1. */
+  readonly share: number;
+  /** Whether the monitor turned itself off because it took too much. */
+  readonly off: boolean;
+}
+
+/** What the hook takes for one commit, at most; `npm run bench` measures it. No clock is read there. */
+export const commitCostMs = 0.0005;
+
+/** So many looks in a row over the budget turn the monitor off. */
+const patience = 3;
+
+export interface Budget {
+  /** Runs something of the monitor's own, and adds what it took. */
+  run(task: () => void): void;
+  /** Judges the time since the last look, with the number of commits that were counted in it. */
+  look(commits: number): SelfStats;
+}
+
+/** share is how much of the page's time the monitor may take; now reads a monotonic clock in milliseconds. */
+export function createBudget(share: number, now: () => number): Budget {
+  let total = 0;
+  let seen = 0;
+  let since = now();
+  let over = 0;
+  return {
+    run(task) {
+      const began = now();
+      try {
+        task();
+      } finally {
+        total += now() - began;
+      }
+    },
+    look(commits) {
+      total += commits * commitCostMs;
+      const at = now();
+      const took = at > since ? (total - seen) / (at - since) : 0;
+      seen = total;
+      since = at;
+      over = took > share ? over + 1 : 0;
+      return { ms: total, share: took, off: over >= patience };
+    },
+  };
+}

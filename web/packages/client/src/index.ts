@@ -1,0 +1,13 @@
+export { createMemoryMonitor } from './memoryMonitor';
+export type { CacheStats, MemoryMonitor, MemoryStats, MonitorOptions } from './memoryMonitor';
+export { addTiming, createInstance } from './registry';
+export type { ComponentRecord, Instance } from './registry';
+export { compareSnapshots } from './snapshots';
+export type { Snapshot, SnapshotChange } from './snapshots';
+export { defaultThresholds } from './warnings';
+export type { Thresholds, Warning, WarningKind } from './warnings';
+export type { BlockingStats } from './tasks';
+export type { HeapReading, HeapSource } from './heap';
+export type { SelfStats } from './budget';
+export type { FrontendReport, ReportItem } from './transport';
+export type { components, paths } from './api.gen';

@@ -1,0 +1,282 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { createInstance, createMemoryMonitor, type MemoryMonitor, type MonitorOptions, type Warning } from '../src';
+import type { FrontendReport } from '../src';
+
+const second = 1_000;
+let stops: (() => void)[] = [];
+let beacons: FrontendReport[];
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  beacons = [];
+  vi.stubGlobal('navigator', {
+    sendBeacon: (_url: string, body: string) => beacons.push(JSON.parse(body) as FrontendReport) > 0,
+  });
+});
+
+afterEach(() => {
+  stops.forEach((stop) => stop());
+  stops = [];
+  vi.unstubAllGlobals();
+  vi.useRealTimers();
+});
+
+/** The monitor looks once for what the browser offers, when it is made. */
+beforeEach(() => heapIs(1));
+
+function started(options: MonitorOptions = {}): MemoryMonitor {
+  const monitor = createMemoryMonitor({ intervalMs: second, ...options });
+  stops.push(monitor.start());
+  return monitor;
+}
+
+/** The figure that Chromium gives; jsdom has none. */
+function heapIs(bytes: number): void {
+  Object.defineProperty(performance, 'memory', { configurable: true, value: { usedJSHeapSize: bytes, jsHeapSizeLimit: 1e9 } });
+}
+
+afterEach(() => {
+  delete (performance as { memory?: unknown }).memory;
+});
+
+function hide(): void {
+  const state = vi.spyOn(document, 'visibilityState', 'get').mockReturnValue('hidden');
+  document.dispatchEvent(new Event('visibilitychange'));
+  state.mockRestore();
+}
+
+test('options that cannot be used are refused', () => {
+  expect(() => createMemoryMonitor({ sampleRate: 2 })).toThrow('sampleRate');
+  expect(() => createMemoryMonitor({ intervalMs: Number.NaN })).toThrow('intervalMs');
+  expect(() => createMemoryMonitor({ release: 'é'.repeat(65) })).toThrow('128 bytes');
+});
+
+test('figures are new at each interval, and the same object between', () => {
+  const monitor = started();
+  const record = monitor.component('Cart');
+  const heard = vi.fn();
+  const unsubscribe = monitor.subscribe(heard);
+  createInstance(record).commit({});
+  const before = monitor.stats();
+  expect(monitor.stats()).toBe(before);
+  vi.advanceTimersByTime(second);
+  expect(heard).toHaveBeenCalledTimes(1);
+  expect(monitor.stats().components.Cart).toMatchObject({ commits: 1, mounts: 1, live: 1 });
+  unsubscribe();
+  vi.advanceTimersByTime(second);
+  expect(heard).toHaveBeenCalledTimes(1);
+});
+
+test('where the browser tells nothing of the heap, no bytes are shown', () => {
+  delete (performance as { memory?: unknown }).memory;
+  const monitor = started();
+  vi.advanceTimersByTime(second);
+  expect(monitor.stats()).not.toHaveProperty('heap');
+});
+
+test('it ends with the last of those that started it, and can start again', () => {
+  const monitor = createMemoryMonitor({ intervalMs: second });
+  const part = { begin: vi.fn(), end: vi.fn() };
+  const removePart = monitor.addPart(() => (part.begin(), part.end));
+  expect(part.begin).not.toHaveBeenCalled();
+  const [first, other] = [monitor.start(), monitor.start()];
+  first();
+  first();
+  expect(part.end).not.toHaveBeenCalled();
+  other();
+  expect(part.begin).toHaveBeenCalledTimes(1);
+  expect(part.end).toHaveBeenCalledTimes(1);
+  expect(vi.getTimerCount()).toBe(0);
+  const at = monitor.stats();
+  vi.advanceTimersByTime(10 * second);
+  expect(monitor.stats()).toBe(at);
+  monitor.start()();
+  expect(part.begin).toHaveBeenCalledTimes(2);
+  stops.push(monitor.start());
+  removePart();
+  expect(part.end).toHaveBeenCalledTimes(3);
+});
+
+test('a page that is not sampled does nothing', () => {
+  const monitor = started({ sampleRate: 0, endpoint: '/reports' });
+  const part = vi.fn();
+  monitor.addPart(part);
+  expect(monitor.sampled).toBe(false);
+  expect(vi.getTimerCount()).toBe(0);
+  expect(part).not.toHaveBeenCalled();
+  monitor.report('note', {});
+  hide();
+  expect(beacons).toEqual([]);
+});
+
+test('a cache that cannot be read is told of once, and the others go on', () => {
+  const reportError = vi.fn();
+  vi.stubGlobal('reportError', reportError);
+  const monitor = started();
+  const broken = new Error('broken');
+  monitor.addCache('broken', () => {
+    throw broken;
+  });
+  monitor.addCache('sound', () => ({ entries: 1 }));
+  vi.advanceTimersByTime(3 * second);
+  expect(monitor.stats().caches).toEqual({ sound: { entries: 1 } });
+  expect(reportError.mock.calls).toEqual([[broken]]);
+});
+
+describe('warnings', () => {
+  test('of many commits, once in five minutes', () => {
+    const warnings: Warning[] = [];
+    const monitor = started({ thresholds: { commitsPerSecond: 10 }, onWarning: (warning) => warnings.push(warning) });
+    const record = monitor.component('Chart');
+    for (let i = 0; i < 10; i++) {
+      record.commits += 20;
+      vi.advanceTimersByTime(second);
+    }
+    expect(warnings).toEqual([expect.objectContaining({ kind: 'many_commits', subject: 'Chart', threshold: 10 })]);
+    expect(warnings[0]!.value).toBeCloseTo(20, 0);
+    expect(monitor.stats().warnings).toEqual(warnings);
+  });
+
+  test('of slow commits, growing instances, a growing heap and a growing cache', () => {
+    const kinds = new Set<string>();
+    const monitor = started({ onWarning: ({ kind, subject }) => kinds.add(kind + ' ' + subject) });
+    const record = monitor.component('Row');
+    let entries = 0;
+    monitor.addCache('queries', () => ({ entries }));
+    for (let i = 1; i <= 12; i++) {
+      record.live += 10;
+      record.timed++;
+      record.totalMs += 20;
+      entries += 50;
+      heapIs(1e6 * (10 + i));
+      vi.advanceTimersByTime(second);
+    }
+    expect([...kinds].sort()).toEqual(['growing_cache queries', 'growing_heap engine', 'growing_instances Row', 'slow_commit Row']);
+  });
+
+  test('of nothing where all is steady', () => {
+    const onWarning = vi.fn();
+    const monitor = started({ onWarning });
+    monitor.component('Row').live = 500;
+    for (let i = 0; i < 40; i++) {
+      heapIs(1e7 + (i % 5) * 1e6);
+      vi.advanceTimersByTime(second);
+    }
+    expect(onWarning).not.toHaveBeenCalled();
+    expect(monitor.stats().heap).toMatchObject({ source: 'engine', limitBytes: 1e9 });
+  });
+});
+
+describe('snapshots', () => {
+  test('are kept within their bound', () => {
+    const monitor = started();
+    for (let i = 0; i < 25; i++) monitor.takeSnapshot('s' + i);
+    expect(monitor.snapshots().map(({ label }) => label)).toEqual(Array.from({ length: 20 }, (_, i) => 's' + (i + 5)));
+  });
+
+  test('tell what changed, the most instances first', () => {
+    const monitor = started();
+    const [a, b] = [monitor.component('A'), monitor.component('B')];
+    monitor.component('Same').live = 3;
+    let entries = 5;
+    const remove = monitor.addCache('pages', () => ({ entries }));
+    heapIs(100);
+    vi.advanceTimersByTime(second);
+    const before = monitor.takeSnapshot('before');
+    a.live = 2;
+    a.mounts = 4;
+    b.live = 9;
+    b.commits = 1;
+    entries = 12;
+    heapIs(175);
+    vi.advanceTimersByTime(second);
+    const after = monitor.takeSnapshot('after');
+    expect(monitor.compareSnapshots(before, after)).toEqual({
+      ms: second,
+      heapBytes: 75,
+      longTasks: 0,
+      caches: { pages: 7 },
+      components: [
+        expect.objectContaining({ name: 'B', commits: 1, mounts: 0, live: 9 }),
+        expect.objectContaining({ name: 'A', commits: 0, mounts: 4, live: 2 }),
+      ],
+    });
+    remove();
+    expect(monitor.takeSnapshot('').stats.caches).toEqual({});
+  });
+
+  test('compare no readings of different sources', () => {
+    const monitor = started();
+    const { stats } = monitor.takeSnapshot('');
+    const of = (source: 'agent' | 'engine') => ({ label: '', stats: { ...stats, heap: { source, bytes: 1, at: 0 } } });
+    expect(monitor.compareSnapshots(of('agent'), of('engine'))).not.toHaveProperty('heapBytes');
+  });
+});
+
+describe('reports', () => {
+  test('are sent as the page goes, in snake case', () => {
+    const monitor = started({ endpoint: '/reports', release: '7' });
+    createInstance(monitor.component('Cart')).commit({});
+    heapIs(123);
+    monitor.report('note', { someThing: { innerName: 1.23456 } });
+    hide();
+    const items = beacons.flatMap((report) => report.items);
+    expect(items.map(({ kind }) => kind)).toEqual(['note', 'figures', 'components']);
+    expect(items[0]).toMatchObject({ some_thing: { inner_name: 1.235 } });
+    expect(items[1]).toMatchObject({ heap: { source: 'engine', bytes: 123, limit_bytes: 1e9 }, long_tasks: { count: 0 } });
+    expect(items[2]).toMatchObject({ components: [{ name: 'Cart', commits: 1, mounts: 1, live: 1 }] });
+    expect(beacons[0]).toMatchObject({ schema: 1, release: '7' });
+  });
+
+  test('tell of components what is new since the last', () => {
+    const monitor = started({ endpoint: '/reports' });
+    const record = monitor.component('Cart');
+    for (const commits of [5, 7]) {
+      record.commits += commits;
+      hide();
+    }
+    hide();
+    const told = beacons.flatMap((report) => report.items.filter(({ kind }) => kind === 'components'));
+    expect(told.map((item) => (item.components as { commits: number }[])[0]!.commits)).toEqual([5, 7]);
+  });
+
+  test('are never sent without an endpoint', () => {
+    const fetch = vi.fn();
+    vi.stubGlobal('fetch', fetch);
+    const monitor = started();
+    monitor.component('Cart').commits = 9;
+    vi.advanceTimersByTime(120 * second);
+    void monitor.flush();
+    hide();
+    expect(beacons).toEqual([]);
+    expect(fetch).not.toHaveBeenCalled();
+  });
+
+  test('go out at their interval', async () => {
+    const fetch = vi.fn<typeof globalThis.fetch>(() => Promise.resolve(new Response(null, { status: 201 })));
+    vi.stubGlobal('fetch', fetch);
+    const monitor = started({ endpoint: '/reports', reportIntervalMs: 5 * second });
+    await vi.advanceTimersByTimeAsync(11 * second);
+    await monitor.flush();
+    expect(fetch).toHaveBeenCalledTimes(2);
+    expect(fetch.mock.calls[0]![1]).toMatchObject({ method: 'POST', mode: 'same-origin' });
+  });
+});
+
+test('a monitor that takes too much turns itself off, and says so', () => {
+  const monitor = started({ endpoint: '/reports', budget: 0.001 });
+  const stop = vi.fn();
+  monitor.addPart(() => stop);
+  vi.stubGlobal('fetch', () => Promise.reject(new Error('no network')));
+  for (let i = 0; i < 3; i++) {
+    monitor.component('Busy').commits += 10_000;
+    vi.advanceTimersByTime(second);
+  }
+  expect(monitor.stats().self.off).toBe(true);
+  expect(stop).toHaveBeenCalledTimes(1);
+  const last = monitor.stats();
+  vi.advanceTimersByTime(10 * second);
+  expect(monitor.stats()).toBe(last);
+  monitor.start();
+  expect(vi.getTimerCount()).toBe(0);
+});

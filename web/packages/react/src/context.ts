@@ -1,0 +1,9 @@
+import { createContext, useContext } from 'react';
+import type { MemoryMonitor } from '@memwarden/client';
+
+export const MonitorContext = /* @__PURE__ */ createContext<MemoryMonitor | undefined>(undefined);
+
+/** The monitor of the nearest provider; undefined where there is none. */
+export function useMemoryMonitor(): MemoryMonitor | undefined {
+  return useContext(MonitorContext);
+}

@@ -1,0 +1,7 @@
+'use client';
+export { MemoryMonitorProvider, type MemoryMonitorProviderProps } from './MemoryMonitorProvider';
+export { TimedRegion, type TimedRegionProps } from './TimedRegion';
+export { useMemoryMonitor } from './context';
+export { useCacheStats, useMemoryStats } from './stats';
+export { usePerformanceTracking } from './usePerformanceTracking';
+export { withPerformanceTracking } from './withPerformanceTracking';

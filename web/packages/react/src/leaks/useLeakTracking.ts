@@ -1,0 +1,12 @@
+import { useEffect } from 'react';
+import { useMemoryMonitor } from '../context';
+import { leakWatchOf } from './watch';
+
+/**
+ * Tells the leak watch of an object that should go when the component does, or when it is given another one: for what the
+ * probes cannot see, such as objects that are kept by others without the component. Does nothing where nobody watches.
+ */
+export function useLeakTracking(object: object, name: string): void {
+  const monitor = useMemoryMonitor();
+  useEffect(() => leakWatchOf(monitor)?.track(object, name), [monitor, object, name]);
+}

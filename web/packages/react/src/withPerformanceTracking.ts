@@ -1,0 +1,16 @@
+import { createElement, forwardRef, type ComponentType, type ForwardRefExoticComponent, type PropsWithoutRef, type RefAttributes } from 'react';
+import { usePerformanceTracking } from './usePerformanceTracking';
+
+/** A component that does what the given one does and is counted; a ref goes through to it. */
+export function withPerformanceTracking<Props extends object, Ref = unknown>(
+  Component: ComponentType<Props>,
+  name: string = Component.displayName || Component.name,
+): ForwardRefExoticComponent<PropsWithoutRef<Props> & RefAttributes<Ref>> {
+  const Tracked = forwardRef<Ref, Props>(function (props, ref) {
+    usePerformanceTracking(name);
+    // A function component of React 18 has no ref, and would warn of one.
+    return createElement(Component, (ref ? { ...props, ref } : props) as unknown as Props);
+  });
+  Tracked.displayName = name;
+  return Tracked;
+}

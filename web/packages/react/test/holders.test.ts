@@ -1,0 +1,107 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { keepHolders, type Holders } from '../src/leaks/holders';
+
+let book: Holders;
+/** Stands for the window, whose methods Vitest replaces; the leak matrix uses a real one. */
+const page = new EventTarget();
+const native = {
+  add: EventTarget.prototype.addEventListener,
+  remove: EventTarget.prototype.removeEventListener,
+  setInterval: globalThis.setInterval,
+  clearInterval: globalThis.clearInterval,
+};
+
+beforeEach(() => {
+  book = keepHolders();
+  book.start();
+  book.start();
+});
+
+afterEach(() => {
+  book.stop();
+  expect(EventTarget.prototype.addEventListener).toBe(native.add);
+  expect(EventTarget.prototype.removeEventListener).toBe(native.remove);
+  expect(globalThis.setInterval).toBe(native.setInterval);
+  expect(globalThis.clearInterval).toBe(native.clearInterval);
+});
+
+/** How many of a kind are held, by what the book says. */
+const held = (what: string) => {
+  const line = book.grownBy(3, what).find((each) => each.startsWith(what));
+  return line ? Number(/: (\d+) not removed$/.exec(line)![1]) : 0;
+};
+const times = (n: number, act: (i: number) => void) => Array.from({ length: n }, (_, i) => act(i));
+
+describe('listeners', () => {
+  test('of what outlives elements are counted until they are removed', () => {
+    const all = Array.from({ length: 6 }, () => () => undefined);
+    for (const listener of all) page.addEventListener('resize', listener);
+    expect(held('listener of EventTarget for resize at ')).toBe(6);
+    for (const listener of all.slice(0, 3)) page.removeEventListener('resize', listener);
+    expect(held('listener of EventTarget for resize at ')).toBe(3);
+    times(4, () => document.addEventListener('click', () => undefined));
+    expect(held('listener of Document for click at ')).toBe(4);
+    expect(book.grownBy(4, '').join()).toContain('holders.test.ts');
+  });
+
+  test('added twice are one; with capture they are another', () => {
+    const listener = vi.fn();
+    times(5, (i) => page.addEventListener('twice', listener, i % 2 === 0));
+    page.dispatchEvent(new Event('twice'));
+    expect(listener).toHaveBeenCalledTimes(2);
+    page.removeEventListener('twice', listener, { capture: true });
+    page.removeEventListener('twice', listener);
+    page.removeEventListener('twice', listener);
+    page.dispatchEvent(new Event('twice'));
+    expect(listener).toHaveBeenCalledTimes(2);
+    expect(held('listener of EventTarget for twice at ')).toBe(0);
+  });
+
+  test('that end by themselves are not counted', () => {
+    const controller = new AbortController();
+    times(4, () => page.addEventListener('once', () => undefined, { once: true }));
+    times(4, () => page.addEventListener('signal', () => undefined, { signal: controller.signal }));
+    expect(held('listener of EventTarget for once at ')).toBe(0);
+    expect(held('listener of EventTarget for signal at ')).toBe(4);
+    controller.abort();
+    expect(held('listener of EventTarget for signal at ')).toBe(0);
+    times(4, () => page.addEventListener('aborted', () => undefined, { signal: controller.signal }));
+    expect(held('listener of EventTarget for aborted at ')).toBe(0);
+  });
+
+  test('of elements go with them and are not counted', () => {
+    times(5, () => document.createElement('p').addEventListener('click', () => undefined));
+    expect(held('listener of HTMLParagraphElement')).toBe(0);
+  });
+
+  test('that are objects or null work as ever', () => {
+    const object = { handleEvent: vi.fn() };
+    page.addEventListener('object', object);
+    page.dispatchEvent(new Event('object'));
+    expect(object.handleEvent).toHaveBeenCalledTimes(1);
+    expect(page.addEventListener('null', null)).toBeUndefined();
+    expect(page.removeEventListener('null', null)).toBeUndefined();
+    expect(() => page.addEventListener('bad', 7 as never)).toThrow('not an object');
+  });
+});
+
+test('intervals are counted until they are cleared', () => {
+  const ids = Array.from({ length: 6 }, () => setInterval(() => undefined, 60_000));
+  expect(held('interval at ')).toBe(6);
+  ids.slice(0, 2).forEach(clearInterval);
+  expect(held('interval at ')).toBe(4);
+  ids.forEach(clearInterval);
+  clearInterval(undefined);
+  expect(held('interval at ')).toBe(0);
+});
+
+test('what somebody else has wrapped since is left alone', () => {
+  const ours = EventTarget.prototype.addEventListener;
+  const theirs = function (this: EventTarget, ...rest: Parameters<typeof ours>) {
+    return ours.apply(this, rest);
+  };
+  EventTarget.prototype.addEventListener = theirs;
+  book.stop();
+  expect(EventTarget.prototype.addEventListener).toBe(theirs);
+  EventTarget.prototype.addEventListener = native.add;
+});

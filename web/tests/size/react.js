@@ -1,0 +1,2 @@
+export * from '@memwarden/client';
+export * from '@memwarden/react';

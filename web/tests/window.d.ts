@@ -1,0 +1,13 @@
+interface Window {
+  /** What a test asks of the page that it shows. */
+  options: {
+    /** Has React run everything twice. */
+    strict?: boolean;
+    /** Has book kept of listeners and timers. */
+    holders?: boolean;
+    /** Has the page watched. */
+    sampled?: boolean;
+    /** Where the page sends its reports. */
+    endpoint?: string;
+  };
+}
