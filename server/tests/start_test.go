@@ -23,7 +23,7 @@ import (
 // TestLife starts the service in an empty directory, uses it, ends it and starts it again.
 func TestLife(t *testing.T) {
 	t.Parallel()
-	how := setup{Env: map[string]string{"DATA_DIR": servicetest.OpenDir(t) + "/made/data"}}
+	how := setup{Env: map[string]string{"DATA_DIR": servicetest.OpenDir(t) + "/made/data", "INCIDENT_TRACE": "true"}}
 	s := how.start(t)
 	askEverything(t, s)
 	checkBanner(t, s)

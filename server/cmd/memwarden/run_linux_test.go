@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -77,6 +78,10 @@ func (tr *trapped) signal(t *testing.T, s syscall.Signal) {
 func TestSignalsReachTheProgram(t *testing.T) {
 	tr := trap(t, &syscall.SysProcAttr{Setsid: true}, nil)
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGTERM} {
+		if signal.Ignored(s) { // as by nohup: the launcher leaves it at that
+			t.Logf("NOT TESTED: %v is ignored here", s)
+			continue
+		}
 		tr.signal(t, s)
 		if got := tr.next(); got != s.String() {
 			t.Errorf("sent %v, the program got %q", s, got)

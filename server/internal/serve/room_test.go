@@ -13,7 +13,7 @@ func TestConnectionBound(t *testing.T) {
 	for _, c := range []struct {
 		files uint64
 		want  int
-	}{{0, 256 + 100 + idleConnections}, {1 << 40, 256 + 100 + idleConnections}, {20_000, 256 + 100 + idleConnections}, {256, 256 - 64 - 25 - 10}, {64, 8}, {1, 8}} {
+	}{{0, 256 + 100 + idleConnections}, {1 << 40, 256 + 100 + idleConnections}, {20_000, 256 + 100 + idleConnections}, {256, 256 - 64 - 20 - 10}, {64, 8}, {1, 8}} {
 		if got := connectionBound(256, 100, 5, 10, c.files); got != c.want {
 			t.Errorf("with %d files %d connections are accepted, want %d", c.files, got, c.want)
 		}
