@@ -56,15 +56,16 @@ pwsh: ## parse the PowerShell scripts and hold their commands against a list
 rules: ## test the rules of the repository: imports, modules, documents, API text
 	$(GO) test -count=1 ./internal/archtest
 
-# Some packages run once. heapzoo and chaos look at programs that they build themselves: the race detector would watch but
-# the test. soak puts the parts under load for some time, which the race detector sees to.
+# Some packages run once. heapzoo and chaos look from outside at programs that they build: the race detector would watch but
+# the test. soak puts the parts under load for some time, which the race detector sees to. tests/start builds the service as
+# users do, with the Go that they have.
 unit: ## test the library and the service with the race detector
 	@packages=$$($(GO) list $(PACKAGES) | grep -v -E '/(heapzoo|chaos)$$'); \
 	$(GO) test -race -p=$(PARALLEL) $(FRESH) -timeout=$(TIMEOUT) $$packages
 
 # Coverage is taken here, because the race detector makes its counters five times as slow.
 unit-newest: ## test the library and the service with the newest Go; fail on low coverage
-	@packages=$$($(GO) list $(PACKAGES) | grep -v '/soak$$'); \
+	@packages=$$($(GO) list $(PACKAGES) | grep -v -E '/(soak|tests/start)$$'); \
 	scripts/dev/newest.sh $(NEWEST_GO) -p=$$(($(PARALLEL)+1)) $(FRESH) -timeout=$(TIMEOUT) $$packages
 
 nested: ## vet and test the modules outside the workspace: examples, benchmarks, leaking programs
