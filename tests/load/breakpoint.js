@@ -2,7 +2,7 @@
 // there, with an exit code other than 0, which is no fault.
 //
 //   k6 run tests/load/breakpoint.js
-import { expectRefusals, oneOf, reads, thresholds, writes } from './lib.js';
+import { expectRefusals, measured, oneOf, reads, thresholds, writes } from './lib.js';
 
 const stop = (threshold) => ({ threshold, abortOnFail: true, delayAbortEval: '10s' });
 
@@ -14,6 +14,7 @@ export const options = {
     },
   },
   thresholds: {
+    ...measured,
     http_req_failed: [stop('rate<0.01')],
     refused: [stop('rate<0.05')],
     'http_req_duration{kind:read}': [stop('p(99)<500')],

@@ -4,7 +4,7 @@
 //   k6 run tests/load/spike.js
 import exec from 'k6/execution';
 import { sleep } from 'k6';
-import { administration, expectRefusals, live, oneOf, reads, streams, thresholds, writes } from './lib.js';
+import { administration, expectRefusals, live, measured, oneOf, reads, streams, thresholds, writes } from './lib.js';
 
 export const options = {
   scenarios: {
@@ -16,6 +16,7 @@ export const options = {
     after: { executor: 'constant-vus', startTime: '110s', vus: 20, duration: '30s' },
   },
   thresholds: {
+    ...measured,
     http_req_failed: ['rate==0'],
     checks: ['rate==1'],
     service_rss_bytes: thresholds.service_rss_bytes,
