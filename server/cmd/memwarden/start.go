@@ -35,7 +35,10 @@ standard output, and in a log file of bounded size.
 The environment file is .env.production in the directory of the service; nothing in it
 is evaluated. The environment goes before it.
 
-  GOMEMLIMIT   a share of the container's limit, less a reserve, unless it is set
+  MEMWARDEN_MEMORY_LIMIT
+               three quarters of the machine's memory, where no container limits the
+               service and neither it nor GOMEMLIMIT is set; 0 for no limit
+  GOMEMLIMIT   a share of the limit, less a reserve, unless it is set
   GOGC         left alone
   GOMAXPROCS   left alone: the runtime follows the CPU quota itself
   MEMWARDEN_MAX_REQUEST_MEMORY, MEMWARDEN_MAX_REQUESTS, MEMWARDEN_MAX_LIVE_CLIENTS,

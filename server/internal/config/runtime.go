@@ -23,7 +23,7 @@ func RuntimeSettings() []settings.Setting {
 	const section = "Go runtime"
 	return []settings.Setting{
 		{Name: MemoryLimit, Section: section, Kind: settings.String, Check: checkMemoryLimit,
-			Help: "Memory that the Go runtime holds itself within, such as 230MiB or 1GiB, or off. Not set, it is worked out: the container's limit, less the reserve, times the ratio of the memory limit. What is set stays as it is."},
+			Help: "Memory that the Go runtime holds itself within, such as 230MiB or 1GiB, or off. Not set, it is worked out: the container's limit, or MEMWARDEN_MEMORY_LIMIT, less the reserve, times the ratio of the memory limit. What is set stays as it is."},
 		{Name: GCPercent, Section: section, Kind: settings.String, Check: checkGCPercent,
 			Help: "Growth of the live heap, in percent, at which the next collection begins, or off. Not set, it is the runtime's 100."},
 		{Name: MaxProcs, Section: section, Kind: settings.Int, Min: 1, Max: 1 << 20,

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/memwarden/memwarden/contrib/pgxpool"
+	"github.com/memwarden/memwarden/server/internal/servicetest"
 )
 
 // held is a connection as the pool tells of it.
@@ -35,9 +36,9 @@ func TestHeldReport(t *testing.T) {
 // TestHeldConnectionIsALeak: a connection that is held too long, and subscriptions that grow, are leaks in the database,
 // and survive a restart.
 func TestHeldConnectionIsALeak(t *testing.T) {
-	log := &text{}
+	log := &servicetest.Text{}
 	settings := map[string]string{"DATA_DIR": t.TempDir(), "MAX_LIVE_CLIENTS": "1", "LEAK_REPORTS_MAX_COUNT": "2"}
-	s := &service{o: Options{Config: load(t, settings), Banner: &text{}, Logger: slog.New(slog.NewTextHandler(log, nil))}, failed: make(chan error, 1)}
+	s := &service{o: Options{Config: load(t, settings), Banner: &servicetest.Text{}, Logger: slog.New(slog.NewTextHandler(log, nil))}, failed: make(chan error, 1)}
 	s.reportHeld(held) // before there is anything: only the pool's own line tells of it
 	if err := s.start(t.Context()); err != nil {
 		t.Fatal(err, s.abandon(t.Context()))

@@ -41,7 +41,7 @@ type connections struct {
 	most     int // 0: no bound
 	closing  sync.Once
 	closeErr error
-	closed   chan struct{} // closed by Close; nil: nobody waits for room
+	closed   chan struct{} // closed by Close
 	// busy also counts a call of Accept that is under way, so that no connection can be between it and the count.
 	busy atomic.Int64
 
@@ -50,9 +50,9 @@ type connections struct {
 	peak int
 }
 
-// newConnections bounds the connections of a listener to so many.
-func newConnections(listener net.Listener, most int) *connections {
-	return &connections{Listener: listener, most: most, closed: make(chan struct{}), open: make(map[*connection]struct{})}
+// newConnections is a listener without a bound; set most before the first call of Accept.
+func newConnections(listener net.Listener) *connections {
+	return &connections{Listener: listener, closed: make(chan struct{}), open: make(map[*connection]struct{})}
 }
 
 // connectionBound is how many connections may be open: those that are used, some that are idle, and never more than the
@@ -144,9 +144,7 @@ func older(a, b *connection) *connection {
 // Close may be called more than once: the server does it, too, and would report an error.
 func (c *connections) Close() error {
 	c.closing.Do(func() {
-		if c.closed != nil {
-			close(c.closed)
-		}
+		close(c.closed)
 		c.closeErr = c.Listener.Close()
 	})
 	return c.closeErr

@@ -37,7 +37,7 @@ func TestNoAcceptedRequestIsLost(t *testing.T) {
 			t.Fatal(err)
 		}
 		doors := &recorder{Listener: inner}
-		c := &connections{Listener: doors}
+		c := newConnections(doors)
 		answered := make(chan struct{}, 1000)
 		server := &http.Server{ConnState: c.note, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Connection", "close")
@@ -101,7 +101,7 @@ func TestSettleIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &connections{Listener: inner}
+	c := newConnections(inner)
 	conn, err := net.Dial("tcp", inner.Addr().String())
 	if err != nil {
 		t.Fatal(err)

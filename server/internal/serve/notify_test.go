@@ -14,6 +14,8 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/memwarden/memwarden"
+
+	"github.com/memwarden/memwarden/server/internal/servicetest"
 )
 
 // TestReportsAreNotified: a leak that a part of the service reports comes to the webhook of the settings, signed, with the
@@ -33,7 +35,7 @@ func TestReportsAreNotified(t *testing.T) {
 		inbox <- mail{r.Header, body}
 	}))
 	t.Cleanup(receiver.Close)
-	log := &text{}
+	log := &servicetest.Text{}
 	s := &service{
 		o: Options{
 			Config: load(t, map[string]string{"WEBHOOK_URL": receiver.URL + "/hidden?hidden", "WEBHOOK_SECRET": key}),

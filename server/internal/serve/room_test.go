@@ -28,7 +28,8 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newConnections(inner, most)
+	c := newConnections(inner)
+	c.most = most
 	server := &http.Server{ConnState: c.note, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") })}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(c) }()
@@ -62,7 +63,8 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 
 // TestNoRoomEndsWithTheListener: a connection that waits while all are busy does not hold up a shutdown.
 func TestNoRoomEndsWithTheListener(t *testing.T) {
-	c := newConnections(nil, 1)
+	c := newConnections(nil)
+	c.most = 1
 	busy := &connection{of: c}
 	busy.state.Store(int32(http.StateActive))
 	c.open[busy] = struct{}{}

@@ -163,7 +163,7 @@ func (s *service) open(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s (MEMWARDEN_ADDR): %w", c.Addr, err)
 	}
-	s.listener = newConnections(listener, c.MaxRequests+c.MaxLiveClients+idleConnections)
+	s.listener = newConnections(listener)
 	if s.store, err = store.Open(ctx, store.Options{
 		DataDir: c.DataDir, DatabaseURL: string(c.DatabaseURL), MaxConns: c.DatabaseMaxConns, OnHeld: s.reportHeld, Logger: s.o.Logger,
 	}); err != nil {

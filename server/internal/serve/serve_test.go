@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,7 +12,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +22,7 @@ import (
 	"github.com/memwarden/memwarden/internal/redistest"
 	"github.com/memwarden/memwarden/memhttp"
 	"github.com/memwarden/memwarden/server/internal/config"
+	"github.com/memwarden/memwarden/server/internal/servicetest"
 	"github.com/memwarden/memwarden/server/internal/store"
 	"github.com/memwarden/memwarden/shutdown"
 )
@@ -38,24 +37,6 @@ const (
 	patience = time.Minute
 	memory   = "/api/monitoring/memory"
 )
-
-// text is what is written by the service while it is read.
-type text struct {
-	mu      sync.Mutex
-	content bytes.Buffer
-}
-
-func (w *text) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.content.Write(p)
-}
-
-func (w *text) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.content.String()
-}
 
 // load makes a configuration of settings without their prefix.
 func load(t *testing.T, settings map[string]string) config.Config {
@@ -78,7 +59,7 @@ func load(t *testing.T, settings map[string]string) config.Config {
 // running is a service in this process.
 type running struct {
 	url         string
-	banner, log *text
+	banner, log *servicetest.Text
 	client      *http.Client
 	stop        context.CancelFunc
 	ended       chan struct{}
@@ -89,7 +70,7 @@ type running struct {
 func start(t *testing.T, settings map[string]string) *running {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	r := &running{banner: &text{}, log: &text{}, client: &http.Client{Transport: &http.Transport{}}, stop: stop, ended: make(chan struct{})}
+	r := &running{banner: &servicetest.Text{}, log: &servicetest.Text{}, client: &http.Client{Transport: &http.Transport{}}, stop: stop, ended: make(chan struct{})}
 	o := Options{Config: load(t, settings), Version: "v1.2.3", Banner: r.banner, Logger: slog.New(slog.NewTextHandler(r.log, nil))}
 	go func() {
 		defer close(r.ended)
@@ -233,7 +214,7 @@ func TestRefusedStart(t *testing.T) {
 		"routes":    {settings: map[string]string{"ADDR": free, "DATA_DIR": dir}, change: func(c *config.Config) { c.RateBurst = -1 }, says: "RateBurst -1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := Options{Config: load(t, c.settings), PID: c.pid, Banner: &text{}, Logger: slog.New(slog.DiscardHandler)}
+			o := Options{Config: load(t, c.settings), PID: c.pid, Banner: &servicetest.Text{}, Logger: slog.New(slog.DiscardHandler)}
 			if c.change != nil {
 				c.change(&o.Config)
 			}
@@ -266,7 +247,7 @@ func TestCancelledStart(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	settings := map[string]string{"ADDR": freeAddress(t), "DATA_DIR": t.TempDir()}
-	o := Options{Config: load(t, settings), Banner: &text{}, Logger: slog.New(slog.DiscardHandler)}
+	o := Options{Config: load(t, settings), Banner: &servicetest.Text{}, Logger: slog.New(slog.DiscardHandler)}
 	if _, err := Run(ctx, o); !errors.Is(err, context.Canceled) {
 		t.Errorf("the error is %v", err)
 	}
@@ -314,7 +295,7 @@ func TestEndWithRequests(t *testing.T) {
 
 // TestPanicIsLogged: the server's own words are for whoever reads the log on its standard level.
 func TestPanicIsLogged(t *testing.T) {
-	log := &text{}
+	log := &servicetest.Text{}
 	s := &service{o: Options{Logger: slog.New(slog.NewTextHandler(log, nil))}}
 	server := s.newServer(http.NotFoundHandler())
 	server.ErrorLog.Print("http: panic serving somebody")
@@ -369,7 +350,7 @@ func TestURL(t *testing.T) {
 			t.Logf("%s cannot be listened on here: %v", address, err)
 			continue
 		}
-		if got := (&service{listener: &connections{Listener: listener}}).url(); !strings.HasPrefix(got, want) || strings.HasSuffix(got, ":0") {
+		if got := (&service{listener: newConnections(listener)}).url(); !strings.HasPrefix(got, want) || strings.HasSuffix(got, ":0") {
 			t.Errorf("%s is found at %s", address, got)
 		}
 		listener.Close()

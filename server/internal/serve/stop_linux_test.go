@@ -8,13 +8,14 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/memwarden/memwarden/server/internal/servicetest"
 	"github.com/memwarden/memwarden/shutdown"
 )
 
 // TestServerStops has the listening socket fail while the service runs: that ends it in order, with the reason.
 func TestServerStops(t *testing.T) {
 	s := &service{
-		o:      Options{Config: load(t, nil), Banner: &text{}, Logger: slog.New(slog.DiscardHandler)},
+		o:      Options{Config: load(t, nil), Banner: &servicetest.Text{}, Logger: slog.New(slog.DiscardHandler)},
 		failed: make(chan error, 1),
 	}
 	if err := s.start(t.Context()); err != nil {

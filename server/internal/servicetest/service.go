@@ -3,7 +3,6 @@
 package servicetest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -149,37 +147,4 @@ func Decode[T any](t testing.TB, a Answer) (value T) {
 		t.Fatalf("%v: %s", err, a.Body)
 	}
 	return value
-}
-
-// Within asks again and again until something holds, for so long at most.
-func Within(t testing.TB, limit time.Duration, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(limit); !holds(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%v passed and the service never %s", limit, what)
-		}
-	}
-}
-
-// Text is what a process writes; it may be read meanwhile.
-type Text struct {
-	mu      sync.Mutex
-	content bytes.Buffer
-}
-
-func (w *Text) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.content.Write(p)
-}
-
-func (w *Text) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.content.String()
-}
-
-func (w *Text) tail(bytes int) string {
-	all := w.String()
-	return all[max(0, len(all)-bytes):]
 }

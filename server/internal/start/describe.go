@@ -3,7 +3,6 @@ package start
 import (
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,14 +54,7 @@ func (o Options) describeSteps(text *strings.Builder) {
 # 4. Wait until it is ready: /readyz at %[2]s.
 # 5. Pass signals on to it; end with its exit code.
 # Log: the standard output, and %[6]s with at most %[7]d older files beside it, each of %[8]s at most.
-`, c.EnvFile, c.Addr, database, o.Plan.Path, o.inDir("."), o.logPath(), c.LogFileMaxCount, bytesize.Format(c.LogFileMaxBytes))
-}
-
-func (o Options) inDir(path string) string {
-	if filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(o.Plan.Dir, path)
+`, c.EnvFile, c.Addr, database, o.Plan.Path, o.inDir("."), o.inDir(c.LogFile), c.LogFileMaxCount, bytesize.Format(c.LogFileMaxBytes))
 }
 
 func (o Options) describeDecisions(text *strings.Builder) {

@@ -51,7 +51,7 @@ func Run(o Options) (code int, err error) {
 		return 0, err
 	}
 	file, err := logfile.Open(logfile.Options{
-		Path: o.logPath(), MaxBytes: o.Config.LogFileMaxBytes, MaxOlder: o.Config.LogFileMaxCount,
+		Path: o.inDir(o.Config.LogFile), MaxBytes: o.Config.LogFileMaxBytes, MaxOlder: o.Config.LogFileMaxCount,
 	})
 	if err != nil {
 		return 0, err
@@ -121,11 +121,12 @@ func (o Options) toldToEnd() (syscall.Signal, bool) {
 	}
 }
 
-func (o Options) logPath() string {
-	if filepath.IsAbs(o.Config.LogFile) {
-		return o.Config.LogFile
+// inDir is where a path of the settings leads: from the directory of the service.
+func (o Options) inDir(path string) string {
+	if filepath.IsAbs(path) {
+		return path
 	}
-	return filepath.Join(o.Plan.Dir, o.Config.LogFile)
+	return filepath.Join(o.Plan.Dir, path)
 }
 
 // portIsFree says early what the service would say after the migration: somebody else, perhaps the service itself, has

@@ -26,6 +26,7 @@ import (
 	"github.com/memwarden/memwarden/server/internal/config"
 	"github.com/memwarden/memwarden/server/internal/doctor"
 	"github.com/memwarden/memwarden/server/internal/launch"
+	"github.com/memwarden/memwarden/server/internal/servicetest"
 )
 
 var built string
@@ -50,21 +51,8 @@ var program = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// buffer is read while it is written to.
-type buffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-func (b *buffer) String() string { b.mu.Lock(); defer b.mu.Unlock(); return b.text.String() }
-
 // options of a service in a directory of its own, and a channel for its signals.
-func options(t *testing.T, settings string) (o Options, out *buffer, signals chan os.Signal) {
+func options(t *testing.T, settings string) (o Options, out *servicetest.Text, signals chan os.Signal) {
 	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("NOT TESTED: Windows has no signals that end a program in order")
@@ -92,7 +80,7 @@ func options(t *testing.T, settings string) (o Options, out *buffer, signals cha
 		t.Fatal(err)
 	}
 	plan.Dir, plan.Apart = dir, true
-	out, signals = &buffer{}, make(chan os.Signal, 4)
+	out, signals = &servicetest.Text{}, make(chan os.Signal, 4)
 	return Options{
 		Config: c, Plan: plan, MaxProcs: 2, Out: out, Err: io.Discard, Signals: signals, Now: time.Now,
 		Examine: func() []doctor.Finding {
@@ -184,7 +172,7 @@ func TestReadiness(t *testing.T) {
 	if why != "503 Service Unavailable: database: down" {
 		t.Errorf("%q", why)
 	}
-	var out buffer
+	var out servicetest.Text
 	r := watch(slog.New(slog.NewTextHandler(&out, nil)), time.Now)
 	r.read([]byte("  memory   " + server.URL + "/api/monitoring/memory/stats"))
 	r.read([]byte("  health   " + server.URL + "/api/health"))

@@ -129,20 +129,27 @@ func TestSQLiteReadOnlyFileSystem(t *testing.T) {
 	wantError(t, err, "mounted read-only: choose another data directory")
 }
 
-func TestSQLiteFullDisk(t *testing.T) {
+// onSmallDisk is a store with one change on a disk of 4 MiB, and the name of a file that can fill it.
+func onSmallDisk(t *testing.T) (s *Store, filler string) {
+	t.Helper()
 	dir := mount(t, 4<<20)
-	filler := filepath.Join(dir, "filler")
 	s, err := Open(t.Context(), Options{DataDir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() { // before the disk is unmounted
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
-	}()
+	})
 	save(t, s, 1)
-	if err := os.WriteFile(filler, make([]byte, 3<<20), 0o600); err != nil {
+	return s, filepath.Join(dir, "filler")
+}
+
+func TestSQLiteFullDisk(t *testing.T) {
+	s, filler := onSmallDisk(t)
+	err := os.WriteFile(filler, make([]byte, 3<<20), 0o600)
+	if err != nil {
 		t.Fatal(err)
 	}
 	newest := int64(1)
@@ -247,18 +254,7 @@ func BenchmarkProcess(b *testing.B) {
 
 // TestSQLiteFullDiskFailsPing: a disk that takes nothing can still be read, and the check must not call that well.
 func TestSQLiteFullDiskFailsPing(t *testing.T) {
-	dir := mount(t, 4<<20)
-	filler := filepath.Join(dir, "filler")
-	s, err := Open(t.Context(), Options{DataDir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	save(t, s, 1)
+	s, filler := onSmallDisk(t)
 	f, err := os.Create(filler)
 	if err != nil {
 		t.Fatal(err)

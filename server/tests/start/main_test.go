@@ -5,7 +5,6 @@
 package start
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -22,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/memwarden/memwarden/internal/freeport"
+	"github.com/memwarden/memwarden/server/internal/servicetest"
 )
 
 const (
@@ -113,7 +113,7 @@ func envFile(t *testing.T, dir string, lines ...string) (addr string) {
 type running struct {
 	command   *exec.Cmd
 	addr      string
-	out, errs text
+	out, errs servicetest.Text
 	ended     chan struct{}
 }
 
@@ -170,7 +170,7 @@ func start(t *testing.T, dir, addr string, arguments ...string) *running {
 
 func (r *running) waitUntilReady(t *testing.T) {
 	t.Helper()
-	within(t, "says that the service is ready", func() bool {
+	servicetest.Within(t, patience, "says that the service is ready", func() bool {
 		if r.hasEnded() {
 			t.Fatalf("the script ended: %v", r.command.ProcessState)
 		}
@@ -230,31 +230,4 @@ func get(addr, path string) (status int, body string, err error) {
 	defer response.Body.Close()
 	content, err := io.ReadAll(response.Body)
 	return response.StatusCode, string(content), err
-}
-
-func within(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !holds(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%v passed and it never %s", patience, what)
-		}
-	}
-}
-
-// text is what a process writes; it may be read meanwhile.
-type text struct {
-	mu      sync.Mutex
-	content bytes.Buffer
-}
-
-func (w *text) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.content.Write(p)
-}
-
-func (w *text) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.content.String()
 }

@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/memwarden/memwarden/server/internal/config"
+	"github.com/memwarden/memwarden/server/internal/servicetest"
 )
 
 // TestStart has a file with every kind of quoting and line ends of Windows, named from another working directory.
@@ -72,7 +73,7 @@ func follow(t *testing.T, dir string) {
 	tail := exec.Command("bash", "-c", "tail -f logs/application.log | grep --line-buffered -i -m 1 memory")
 	tail.Dir = dir
 	tail.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	var out text
+	var out servicetest.Text
 	tail.Stdout = &out
 	if err := tail.Start(); err != nil {
 		t.Fatal(err)
@@ -81,7 +82,7 @@ func follow(t *testing.T, dir string) {
 		_ = syscall.Kill(-tail.Process.Pid, syscall.SIGKILL) // tail ends at its next line only
 		_ = tail.Wait()
 	}()
-	within(t, "has a line about memory in the log", func() bool { return strings.Contains(out.String(), "memory") })
+	servicetest.Within(t, patience, "has a line about memory in the log", func() bool { return strings.Contains(out.String(), "memory") })
 }
 
 func TestRefused(t *testing.T) {
@@ -265,7 +266,7 @@ func TestSignalsUnderLoad(t *testing.T) {
 				}
 			})
 		}
-		within(t, "answered enough to prove something", func() bool { return answered.Load() > 200 || t.Failed() })
+		servicetest.Within(t, patience, "answered enough to prove something", func() bool { return answered.Load() > 200 || t.Failed() })
 		ending.Store(true)
 		r.signal(t, s)
 		r.wantExit(t, 0)
@@ -288,7 +289,7 @@ func TestSecondSignal(t *testing.T) {
 	addr := envFile(t, dir, "MEMWARDEN_SHUTDOWN_TIMEOUT=11m")
 	r := start(t, dir, addr, "--drain-delay", "10m")
 	r.signal(t, syscall.SIGTERM)
-	within(t, "turned readiness off", func() bool {
+	servicetest.Within(t, patience, "turned readiness off", func() bool {
 		status, _, err := get(addr, "/readyz")
 		return err == nil && status == http.StatusServiceUnavailable
 	})
@@ -307,10 +308,10 @@ func TestLauncherIsKilled(t *testing.T) {
 	r := start(t, dir, addr)
 	r.signal(t, syscall.SIGKILL)
 	<-r.ended
-	within(t, "closed its address", func() bool { return doorIsClosed(addr) })
-	within(t, "gave up its database", func() bool { // it ends after its address is closed
+	servicetest.Within(t, patience, "closed its address", func() bool { return doorIsClosed(addr) })
+	servicetest.Within(t, patience, "gave up its database", func() bool { // it ends after its address is closed
 		again := launch(t, dir, "production")
-		within(t, "began or ended", func() bool { return again.hasEnded() || ready.MatchString(again.out.String()) })
+		servicetest.Within(t, patience, "began or ended", func() bool { return again.hasEnded() || ready.MatchString(again.out.String()) })
 		if again.hasEnded() {
 			return false
 		}
