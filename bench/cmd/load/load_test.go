@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
@@ -23,6 +24,30 @@ func TestParseAccepted(t *testing.T) {
 	}
 	if _, err := parseAccepted([]byte("report one two\n")); err == nil {
 		t.Error("no number: want an error")
+	}
+}
+
+// TestStillKept: what has made room for others is not lost; what is missing among those that are there is.
+func TestStillKept(t *testing.T) {
+	var all []accepted
+	there := map[int64]json.RawMessage{}
+	for id := int64(1); id <= 1500; id++ {
+		if id%3 != 0 { // of these the client has not heard
+			all = append(all, accepted{id: id})
+		}
+		if id > 500 {
+			there[id] = nil
+		}
+	}
+	if got := stillKept(all, there); len(got) != 666 || got[0].id != 502 || got[665].id != 1499 {
+		t.Errorf("%d, from %+v", len(got), got[0])
+	}
+	delete(there, 1000) // fewer than are kept: nothing has had to make room
+	if got := stillKept(all, there); len(got) != 1000 || got[999].id != 1499 {
+		t.Errorf("%d with one missing", len(got))
+	}
+	if got := stillKept(nil, there); len(got) != 0 {
+		t.Errorf("%d of none", len(got))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -46,7 +47,7 @@ func countLost(ctx context.Context, console string, place enclosure, file, dir s
 	if err != nil {
 		return t, err
 	}
-	newest := all[max(0, len(all)-kept):]
+	newest := stillKept(all, there)
 	for _, one := range newest {
 		if !bytes.Contains(there[one.id], []byte(`"key":"`+one.key+`"`)) {
 			t.lost++
@@ -54,6 +55,17 @@ func countLost(ctx context.Context, console string, place enclosure, file, dir s
 	}
 	t.looked = len(newest)
 	return t, nil
+}
+
+// stillKept returns the accepted reports that the service has to have. It keeps so many and no more, of all that it has
+// stored: those, too, of which a client that was stopped did not hear, so that they make room for others unseen.
+func stillKept(all []accepted, there map[int64]json.RawMessage) []accepted {
+	all = all[max(0, len(all)-kept):]
+	if len(there) < kept {
+		return all
+	}
+	oldest := slices.Min(slices.Collect(maps.Keys(there)))
+	return slices.DeleteFunc(slices.Clone(all), func(one accepted) bool { return one.id < oldest })
 }
 
 // parseAccepted reads what the script wrote to its console, and returns the reports in the order of their numbers.
