@@ -1,4 +1,4 @@
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import { createRoot } from 'react-dom/client';
 import { createMemoryMonitor } from '@memwarden/client';
 import { MemoryMonitorProvider, usePerformanceTracking } from '@memwarden/react';
@@ -11,6 +11,10 @@ declare global {
       flush(): Promise<void>;
       note(text: string): void;
       again(): void;
+      /** Shows what leaks, and takes it away again. */
+      cycle(): Promise<void>;
+      /** Lets the page commit and the probes look; between two calls the test forces a collection. */
+      settle(): Promise<void>;
     };
   }
 }
@@ -23,9 +27,35 @@ const monitor = createMemoryMonitor({
   reportIntervalMs: 500,
   budget: 1,
 });
-watchLeaks(monitor);
+const watch = watchLeaks(monitor, { minAgeMs: 0 });
 
+const frame = () => new Promise((resolve) => setTimeout(resolve, 20));
 let again: () => void;
+let show: (shown: boolean) => void;
+let commit: () => void;
+
+/** Leaks: nothing removes the listener. */
+function Basket() {
+  const [width, setWidth] = useState(0);
+  usePerformanceTracking('Basket');
+  useEffect(() => addEventListener('resize', () => setWidth(innerWidth)), []);
+  return <p>{width}</p>;
+}
+
+function Shop() {
+  const [shown, setShown] = useState(false);
+  const [n, setN] = useState(0);
+  useEffect(() => {
+    show = setShown;
+    commit = () => setN((last) => last + 1);
+  }, []);
+  return (
+    <div>
+      <em key={n}>{n}</em>
+      {shown && <Basket />}
+    </div>
+  );
+}
 
 function Cart() {
   usePerformanceTracking('Cart');
@@ -44,6 +74,7 @@ function Cart() {
 createRoot(document.getElementById('root')!).render(
   <MemoryMonitorProvider monitor={monitor}>
     <Cart />
+    <Shop />
   </MemoryMonitorProvider>,
 );
 
@@ -56,4 +87,18 @@ window.session = {
   },
   note: (text) => monitor.report('note', { text }),
   again: () => again(),
+  async cycle() {
+    for (const shown of [true, false]) {
+      show(shown);
+      await frame();
+    }
+    watch.sweep();
+  },
+  async settle() {
+    for (let i = 0; i < 3; i++) {
+      commit();
+      await frame();
+    }
+    watch.sweep();
+  },
 };
