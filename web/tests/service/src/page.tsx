@@ -22,9 +22,9 @@ declare global {
 const monitor = createMemoryMonitor({
   endpoint: window.options.endpoint!,
   release: '1.2.3-ä',
-  // Far more often than a page would, which is more than the budget of a page allows.
+  // Far more often than a page would, which is more than the budget of a page allows; each look reports.
   intervalMs: 500,
-  reportIntervalMs: 500,
+  reportIntervalMs: 250,
   budget: 1,
 });
 const watch = watchLeaks(monitor, { minAgeMs: 0 });
