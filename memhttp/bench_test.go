@@ -1,7 +1,9 @@
 package memhttp
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/memwarden/memwarden"
@@ -48,4 +50,59 @@ func BenchmarkEncode(b *testing.B) {
 			h.encodeMetrics(state)
 		}
 	})
+}
+
+// usual is a report as large as the packages for browsers send, some 16 KiB: what has gathered in half an hour.
+func usual(n int) string {
+	const at = `"at":"2026-01-02T15:04:05.123Z"`
+	var items strings.Builder
+	for minute := 0; items.Len() < 15_500; minute++ {
+		fmt.Fprintf(&items, `{"kind":"figures",%s,"ms":60001.2,"heap":{"source":"engine","bytes":%d,"limit_bytes":4294705152,"at":1767366299000},`+
+			`"long_tasks":{"count":2,"total_ms":143,"longest_ms":88},"long_frames":{"count":1,"total_ms":61,"longest_ms":61},`+
+			`"caches":{"queries":{"entries":120,"inactive":90,"bytes":10240}},"self":{"ms":4.213,"share":0.0001,"off":false},"dropped":0},`, at, 48300000+minute)
+		fmt.Fprintf(&items, `{"kind":"components",%s,"components":[`, at)
+		for i := range 10 {
+			fmt.Fprintf(&items, `{"name":"Component%d","commits":31,"mounts":2,"live":1,"timed":31,"total_ms":210.512,"longest_ms":24.1},`, i)
+		}
+		text := strings.TrimSuffix(items.String(), ",")
+		items.Reset()
+		items.WriteString(text + "]},")
+	}
+	return fmt.Sprintf(`{"schema":1,"release":"1.4.0","page":"https://shop.example/cart/%d","sent_at":"2026-01-02T15:04:05.123Z","items":[%s]}`,
+		n, strings.TrimSuffix(items.String(), ","))
+}
+
+// BenchmarkReport sends reports of which each is another.
+func BenchmarkReport(b *testing.B) {
+	h := mustHandler(b, startWarden(b, memwarden.Options{}), Options{ReportRateLimit: 1e6})
+	b.ReportAllocs()
+	b.SetBytes(int64(len(usual(0))))
+	b.StopTimer()
+	for i := range b.N {
+		r := newRequest("POST", "/api/monitoring/frontend/reports", usual(i), "Content-Type", "text/plain")
+		b.StartTimer()
+		h.ServeHTTP(&sink{http.Header{}}, r)
+		b.StopTimer()
+	}
+}
+
+// BenchmarkComponents asks for components of some 500 such reports, which is what 8 MiB of memory keep: at first, when they
+// have to be read, and when they are.
+func BenchmarkComponents(b *testing.B) {
+	h := mustHandler(b, startWarden(b, memwarden.Options{}), Options{ReportRateLimit: 1e6})
+	for i := range 600 {
+		h.ServeHTTP(&sink{http.Header{}}, newRequest("POST", "/api/monitoring/frontend/reports", usual(i), "Content-Type", "text/plain"))
+	}
+	r := newRequest("GET", "/api/monitoring/frontend/components", "")
+	for name, forget := range map[string]func(){"first": func() { h.figures.drop() }, "again": func() {}} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				forget()
+				h.ServeHTTP(&sink{http.Header{}}, r)
+			}
+			b.ReportMetric(float64(h.figures.Usage().Entries), "reports")
+			b.ReportMetric(float64(h.figures.Usage().Bytes), "bytes-held")
+		})
+	}
 }
