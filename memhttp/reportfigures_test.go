@@ -265,7 +265,7 @@ func TestToldLeaksAreBounded(t *testing.T) {
 		after     time.Duration
 		survivors int64
 		want      bool
-	}{{time.Minute, 100, false}, {time.Hour, 9, false}, {time.Hour, 10, true}, {25 * time.Hour, 1, true}, {26 * time.Hour, 19, false}} {
+	}{{time.Minute, 100, false}, {time.Hour, 9, false}, {time.Hour, 10, true}, {25 * time.Hour, 7, true}, {26 * time.Hour, 13, false}} {
 		if got := told.due("7", c.survivors, now.Add(c.after)); got != c.want {
 			t.Errorf("after %v, with %d: %v, want %v", c.after, c.survivors, got, c.want)
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -44,15 +45,11 @@ func (t *toldLeaks) due(name string, survivors int64, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	last, known := t.told[name]
-	switch {
-	case known && now.Sub(last.at) < toldLeakAge && (survivors < 2*last.survivors || now.Sub(last.at) < toldLeakPause):
+	if known && now.Sub(last.at) < toldLeakAge && (survivors < 2*last.survivors || now.Sub(last.at) < toldLeakPause) {
 		return false
-	case !known && len(t.told) >= maxToldLeaks:
-		for old, told := range t.told {
-			if now.Sub(told.at) >= toldLeakAge {
-				delete(t.told, old)
-			}
-		}
+	}
+	if !known && len(t.told) >= maxToldLeaks {
+		maps.DeleteFunc(t.told, func(_ string, told toldLeak) bool { return now.Sub(told.at) >= toldLeakAge })
 		if len(t.told) >= maxToldLeaks {
 			return false
 		}
@@ -60,7 +57,7 @@ func (t *toldLeaks) due(name string, survivors int64, now time.Time) bool {
 	if t.told == nil {
 		t.told = map[string]toldLeak{}
 	}
-	t.told[name] = toldLeak{max(survivors, last.survivors), now}
+	t.told[name] = toldLeak{survivors, now}
 	return true
 }
 
