@@ -2,7 +2,7 @@ import { createBudget, type SelfStats } from './budget';
 import { agentPause, heapSource, readEngine, type HeapReading, type MemoryPerformance } from './heap';
 import { createRegistry, since, type ComponentRecord } from './registry';
 import { compareSnapshots, type Snapshot, type SnapshotChange } from './snapshots';
-import { addBlocking, blockedSince, nothingBlocked, observe, type BlockingStats } from './tasks';
+import { addBlocking, nothingBlocked, observe, type BlockingStats } from './tasks';
 import { createTransport } from './transport';
 import { createThrottle, defaultThresholds, extend, growth, type Thresholds, type Warning, type WarningKind } from './warnings';
 
@@ -205,8 +205,8 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       .sort((a, b) => b.commits - a.commits)
       .slice(0, maxReported);
     const { heap, caches, self } = stats;
-    const longTasks = blockedSince(stats.longTasks, reported.longTasks);
-    const longFrames = blockedSince(stats.longFrames, reported.longFrames);
+    const longTasks = since(stats.longTasks, reported.longTasks);
+    const longFrames = since(stats.longFrames, reported.longFrames);
     report('figures', { ms: clock() - reportedAt, heap, longTasks, longFrames, caches, self, dropped: transport?.dropped() });
     // One item for ten: an item must fit into a body, however long the names are.
     for (let i = 0; i < components.length; i += 10) report('components', { components: components.slice(i, i + 10) });

@@ -11,11 +11,6 @@ export function addBlocking(stats: BlockingStats, ms: number): BlockingStats {
   return { count: stats.count + 1, totalMs: stats.totalMs + ms, longestMs: Math.max(stats.longestMs, ms) };
 }
 
-/** What has blocked the page since an earlier reading. `longestMs` stays as it is. */
-export function blockedSince(now: BlockingStats, was: BlockingStats): BlockingStats {
-  return { ...now, count: now.count - was.count, totalMs: now.totalMs - was.totalMs };
-}
-
 /**
  * Calls back for each entry of a kind, those before the call included, and returns what ends it. Where the browser does
  * not know the kind nothing is called.
