@@ -81,7 +81,6 @@ test.each(['/api/monitoring/frontend/reports', 'elsewhere'])('the service keeps 
   const { page, errors } = await pages.show('service', { endpoint });
   await page.waitForFunction(() => 'session' in window);
   await page.evaluate((text) => window.session.note(text), 'sent ' + place);
-  await page.evaluate(() => window.session.again());
   await page.evaluate(() => window.session.flush());
   const report = await until(withNote('sent ' + place));
   expect(report).toMatchObject({ schema: 1, release: '1.2.3-ä', page: new URL('/', page.url()).href });

@@ -64,12 +64,12 @@ describe('registry', () => {
 
 test('blocking tasks add up', () => {
   expect([60, 200, 80].reduce(addBlocking, nothingBlocked)).toEqual({ count: 3, totalMs: 340, longestMs: 200 });
+});
 
 test('what has changed since a reading is told, and the longest of all', () => {
   const [was, now] = [[60], [60, 200, 80]].map((all) => all.reduce(addBlocking, nothingBlocked));
   expect(since(now!, was)).toEqual({ count: 2, totalMs: 280, longestMs: 200 });
   expect(since(now!, undefined)).toBe(now);
-});
 });
 
 describe('growth', () => {

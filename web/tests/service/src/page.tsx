@@ -1,4 +1,5 @@
 import { useEffect, useState } from 'react';
+import { flushSync } from 'react-dom';
 import { createRoot } from 'react-dom/client';
 import { createMemoryMonitor } from '@memwarden/client';
 import { MemoryMonitorProvider, usePerformanceTracking } from '@memwarden/react';
@@ -9,8 +10,8 @@ declare global {
     session: {
       /** Looks at the page and sends what there is to tell. */
       flush(): Promise<void>;
+      /** Commits Cart once more and queues a note, so that one report has both. */
       note(text: string): void;
-      again(): void;
       /** Shows what leaks, and takes it away again. */
       cycle(): Promise<void>;
       /** Lets the page commit and the probes look; between two calls the test forces a collection. */
@@ -63,7 +64,7 @@ function Cart() {
   return (
     <p
       ref={() => {
-        again = () => setN(n + 1);
+        again = () => flushSync(() => setN(n + 1));
       }}
     >
       {n}
@@ -85,8 +86,10 @@ window.session = {
     });
     await monitor.flush();
   },
-  note: (text) => monitor.report('note', { text }),
-  again: () => again(),
+  note(text) {
+    again();
+    monitor.report('note', { text });
+  },
   async cycle() {
     for (const shown of [true, false]) {
       show(shown);
