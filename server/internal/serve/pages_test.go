@@ -15,7 +15,9 @@ type told struct{ components, releases, leaks, listed string }
 
 func (r *running) told(t *testing.T) told {
 	t.Helper()
-	get := func(route string) string { return string(r.send(t, http.StatusOK, http.MethodGet, "/api/monitoring/"+route, "")) }
+	get := func(route string) string {
+		return string(r.send(t, http.StatusOK, http.MethodGet, "/api/monitoring/"+route, ""))
+	}
 	var list struct{ Leaks json.RawMessage }
 	if err := json.Unmarshal([]byte(get("memory/leaks?browser=true")), &list); err != nil {
 		t.Fatal(err)
