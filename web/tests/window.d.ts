@@ -9,5 +9,9 @@ interface Window {
     sampled?: boolean;
     /** Where the page sends its reports. */
     endpoint?: string;
+    /** The page's Content-Security-Policy. */
+    policy?: string;
+    /** What the development overlay is given. */
+    overlay?: object;
   };
 }
