@@ -16,71 +16,31 @@ export interface ComponentRecord {
   longestMs: number;
 }
 
+/** Readings of records by their names. */
+export type Components = Readonly<Record<string, Readonly<ComponentRecord>>>;
+
+/** The record of a name; it is made if there is none. */
+export function recordOf(records: Map<string, ComponentRecord>, name: string): ComponentRecord {
+  if (!records.has(name) && records.size >= maxComponents) name = '(other)';
+  const record = records.get(name) ?? { name, commits: 0, mounts: 0, live: 0, timed: 0, totalMs: 0, longestMs: 0 };
+  records.set(name, record);
+  return record;
+}
+
+const figures = ['commits', 'mounts', 'live', 'timed', 'totalMs'] as const;
+
 /**
- * A mounted component. `commit` is called from an effect that runs after each commit, with something that is new for each
- * render, and returns the effect's cleanup. React runs effects twice in StrictMode, and again when it shows hidden
- * content: the same render counts once, and an instance that comes back is the same instance.
+ * What has changed since an earlier reading, of those of which anything did: the ones that grew most come first, then the
+ * ones with the most commits. `longestMs` stays as it is.
  */
-export interface Instance {
-  commit(render: unknown): () => void;
-}
-
-export interface Registry {
-  record(name: string): ComponentRecord;
-  records(): Iterable<ComponentRecord>;
-}
-
-export function createRegistry(): Registry {
-  const records = new Map<string, ComponentRecord>();
-  return {
-    record(name) {
-      if (!records.has(name) && records.size >= maxComponents) name = '(other)';
-      let record = records.get(name);
-      if (!record) {
-        record = { name, commits: 0, mounts: 0, live: 0, timed: 0, totalMs: 0, longestMs: 0 };
-        records.set(name, record);
-      }
-      return record;
-    },
-    records: () => records.values(),
-  };
-}
-
-export function createInstance(record: ComponentRecord): Instance {
-  let last: unknown;
-  const release = () => {
-    record.live--;
-  };
-  return {
-    commit(render) {
-      if (last === undefined) record.mounts++;
-      if (last !== render) {
-        last = render;
-        record.commits++;
-      }
-      record.live++;
-      return release;
-    },
-  };
-}
-
-/** What has changed since an earlier reading of the same record; all of it if there is none. `longestMs` stays as it is. */
-export function since(now: ComponentRecord, was: ComponentRecord | undefined): ComponentRecord {
-  return was
-    ? {
-        ...now,
-        commits: now.commits - was.commits,
-        mounts: now.mounts - was.mounts,
-        live: now.live - was.live,
-        timed: now.timed - was.timed,
-        totalMs: now.totalMs - was.totalMs,
-      }
-    : now;
-}
-
-/** Adds what a Profiler measured of one commit. */
-export function addTiming(record: ComponentRecord, ms: number): void {
-  record.timed++;
-  record.totalMs += ms;
-  record.longestMs = Math.max(record.longestMs, ms);
+export function changesOf(now: Components, before: Components): ComponentRecord[] {
+  return Object.values(now)
+    .map((record) => {
+      const change = { ...record };
+      const was = before[record.name];
+      if (was) for (const figure of figures) change[figure] -= was[figure];
+      return change;
+    })
+    .filter((change) => figures.some((figure) => change[figure]))
+    .sort((a, b) => b.live - a.live || b.commits - a.commits);
 }
