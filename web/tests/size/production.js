@@ -1,0 +1,4 @@
+// All but the bookkeeping of holders, which is for development.
+export * from '@memwarden/client';
+export * from '@memwarden/react';
+export { leakWatchOf, useLeakTracking, watchLeaks } from '@memwarden/react/leaks';
