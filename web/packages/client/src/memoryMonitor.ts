@@ -196,7 +196,8 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
         transport.add('monitor_off', self);
         run(false);
       }
-      if (self.off || stats.at - reported.at >= reportIntervalMs) {
+      // At the nearest look: none comes to the millisecond.
+      if (self.off || stats.at - reported.at >= reportIntervalMs - intervalMs / 2) {
         queueFigures();
         void transport.flush();
       }
