@@ -20,6 +20,8 @@ export interface Shown {
 
 /** Builds pages against a version of React, and shows them in Chromium. */
 export interface Pages {
+  /** Where the pages are from. */
+  readonly address: string;
   /** Builds a script and gives it a name. React runs things twice and warns in its development build alone. */
   build(entry: string, name: string, react: 18 | 19, development: boolean): Promise<void>;
   /** Shows an empty page with the script; `window.options` has the options. */
@@ -65,6 +67,7 @@ export async function openPages({ service }: { service?: string } = {}): Promise
   });
 
   return {
+    address,
     async build(entry, name, react, development) {
       const from = path.join(here, react === 18 ? 'react18/node_modules' : '../node_modules');
       const mode = development ? 'development' : 'production';

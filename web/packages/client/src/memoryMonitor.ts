@@ -1,6 +1,6 @@
 import { createBudget, type SelfStats } from './budget';
 import { createHeapReader, type HeapReading, type MemoryPerformance } from './heap';
-import { changesOf, recordOf, type ComponentRecord, type Components } from './registry';
+import { changesOf, recordOf, since, type ComponentRecord, type Components } from './registry';
 import type { Snapshot } from './snapshots';
 import { addBlocking, nothingBlocked, observe, type BlockingStats } from './tasks';
 import { bytesOf, createTransport } from './transport';
@@ -180,8 +180,15 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
     const components = changesOf(stats.components, reported.components)
       .slice(0, maxReported)
       .map((change) => ({ ...change, live: stats.components[change.name]!.live }));
-    const ms = Math.max(0, stats.at - reported.at);
-    transport.add('figures', { ...stats, components: undefined, warnings: undefined, ms, dropped: transport.dropped() });
+    transport.add('figures', {
+      ...stats,
+      components: undefined,
+      warnings: undefined,
+      longTasks: since(stats.longTasks, reported.longTasks),
+      longFrames: since(stats.longFrames, reported.longFrames),
+      ms: Math.max(0, stats.at - reported.at),
+      dropped: transport.dropped(),
+    });
     // One item for ten: an item must fit into a body, however long the names are.
     while (components.length) transport.add('components', { components: components.splice(0, 10) });
     reported = stats;

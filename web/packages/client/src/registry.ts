@@ -27,20 +27,19 @@ export function recordOf(records: Map<string, ComponentRecord>, name: string): C
   return record;
 }
 
-const figures = ['commits', 'mounts', 'live', 'timed', 'totalMs'] as const;
+/** What has changed of figures since an earlier reading; all of them if there is none. `longestMs` stays as it is. */
+export function since<Figures extends object>(now: Figures, was: Figures | undefined): Figures {
+  const change = { ...now };
+  for (const key in was) {
+    if (key !== 'longestMs' && typeof was[key] === 'number') (change[key] as number) -= was[key];
+  }
+  return change;
+}
 
-/**
- * What has changed since an earlier reading, of those of which anything did: the ones that grew most come first, then the
- * ones with the most commits. `longestMs` stays as it is.
- */
+/** The changes of those of which something changed: the ones that grew most come first, then the ones with the most commits. */
 export function changesOf(now: Components, before: Components): ComponentRecord[] {
   return Object.values(now)
-    .map((record) => {
-      const change = { ...record };
-      const was = before[record.name];
-      if (was) for (const figure of figures) change[figure] -= was[figure];
-      return change;
-    })
-    .filter((change) => figures.some((figure) => change[figure]))
+    .map((record) => since(record, before[record.name]))
+    .filter(({ commits, mounts, live, timed }) => commits || mounts || live || timed)
     .sort((a, b) => b.live - a.live || b.commits - a.commits);
 }

@@ -2,7 +2,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import { createBudget } from '../src/budget';
 import { createHeapReader } from '../src/heap';
-import { changesOf, maxComponents, recordOf, type ComponentRecord } from '../src/registry';
+import { changesOf, maxComponents, recordOf, since, type ComponentRecord } from '../src/registry';
 import { addBlocking, nothingBlocked } from '../src/tasks';
 import { growth, trendLength } from '../src/warnings';
 
@@ -57,14 +57,20 @@ describe('registry', () => {
   test('changes are of those of which something changed, since an earlier reading or the beginning, what grew first', () => {
     const record = (name: string, live: number, totalMs = 0): ComponentRecord => ({ name, commits: 9, mounts: 9, live, timed: 9, totalMs, longestMs: 7 });
     const before = { A: record('A', 3), B: record('B', 5), Same: record('Same', 1) };
-    const now = { A: record('A', 1), B: record('B', 5, 20), Same: record('Same', 1), New: record('New', 2) };
+    const now = { A: record('A', 1), B: { ...record('B', 5, 20), timed: 10 }, Same: record('Same', 1), New: record('New', 2) };
     const none = { commits: 0, mounts: 0, live: 0, timed: 0, totalMs: 0, longestMs: 7 };
-    expect(changesOf(now, before)).toEqual([now.New, { ...none, name: 'B', totalMs: 20 }, { ...none, name: 'A', live: -2 }]);
+    expect(changesOf(now, before)).toEqual([now.New, { ...none, name: 'B', timed: 1, totalMs: 20 }, { ...none, name: 'A', live: -2 }]);
   });
 });
 
 test('blocking tasks add up', () => {
   expect([60, 200, 80].reduce(addBlocking, nothingBlocked)).toEqual({ count: 3, totalMs: 340, longestMs: 200 });
+});
+
+test('what has changed since a reading is told, and the longest of all', () => {
+  const [was, now] = [[60], [60, 200, 80]].map((all) => all.reduce(addBlocking, nothingBlocked));
+  expect(since(now!, was)).toEqual({ count: 2, totalMs: 280, longestMs: 200 });
+  expect(since(now!, undefined)).toEqual(now);
 });
 
 describe('growth', () => {
