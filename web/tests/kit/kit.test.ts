@@ -1,0 +1,82 @@
+import { execFile } from 'node:child_process';
+import { cp, mkdtemp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { build as buildPackage } from 'tsdown';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { findChromium, openPages, type Pages } from '../pages';
+
+const web = path.join(import.meta.dirname, '../..');
+const playwright = createRequire(import.meta.url).resolve('@playwright/test/cli');
+
+/** Pages by name, as [version of React, whether it is a development build]. */
+const kinds: Record<string, [react: 18 | 19, development: boolean]> = {
+  'react19-production': [19, false],
+  'react18-development': [18, true],
+  ...(process.env.LEAKS === 'all' && { 'react18-production': [18, false], 'react19-development': [19, true] }),
+};
+
+let pages: Pages;
+/** A project of a user, who has installed Playwright and the packages, and written tests. */
+let project: string;
+
+const run = (file: string, args: string[], env: Record<string, string> = {}) =>
+  new Promise<{ failed: boolean; output: string }>((resolve) => {
+    execFile(process.execPath, [file, ...args], { cwd: project, env: { ...process.env, ...env } }, (error, stdout, stderr) => {
+      resolve({ failed: error !== null, output: stdout + stderr });
+    });
+  });
+
+beforeAll(async () => {
+  project = await mkdtemp(path.join(tmpdir(), 'memwarden-kit-'));
+  pages = await openPages();
+  for (const [name, [react, development]] of Object.entries(kinds)) {
+    await pages.build(path.join(import.meta.dirname, 'src/page.tsx'), name, react, development);
+  }
+  await cp(path.join(import.meta.dirname, 'user'), project, { recursive: true });
+  await writeFile(path.join(project, 'package.json'), '{ "type": "module" }');
+  const modules = path.join(project, 'node_modules');
+  for (const name of ['client', 'react']) {
+    const from = path.join(web, 'packages', name);
+    const to = path.join(modules, '@memwarden', name);
+    await mkdir(to, { recursive: true });
+    await cp(path.join(from, 'package.json'), path.join(to, 'package.json'));
+    await buildPackage({ cwd: from, config: path.join(from, 'tsdown.config.ts'), outDir: path.join(to, 'dist'), dts: false, logLevel: 'warn' });
+  }
+  await symlink(path.join(web, 'node_modules/@playwright'), path.join(modules, '@playwright'));
+}, 120_000);
+
+afterAll(async () => {
+  await pages?.close();
+  await rm(project, { recursive: true, force: true });
+});
+
+const playwrightTest = (files: string[], names = Object.keys(kinds)) =>
+  run(playwright, ['test', ...files, '--reporter=list'], { CHROMIUM: findChromium(), KIT_ADDRESS: pages.address, KIT_PAGES: names.join(), CI: '' });
+
+test('the tests of a user pass', async () => {
+  const { failed, output } = await playwrightTest(['^(?!.*failing)']);
+  if (failed || process.env.LEAKS_SHOW) console.log(output);
+  expect(failed).toBe(false);
+  expect(output).toMatch(/\d+ passed/);
+}, 300_000);
+
+test('a test that fails tells what leaks', async () => {
+  const { failed, output } = await playwrightTest(['failing'], ['react19-production']);
+  expect(failed).toBe(true);
+  expect(output).toContain('LeakError: expectNoLeaks: WindowListener outlived 10 cycles of the scenario');
+  expect(output).toContain('  WindowListener: 10 of 10 components are still there\n');
+  expect(output).toMatch(/failing\.spec\.ts:\d+:\d+/);
+  expect(output).toMatch(/> +\d+ \| +await expectNoLeaks\(async \(\) => \{/);
+}, 120_000);
+
+test('the example of the documentation runs', async () => {
+  const readme = await readFile(path.join(web, 'packages/react/README.md'), 'utf8');
+  const example = readme.match(/```ts\n(import [^`]*@playwright\/test[^`]*)```/)![1]!;
+  const where = `/?script=react19-production&options=${encodeURIComponent('{"kinds":["ClassMethod"]}')}`;
+  await writeFile(path.join(project, 'example.spec.ts'), example.replace("goto('/')", `goto('${where}')`));
+  const { failed, output } = await playwrightTest(['example'], ['react19-production']);
+  expect(failed).toBe(true);
+  expect(output).toContain('ClassMethod: 10 of 10 components are still there');
+}, 120_000);

@@ -1,0 +1,17 @@
+import { defineConfig } from '@playwright/test';
+
+// As a user has it, but for the browser, which is Debian's.
+export default defineConfig({
+  projects: process.env.KIT_PAGES!.split(',').map((name) => ({ name })),
+  forbidOnly: true,
+  timeout: 60_000,
+  fullyParallel: true,
+  workers: 2,
+  use: {
+    baseURL: process.env.KIT_ADDRESS!,
+    launchOptions: {
+      executablePath: process.env.CHROMIUM!,
+      args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
+    },
+  },
+});
