@@ -53,30 +53,32 @@ afterAll(async () => {
 });
 
 const playwrightTest = (files: string[], names = Object.keys(kinds)) =>
-  run(playwright, ['test', ...files, '--reporter=list'], { CHROMIUM: findChromium(), KIT_ADDRESS: pages.address, KIT_PAGES: names.join(), CI: '' });
+  run(playwright, ['test', ...files, '--reporter=list'], {
+    CHROMIUM: findChromium(),
+    KIT_ADDRESS: pages.address,
+    KIT_PAGES: names.join(),
+    KIT_QUICK: process.env.LEAKS === 'all' ? 'no' : 'yes',
+  });
 
 test('the tests of a user pass', async () => {
-  const { failed, output } = await playwrightTest(['^(?!.*failing)']);
+  const { failed, output } = await playwrightTest(['leaks']);
   if (failed || process.env.LEAKS_SHOW) console.log(output);
   expect(failed).toBe(false);
   expect(output).toMatch(/\d+ passed/);
-}, 300_000);
+}, 600_000);
 
-test('a test that fails tells what leaks', async () => {
-  const { failed, output } = await playwrightTest(['failing'], ['react19-production']);
-  expect(failed).toBe(true);
-  expect(output).toContain('LeakError: expectNoLeaks: WindowListener outlived 10 cycles of the scenario');
-  expect(output).toContain('  WindowListener: 10 of 10 components are still there\n');
-  expect(output).toMatch(/failing\.spec\.ts:\d+:\d+/);
-  expect(output).toMatch(/> +\d+ \| +await expectNoLeaks\(async \(\) => \{/);
-}, 120_000);
-
-test('the example of the documentation runs', async () => {
+test('a test that fails tells what leaks, and so does the example of the documentation', async () => {
   const readme = await readFile(path.join(web, 'packages/react/README.md'), 'utf8');
   const example = readme.match(/```ts\n(import [^`]*@playwright\/test[^`]*)```/)![1]!;
   const where = `/?script=react19-production&options=${encodeURIComponent('{"kinds":["ClassMethod"]}')}`;
   await writeFile(path.join(project, 'example.spec.ts'), example.replace("goto('/')", `goto('${where}')`));
-  const { failed, output } = await playwrightTest(['example'], ['react19-production']);
+  const { failed, output } = await playwrightTest(['failing', 'example'], ['react19-production']);
+  if (process.env.LEAKS_SHOW) console.log(output);
   expect(failed).toBe(true);
-  expect(output).toContain('ClassMethod: 10 of 10 components are still there');
-}, 120_000);
+  expect(output).toContain('LeakError: expectNoLeaks: WindowListener outlived 10 cycles of the scenario\n');
+  expect(output).toContain('  WindowListener: 10 of 10 components are still there\n');
+  expect(output).toMatch(/> +\d+ \| +await expectNoLeaks\(async \(\) => \{/);
+  expect(output).toMatch(/at \S+failing\.spec\.ts:\d+:\d+/);
+  expect(output).toContain('  ClassMethod: 10 of 10 components are still there\n');
+  expect(output).toMatch(/at \S+example\.spec\.ts:\d+:\d+/);
+}, 600_000);

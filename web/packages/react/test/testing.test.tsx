@@ -1,5 +1,5 @@
 import { cleanup, fireEvent, render, screen, waitFor } from '@testing-library/react';
-import { act, StrictMode, useEffect, useState, type ComponentType, type ReactNode } from 'react';
+import { act, StrictMode, useEffect, useState, type ComponentType } from 'react';
 import { createRoot } from 'react-dom/client';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import * as clean from '../../../tests/leaks/src/clean';
@@ -175,6 +175,12 @@ describe('what is missing is told', () => {
     vi.doUnmock('node:vm');
   });
 
+  test('a browser that collects when it is told to', async () => {
+    const newCDPSession = () => Promise.reject(new Error('CDP session is only available in Chromium'));
+    const page = { url: () => '', context: () => ({ newCDPSession }) };
+    await expect(expectNoLeaks(page, () => undefined)).rejects.toThrow('this needs Chromium');
+  });
+
   test('a clock that runs', async () => {
     vi.useFakeTimers();
     await expect(expectNoLeaks(mount)).rejects.toThrow('vi.useRealTimers()');
@@ -204,7 +210,7 @@ test('a message tells what survives, where it was, what holds it and what grew',
   expect(
     failureMessage({
       leaks: [{ ...leak, holders: ['interval at tick (app.js:1:2): 10 not removed'] }, ...Array.from({ length: 20 }, (_, i) => ({ ...more, name: 'More' + i }))],
-      released: [leak, gone, gone],
+      released: [leak, gone, { ...gone, kind: 'dom' }, { ...gone, name: 'Cell' }],
       readings,
       cycles: 10,
       exceeded: undefined,

@@ -9,8 +9,8 @@ test('the view leaks nothing', async ({ page, expectNoLeaks }, { project }) => {
   await page.goto(`/?script=${project.name}&options=${encodeURIComponent(JSON.stringify(options))}`);
   await expectNoLeaks(async () => {
     await page.getByRole('button', { name: 'open' }).click();
-    await expect(page.locator('article')).toHaveCount(2);
+    await expect(page.locator('section > *')).toHaveCount(2);
     await page.getByRole('button', { name: 'close' }).click();
-    await expect(page.locator('article')).toHaveCount(0);
+    await expect(page.locator('section > *')).toHaveCount(0);
   });
 });

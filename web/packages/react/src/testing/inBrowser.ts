@@ -77,9 +77,9 @@ export function inBrowser(page: BrowserPage): Place {
       // What was written to the console is kept for tools that look at it, as Playwright does.
       await devtools.send('Runtime.discardConsoleEntries');
       await devtools.send('HeapProfiler.collectGarbage');
-      const { usedSize } = (await devtools.send('Runtime.getHeapUsage')) as { usedSize: number };
+      const heap = (await devtools.send('Runtime.getHeapUsage')) as { usedSize: number; embedderHeapUsedSize?: number; backingStorageSize?: number };
       const { nodes, jsEventListeners } = (await devtools.send('Memory.getDOMCounters')) as { nodes: number; jsEventListeners: number };
-      return { heapBytes: usedSize, nodes, listeners: jsEventListeners };
+      return { heapBytes: heap.usedSize + (heap.embedderHeapUsedSize ?? 0) + (heap.backingStorageSize ?? 0), nodes, listeners: jsEventListeners };
     },
     async close() {
       try {

@@ -68,7 +68,8 @@ export function inProcess(mount: Mount): { place: Place; scenario: Scenario } {
     async collect() {
       collect();
       await tasks();
-      return { heapBytes: process.memoryUsage().heapUsed };
+      const { heapUsed, arrayBuffers } = process.memoryUsage();
+      return { heapBytes: heapUsed + arrayBuffers };
     },
     async close() {
       probe?.stop();

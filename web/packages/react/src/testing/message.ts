@@ -43,7 +43,7 @@ export interface Failure {
 /** What a failed test says. */
 export function failureMessage({ leaks, released, readings, cycles, exceeded }: Failure): string {
   const named = leaks.slice(0, maxNamed);
-  const gone = released.filter((one) => one.released && !one.survivors).length;
+  const gone = new Set(released.filter((one) => one.released && !one.survivors).map(({ name }) => name)).size;
   const many = leaks.length - named.length;
   return [
     leaks.length

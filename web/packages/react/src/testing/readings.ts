@@ -1,5 +1,6 @@
 /** What there is after a collection. It is told beside the verdict, which it does not make: much grows that is no leak. */
 export interface Reading {
+  /** Objects and the memory of buffers; in browsers that of nodes too. */
   readonly heapBytes: number;
   /** Nodes of documents, detached ones too; browsers alone count them. */
   readonly nodes?: number;
