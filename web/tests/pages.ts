@@ -24,21 +24,16 @@ export interface Pages {
   build(entry: string, name: string, react: 18 | 19, development: boolean): Promise<void>;
   /** Shows an empty page with the script; `window.options` has the options. */
   show(name: string, options: object): Promise<Shown>;
-  /** Where the pages are: `/?script=NAME&options=JSON`. */
-  readonly address: string;
   close(): Promise<void>;
-}
-
-/** Debian's Chromium, or the one that is named. */
-export function findChromium(): string {
-  const found = process.env.CHROMIUM ?? ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync);
-  if (!found) throw new Error('there is no Chromium (Debian: chromium; or set CHROMIUM to its path)');
-  return found;
+  /** Where they are: `/?script=NAME&options=JSON`. */
+  readonly address: string;
 }
 
 /** Behind the address of the pages is that of a service too, if there is one: as `/api/`. */
 export async function openPages({ service }: { service?: string } = {}): Promise<Pages> {
-  const executablePath = findChromium();
+  // Debian's Chromium, or the one that is named.
+  const executablePath = process.env.CHROMIUM ?? ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync);
+  if (!executablePath) throw new Error('there is no Chromium (Debian: chromium; or set CHROMIUM to its path)');
   const dir = await mkdtemp(path.join(tmpdir(), 'memwarden-pages-'));
   const server = createServer((request, response) => {
     const { pathname, searchParams } = new URL(request.url!, 'http://page');
@@ -72,7 +67,6 @@ export async function openPages({ service }: { service?: string } = {}): Promise
   });
 
   return {
-    address,
     async build(entry, name, react, development) {
       const from = path.join(here, react === 18 ? 'react18/node_modules' : '../node_modules');
       const mode = development ? 'development' : 'production';
@@ -114,5 +108,6 @@ export async function openPages({ service }: { service?: string } = {}): Promise
       server.close();
       await rm(dir, { recursive: true, force: true });
     },
+    address,
   };
 }

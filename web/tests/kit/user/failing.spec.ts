@@ -4,7 +4,7 @@ import { fixtures, type LeakFixtures } from '@memwarden/react/testing';
 const test = base.extend<LeakFixtures>(fixtures);
 
 // It fails, and what Playwright then shows is looked at.
-test('the view leaks nothing', async ({ page, expectNoLeaks }, { project }) => {
+test('@quick the view leaks nothing', async ({ page, expectNoLeaks }, { project }) => {
   const options = { kinds: ['WindowListener', 'RemovedListener'] };
   await page.goto(`/?script=${project.name}&options=${encodeURIComponent(JSON.stringify(options))}`);
   await expectNoLeaks(async () => {

@@ -26,8 +26,8 @@ const failure = async (test: Promise<unknown>): Promise<LeakError> => {
   return error as LeakError;
 };
 
-for (const watched of [false, true]) {
-  test(`all that leaks is named, and nothing else, with a watch of the page's own: ${watched}`, async ({ page, show, expectNoLeaks }, { project }) => {
+for (const watched of [true, false]) {
+  test(`${watched ? '@quick ' : ''}all that leaks is named, and nothing else, ${watched ? 'with' : 'without'} a watch of the page's own`, async ({ page, show, expectNoLeaks }, { project }) => {
     const strict = project.name.endsWith('development');
     await show({ watched, strict });
     const { leaking, version } = await page.evaluate(() => window.kit);
@@ -43,7 +43,7 @@ for (const watched of [false, true]) {
   });
 }
 
-test('what only looks like a leak is none', async ({ page, show, expectNoLeaks }) => {
+test('@quick what only looks like a leak is none', async ({ page, show, expectNoLeaks }) => {
   await show({});
   const { clean } = await page.evaluate(() => window.kit);
   await show({ kinds: [...clean, 'Logger', 'Filler'] });
@@ -79,7 +79,7 @@ test('a page is left as it was', async ({ page, show, expectNoLeaks }) => {
   expect(await page.evaluate(() => Object.getOwnPropertySymbols(globalThis).map(({ description }) => description))).not.toContain('memwarden.probe');
 });
 
-test('a page that is loaded anew cannot be judged', async ({ page, show, expectNoLeaks }) => {
+test('@quick a page that is loaded anew cannot be judged', async ({ page, show, expectNoLeaks }) => {
   await show({ kinds: ['RemovedListener'] });
   await expect(expectNoLeaks(() => page.getByRole('link').click())).rejects.toThrow(/^expectNoLeaks: the scenario loaded a page anew, now http:.*&again/);
   await expect(expectNoLeaks(() => page.reload())).rejects.toThrow('the scenario loaded a page anew');

@@ -1,13 +1,11 @@
-import type { LeakWatch } from './watch';
+/** Takes what the page tracks, as a watch's `track` does. */
+export type Guest = (object: object, name: string) => () => void;
 
-const key = Symbol.for('memwarden.guest');
-const page = globalThis as { [key]?: LeakWatch | undefined };
+const page = globalThis as { __memwarden?: Guest | undefined };
 
-/** The watch that a test has brought into the page. It is told what the page tracks, whether the page is sampled or not. */
-export function guestWatch(): LeakWatch | undefined {
-  return page[key];
-}
+/** Tells it to the watch that a test has brought into the page, if one is there, whether the page is sampled or not. */
+export const tellGuest = (object: object, name: string): (() => void) | undefined => page.__memwarden?.(object, name);
 
-export function setGuestWatch(watch: LeakWatch | undefined): void {
-  page[key] = watch;
+export function setGuest(guest: Guest | undefined): void {
+  page.__memwarden = guest;
 }

@@ -1,6 +1,6 @@
 import { useEffect } from 'react';
 import { useMemoryMonitor } from '../context';
-import { guestWatch } from './guest';
+import { tellGuest } from './guest';
 import { leakWatchOf } from './watch';
 
 /**
@@ -9,5 +9,5 @@ import { leakWatchOf } from './watch';
  */
 export function useLeakTracking(object: object, name: string): void {
   const monitor = useMemoryMonitor();
-  useEffect(() => (leakWatchOf(monitor) ?? guestWatch())?.track(object, name), [monitor, object, name]);
+  useEffect(() => tellGuest(object, name) ?? leakWatchOf(monitor)?.track(object, name), [monitor, object, name]);
 }

@@ -1,6 +1,6 @@
 import { createMemoryMonitor } from '@memwarden/client';
 import { createCanary } from '../leaks/canary';
-import { setGuestWatch } from '../leaks/guest';
+import { setGuest, type Guest } from '../leaks/guest';
 import { keepHolders } from '../leaks/holders';
 import { watchLeaks, type LeakReport, type Released } from '../leaks/watch';
 
@@ -29,7 +29,14 @@ export function startProbe(minSurvivors: number): Probe {
   const watch = watchLeaks(monitor, { minSurvivors, minAgeMs: 0, sweepMs: never, holders: keepHolders() });
   const canary = createCanary();
   const end = monitor.start();
-  setGuestWatch(watch);
+  const guest: Guest = (object, name) => {
+    // Else the watch would tell the guest, which is itself.
+    setGuest(undefined);
+    const endTracking = watch.track(object, name);
+    setGuest(guest);
+    return endTracking;
+  };
+  setGuest(guest);
   return {
     look() {
       watch.sweep();
@@ -37,7 +44,7 @@ export function startProbe(minSurvivors: number): Probe {
       return { at: performance.now(), collections: canary.collections(), released: watch.released(), leaks: watch.leaks() };
     },
     stop() {
-      setGuestWatch(undefined);
+      setGuest(undefined);
       watch.stop();
       end();
     },

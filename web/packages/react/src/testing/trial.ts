@@ -86,16 +86,20 @@ async function runCycle(scenario: Scenario, cycle: number): Promise<void> {
   }
 }
 
-/** Collects and looks until nothing leaks, or what does has had its time to go. */
+/** Collects and looks until nothing leaks, or what does has had its time to go; each time it waits longer. */
 async function settle(place: Place, since: number, isJudged: (one: Released) => boolean, settleMs: number): Promise<Findings> {
   const until = now() + settleMs;
+  let waitMs = 50;
   for (let blind = 0; ; blind++) {
     await place.collect();
     const findings = await place.look();
-    const enough = findings.collections - since >= collectionsToWait;
-    if (enough && (now() >= until || !findings.leaks.some(isJudged))) return findings;
-    if (!enough && blind >= maxBlind) throw new Error('expectNoLeaks: garbage was to be collected and none was, so nothing is known');
-    if (enough) await pause(100);
+    const left = until - now();
+    if (findings.collections - since >= collectionsToWait) {
+      if (left <= 0 || !findings.leaks.some(isJudged)) return findings;
+      await pause(Math.min((waitMs *= 2), left));
+    } else if (blind >= maxBlind) {
+      throw new Error('expectNoLeaks: garbage was to be collected and none was, so nothing is known');
+    }
   }
 }
 

@@ -3,7 +3,7 @@ import { fixtures, type LeakFixtures } from '@memwarden/react/testing';
 
 const test = base.extend<LeakFixtures>(fixtures);
 
-test('a project of CommonJS has it too', async ({ page, expectNoLeaks }, { project }) => {
+test('@quick a project of CommonJS has it too', async ({ page, expectNoLeaks }, { project }) => {
   await page.goto(`/?script=${project.name}&options=${encodeURIComponent('{"kinds":["RemovedListener"]}')}`);
   const { leaks } = await expectNoLeaks(
     async () => {
