@@ -35,11 +35,12 @@ for (const watched of [true, false]) {
     const { message, result } = await failure(expectNoLeaks(openAndClose(page, 'i:text("late")'), { settleMs: 1_000 }));
     // Where effects run twice, Portal keeps a container that no component ever rendered into: a leak too, without a name.
     expect(result.leaks.map(({ name }) => name).sort()).toEqual([...leaking, ...(strict ? ['<section>'] : [])].sort());
-    for (const leak of result.leaks) expect(leak.survivors, leak.name).toBe(10);
-    expect(message).toContain('  WindowListener: 10 of 10 components are still there\n    inside View < App');
+    // The run after the cycles counts too where the page has committed twice since.
+    for (const { name, released, survivors } of result.leaks) expect([name, [10, 11].includes(released), survivors]).toEqual([name, true, released]);
+    expect(message).toMatch(/^ {2}WindowListener: (10 of 10|11 of 11) components are still there\n {4}inside View < App/m);
     expect(message).toContain('    perhaps held by: listener of Window for resize at ');
-    expect(message).toContain('  RefObject: 10 of 10 tracked objects are still there\n');
-    expect(message).toContain('  DomNode: 10 of 10 removed elements are still there\n');
+    expect(message).toMatch(/^ {2}RefObject: (10 of 10|11 of 11) tracked objects are still there$/m);
+    expect(message).toMatch(/^ {2}DomNode: (10 of 10|11 of 11) removed elements are still there$/m);
   });
 }
 
@@ -49,7 +50,10 @@ test('@quick what only looks like a leak is none', async ({ page, show, expectNo
   await show({ kinds: [...clean, 'Logger', 'Filler'] });
   const { released, leaks, readings } = await expectNoLeaks(openAndClose(page, 'i:text("late")'));
   expect(leaks).toEqual([]);
-  for (const name of [...clean, 'Logger']) expect(released, name).toContainEqual(expect.objectContaining({ name, kind: 'component', released: 10 }));
+  for (const name of [...clean, 'Logger']) {
+    const one = released.find((each) => each.name === name && each.kind === 'component');
+    expect(one?.released, name).toBeGreaterThanOrEqual(10);
+  }
   expect(readings).toHaveLength(11);
   // Filler keeps 200 kB each time. That is told, and fails a test which asks for it.
   expect(readings.at(-1)!.heapBytes - readings[0]!.heapBytes).toBeGreaterThan(1_900_000);
@@ -111,8 +115,17 @@ test('a clock that was stopped is told of', async ({ page, show, expectNoLeaks }
 test('the function works without the fixture, and one at a time on a page', async ({ page, show }) => {
   await show({ kinds: ['RemovedListener'] });
   await expectNoLeaks(page, openAndClose(page), quick);
-  const twice = () => expectNoLeaks(page, openAndClose(page), quick);
-  await expect(expectNoLeaks(page, twice, quick)).rejects.toThrow('runs on this page already');
+  let runs = 0;
+  const { leaks } = await expectNoLeaks(
+    page,
+    async () => {
+      await openAndClose(page)();
+      if (++runs !== 3) return;
+      await expect(expectNoLeaks(page, async () => {}, quick)).rejects.toThrow('one is under way on this page already');
+    },
+    quick,
+  );
+  expect([runs, leaks]).toEqual([7, []]);
 });
 
 test('options are checked', async ({ page }) => {

@@ -6,6 +6,8 @@ const page = globalThis as { __memwarden?: Guest | undefined };
 /** Tells it to the watch that a test has brought into the page, if one is there, whether the page is sampled or not. */
 export const tellGuest = (object: object, name: string): (() => void) | undefined => page.__memwarden?.(object, name);
 
+export const hasGuest = (): boolean => page.__memwarden !== undefined;
+
 export function setGuest(guest: Guest | undefined): void {
   page.__memwarden = guest;
 }

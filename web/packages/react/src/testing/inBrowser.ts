@@ -19,6 +19,13 @@ interface Evaluated {
   readonly exceptionDetails?: { readonly text: string; readonly exception?: { readonly description?: string } };
 }
 
+interface HeapUsage {
+  readonly usedSize: number;
+  // Older browsers do not tell these.
+  readonly embedderHeapUsedSize?: number;
+  readonly backingStorageSize?: number;
+}
+
 /** React finishes an update, and the browser what it does after a collection, in tasks of their own, within this time. */
 const taskMs = 40;
 
@@ -41,6 +48,7 @@ async function readScript(): Promise<string> {
 /** The page that Playwright shows. Nothing in it waits: a test may have stopped its clock. */
 export function inBrowser(page: BrowserPage): Place {
   let devtools: DevtoolsSession;
+  let begun = false;
   let lookedAt = -1;
 
   const evaluate = async (expression: string): Promise<unknown> => {
@@ -62,6 +70,7 @@ export function inBrowser(page: BrowserPage): Place {
     },
     async begin(minSurvivors) {
       await evaluate(`(() => { ${await readScript()}\n; probe.start(${minSurvivors}); })()`);
+      begun = true;
     },
     async look() {
       await new Promise((resolve) => setTimeout(resolve, taskMs));
@@ -77,13 +86,13 @@ export function inBrowser(page: BrowserPage): Place {
       // What was written to the console is kept for tools that look at it, as Playwright does.
       await devtools.send('Runtime.discardConsoleEntries');
       await devtools.send('HeapProfiler.collectGarbage');
-      const heap = (await devtools.send('Runtime.getHeapUsage')) as { usedSize: number; embedderHeapUsedSize?: number; backingStorageSize?: number };
+      const heap = (await devtools.send('Runtime.getHeapUsage')) as HeapUsage;
       const { nodes, jsEventListeners } = (await devtools.send('Memory.getDOMCounters')) as { nodes: number; jsEventListeners: number };
       return { heapBytes: heap.usedSize + (heap.embedderHeapUsedSize ?? 0) + (heap.backingStorageSize ?? 0), nodes, listeners: jsEventListeners };
     },
     async close() {
       try {
-        await evaluate(`(${probe}?.stop(), delete ${probe})`);
+        if (begun) await evaluate(`(${probe}?.stop(), delete ${probe})`);
         await devtools.detach();
       } catch {
         // The page was closed, or is on its way to another one: the probe went with it.

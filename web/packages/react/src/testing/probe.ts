@@ -1,6 +1,6 @@
 import { createMemoryMonitor } from '@memwarden/client';
 import { createCanary } from '../leaks/canary';
-import { setGuest, type Guest } from '../leaks/guest';
+import { hasGuest, setGuest, type Guest } from '../leaks/guest';
 import { keepHolders } from '../leaks/holders';
 import { watchLeaks, type LeakReport, type Released } from '../leaks/watch';
 
@@ -24,6 +24,7 @@ export interface Probe {
 const never = 2 ** 31 - 1;
 
 export function startProbe(minSurvivors: number): Probe {
+  if (hasGuest()) throw new Error('expectNoLeaks: one is under way on this page already; let it end first');
   // A test looks when it likes, at any cost.
   const monitor = createMemoryMonitor({ sampleRate: 1, budget: Infinity, intervalMs: never });
   const watch = watchLeaks(monitor, { minSurvivors, minAgeMs: 0, sweepMs: never, holders: keepHolders() });
