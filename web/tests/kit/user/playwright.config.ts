@@ -5,9 +5,9 @@ const quick = (page: number) => (process.env.KIT_QUICK ? { grep: page ? /@quick.
 
 // As a user has it, but for the browser, which is Debian's or the one that is named.
 export default defineConfig({
-  projects: process.env.KIT_PAGES!.split(',').map((name, page) => ({ name, ...quick(page) })),
+  projects: process.env.KIT_PAGES!.split(',').map((name, page) => ({ name, testIgnore: page ? ['failing*', 'example*'] : [], ...quick(page) })),
   forbidOnly: true,
-  timeout: 60_000,
+  timeout: 180_000,
   fullyParallel: true,
   workers: 2,
   use: {
