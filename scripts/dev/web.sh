@@ -4,9 +4,9 @@
 #
 #	web.sh [-long]
 #
-# With -long leaks are looked for in every kind of page, not in two, and the packages are installed into the example from
-# what would be published, with React 18 and with 19. What package-lock.json says is installed first,
-# unless it is there.
+# With -long leaks are looked for in every kind of page, not in two, the test kit is tested in full, and the packages are
+# installed into the example from what would be published, with React 18 and with 19. What package-lock.json says is
+# installed first, unless it is there.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../../web"

@@ -20,7 +20,7 @@ export interface Shown {
 
 /** Builds pages against a version of React, and shows them in Chromium. */
 export interface Pages {
-  /** Where the pages are from. */
+  /** Where the pages are: `/?script=NAME&options=JSON`. */
   readonly address: string;
   /** Builds a script and gives it a name. React runs things twice and warns in its development build alone. */
   build(entry: string, name: string, react: 18 | 19, development: boolean): Promise<void>;

@@ -7,6 +7,10 @@ interface Window {
     holders?: boolean;
     /** Has the page watched. */
     sampled?: boolean;
+    /** Whether the page has a watch of its own. */
+    watched?: boolean;
+    /** Which components the page shows, if not all. */
+    kinds?: string[];
     /** Where the page sends its reports. */
     endpoint?: string;
     /** The page's Content-Security-Policy. */

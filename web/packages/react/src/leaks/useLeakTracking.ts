@@ -1,5 +1,6 @@
 import { useEffect } from 'react';
 import { useMemoryMonitor } from '../context';
+import { tellGuest } from './guest';
 import { leakWatchOf } from './watch';
 
 /**
@@ -8,5 +9,5 @@ import { leakWatchOf } from './watch';
  */
 export function useLeakTracking(object: object, name: string): void {
   const monitor = useMemoryMonitor();
-  useEffect(() => leakWatchOf(monitor)?.track(object, name), [monitor, object, name]);
+  useEffect(() => tellGuest(object, name) ?? leakWatchOf(monitor)?.track(object, name), [monitor, object, name]);
 }

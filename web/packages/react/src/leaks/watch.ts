@@ -2,6 +2,7 @@ import type { MemoryMonitor } from '@memwarden/client';
 import { createCanary } from './canary';
 import { defaultRules, judge, type LeakKind, type Moment, type Rules } from './cohort';
 import { fiberOf, isCutOff, nameOf, ownersOf, type Fiber } from './fiber';
+import { tellGuest } from './guest';
 import { createPopulation } from './population';
 import type { Holders } from './holders';
 
@@ -239,6 +240,8 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
   const remove = monitor.sampled ? monitor.addPart(start) : () => undefined;
   const watch: LeakWatch = {
     track(object, name) {
+      const endForGuest = tellGuest(object, name);
+      if (endForGuest) return endForGuest;
       population.recall(object);
       let ref = monitor.sampled ? new WeakRef(object) : undefined;
       return () => {
