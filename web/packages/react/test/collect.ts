@@ -6,10 +6,8 @@ const gc = runInNewContext('gc') as () => void;
 
 /** Collects garbage, and lets the engine tell those who asked to be told. */
 export async function collect(): Promise<void> {
-  for (let i = 0; i < 3; i++) {
-    // What was just looked at through a weak reference lives until the turn is over.
-    await new Promise((resolve) => setTimeout(resolve));
-    gc();
-    await new Promise((resolve) => setTimeout(resolve));
-  }
+  // What was just looked at through a weak reference lives until the turn is over.
+  await new Promise((resolve) => setTimeout(resolve));
+  gc();
+  await new Promise((resolve) => setTimeout(resolve));
 }
