@@ -9,5 +9,7 @@ interface Window {
     sampled?: boolean;
     /** Where the page sends its reports. */
     endpoint?: string;
+    /** Has the page watched at all; its twin is not. */
+    watched?: boolean;
   };
 }
