@@ -11,9 +11,11 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
+	"github.com/memwarden/memwarden"
 	"github.com/memwarden/memwarden/bench/internal/figure"
 	"github.com/memwarden/memwarden/bench/internal/process"
 	"github.com/memwarden/memwarden/bench/internal/service"
@@ -30,8 +32,20 @@ type cost struct {
 	memory process.Memory
 }
 
-// measureOverhead runs the same small service with and without a warden, side by side so that both meet the same
-// machine, and takes the differences.
+// program is one of those that run side by side, so that all meet the same machine.
+type program struct {
+	command   string // a directory of cmd
+	arguments []string
+	routes    bool // it serves those of a warden
+}
+
+const (
+	plain   = iota // the service as it is
+	watched        // with a warden
+	woken          // as it is, woken as often as a warden's default wakes it, to do nothing
+)
+
+// measureOverhead runs the same small service with and without a warden, and takes the differences.
 func measureOverhead(ctx context.Context, p plan, w workshop) ([]figure.Figure, error) {
 	return measureCost(ctx, p, w, 0.001, 5<<20)
 }
@@ -54,60 +68,58 @@ var watchDefaults = watchPlan{rounds: 1, window: 30 * time.Minute, bytes: 300 <<
 
 // measureCost runs programs with these arguments, and holds what a warden costs against goals.
 func measureCost(ctx context.Context, p plan, w workshop, ratio float64, bytes int64, arguments ...string) ([]figure.Figure, error) {
-	files := map[string]string{}
-	for _, name := range []string{"plain", "watched"} {
-		var err error
-		if files[name], err = service.Build(ctx, ".", "./cmd/"+name, w.dir); err != nil {
-			return nil, err
-		}
+	programs := []program{
+		plain:   {command: "plain", arguments: arguments},
+		watched: {command: "watched", arguments: arguments, routes: true},
+		woken:   {command: "plain", arguments: append([]string{"-every", wakes().String()}, arguments...)},
 	}
 	processor := figure.Figure{Name: "processor time, of one processor", Unit: figure.Percent, Goal: figure.AtMost(ratio)}
+	idle := figure.Figure{Name: "for comparison: what waking as often to do nothing takes", Unit: figure.Percent}
 	resident := figure.Figure{Name: "resident memory (RSS)", Unit: figure.Bytes, Goal: figure.AtMost(float64(bytes))}
 	anonymous := figure.Figure{Name: "of which anonymous: heap, stacks, data", Unit: figure.Bytes}
 	proportional := figure.Figure{Name: "proportional memory (PSS)", Unit: figure.Bytes}
 	without := figure.Figure{Name: "for comparison: RSS without a warden", Unit: figure.Bytes}
 	for range p.rounds {
-		plain, watched, err := pair(ctx, files, p, arguments)
+		costs, err := sideBySide(ctx, programs, p, w)
 		if err != nil {
 			return nil, err
 		}
-		processor.Values = append(processor.Values, watched.ratio-plain.ratio)
-		resident.Values = append(resident.Values, float64(watched.memory.RSS-plain.memory.RSS))
-		anonymous.Values = append(anonymous.Values, float64(watched.memory.Anonymous-plain.memory.Anonymous))
-		proportional.Values = append(proportional.Values, float64(watched.memory.PSS-plain.memory.PSS))
-		without.Values = append(without.Values, float64(plain.memory.RSS))
+		processor.Values = append(processor.Values, costs[watched].ratio-costs[plain].ratio)
+		idle.Values = append(idle.Values, costs[woken].ratio-costs[plain].ratio)
+		resident.Values = append(resident.Values, float64(costs[watched].memory.RSS-costs[plain].memory.RSS))
+		anonymous.Values = append(anonymous.Values, float64(costs[watched].memory.Anonymous-costs[plain].memory.Anonymous))
+		proportional.Values = append(proportional.Values, float64(costs[watched].memory.PSS-costs[plain].memory.PSS))
+		without.Values = append(without.Values, float64(costs[plain].memory.RSS))
 	}
-	return []figure.Figure{processor, resident, anonymous, proportional, without}, nil
+	return []figure.Figure{processor, idle, resident, anonymous, proportional, without}, nil
 }
 
-// pair runs both programs at the same time.
-func pair(ctx context.Context, files map[string]string, p plan, arguments []string) (plain, watched cost, err error) {
-	type outcome struct {
-		name string
-		cost cost
-		err  error
-	}
-	outcomes := make(chan outcome)
-	for name, file := range files {
-		go func() {
-			c, err := observe(ctx, file, p, name == "watched", arguments)
-			outcomes <- outcome{name, c, err}
-		}()
-	}
-	costs := map[string]cost{}
-	for range files {
-		o := <-outcomes
-		costs[o.name] = o.cost
-		if o.err != nil {
-			err = errors.Join(err, fmt.Errorf("%s: %w", o.name, o.err))
+// sideBySide runs programs at the same time, and returns what each took.
+func sideBySide(ctx context.Context, programs []program, p plan, w workshop) ([]cost, error) {
+	files := make([]string, len(programs))
+	for i, one := range programs {
+		var err error
+		if files[i], err = service.Build(ctx, ".", "./cmd/"+one.command, w.dir); err != nil {
+			return nil, err
 		}
 	}
-	return costs["plain"], costs["watched"], err
+	costs, failed := make([]cost, len(programs)), make([]error, len(programs))
+	var all sync.WaitGroup
+	for i, one := range programs {
+		all.Go(func() {
+			var err error
+			if costs[i], err = observe(ctx, files[i], p, one); err != nil {
+				failed[i] = fmt.Errorf("%s: %w", one.command, err)
+			}
+		})
+	}
+	all.Wait()
+	return costs, errors.Join(failed...)
 }
 
 // observe runs a program, touches it, lets it settle, and watches it for a window.
-func observe(ctx context.Context, file string, p plan, routes bool, arguments []string) (c cost, err error) {
-	command := exec.CommandContext(ctx, file, arguments...)
+func observe(ctx context.Context, file string, p plan, one program) (c cost, err error) {
+	command := exec.CommandContext(ctx, file, one.arguments...)
 	command.Env = service.Clean()
 	var log bytes.Buffer
 	command.Stderr = &log
@@ -129,7 +141,7 @@ func observe(ctx context.Context, file string, p plan, routes bool, arguments []
 		return cost{}, fmt.Errorf("it does not tell where it listens: %w", err)
 	}
 	url := strings.TrimSpace(strings.TrimPrefix(line, target.Listening))
-	if err := touch(ctx, url, routes); err != nil {
+	if err := touch(ctx, url, one.routes); err != nil {
 		return cost{}, err
 	}
 	if err := wait(ctx, p.settle); err != nil {
@@ -151,6 +163,11 @@ func observe(ctx context.Context, file string, p plan, routes bool, arguments []
 	c.ratio = (after - before).Seconds() / time.Since(began).Seconds()
 	c.memory, err = process.ReadMemory("/proc", pid)
 	return c, err
+}
+
+// wakes is how often a warden of default settings wakes its program.
+func wakes() time.Duration {
+	return time.Duration(memwarden.DefaultConfig().Sampling.IntervalSeconds * float64(time.Second))
 }
 
 // touch asks for the program's own page, and for every page of the warden that anyone may read and that is always there.

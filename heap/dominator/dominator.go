@@ -24,8 +24,13 @@ type Options struct {
 	// they are allocated, and left to the garbage collector.
 	Arrays *Arrays
 	// Edges from a node of IgnoreFrom to one of IgnoreTo are ignored. Both are sets with a bit for each node, least
-	// significant first, or nil.
-	IgnoreFrom, IgnoreTo []uint64
+	// significant first. IgnoreTo is called once, by the computing goroutine while another one works, as it may take time
+	// to say. Either may be nil.
+	IgnoreFrom []uint64
+	IgnoreTo   func() ([]uint64, error)
+	// Alone, if it is set, is called from the computing goroutine when it goes on alone, after the first fifth of the time:
+	// until then there was work for two, from then on there is a processor for something else.
+	Alone func()
 	// Progress, if it is set, is called from the computing goroutine a few hundred times: done of total steps.
 	Progress func(done, total uint64)
 }
@@ -62,12 +67,12 @@ func Compute(ctx context.Context, starts, targets []uint32, root uint32, o Optio
 	if o.Arrays.length < nodes {
 		return nil, fmt.Errorf("dominator: arrays of %d elements lent for %d nodes", o.Arrays.length, nodes)
 	}
-	if words := (nodes + 63) / 64; o.IgnoreFrom != nil && (len(o.IgnoreFrom) < words || len(o.IgnoreTo) < words) {
-		return nil, fmt.Errorf("dominator: sets of %d and %d words for %d nodes", len(o.IgnoreFrom), len(o.IgnoreTo), nodes)
-	}
 	r, err := newRows(ctx, starts, targets, root, o)
 	if err != nil {
 		return nil, fmt.Errorf("dominator: %w", err)
+	}
+	if o.Alone != nil {
+		o.Alone()
 	}
 	s := newSearch(r, starts[root], o.Arrays)
 	p := &pace{ctx: ctx, tell: o.Progress, total: uint64(len(targets)) + 2*uint64(len(r.nodes))}

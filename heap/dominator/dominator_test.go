@@ -205,16 +205,19 @@ func TestIgnoredEdges(t *testing.T) {
 	for _, seed := range seeds(300) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		nodes := 2 + random.IntN(80)
-		o := Options{IgnoreFrom: make([]uint64, 2), IgnoreTo: make([]uint64, 2)}
+		ignorable, alone := make([]uint64, 2), 0
+		o := Options{
+			IgnoreFrom: make([]uint64, 2), IgnoreTo: func() ([]uint64, error) { return ignorable, nil }, Alone: func() { alone++ },
+		}
 		for node := range nodes {
 			o.IgnoreFrom[node/64] |= uint64(random.IntN(4)/3) << (node % 64)
-			o.IgnoreTo[node/64] |= uint64(random.IntN(2)) << (node % 64)
+			ignorable[node/64] |= uint64(random.IntN(2)) << (node % 64)
 		}
 		var all, kept [][2]uint32
 		for range nodes * 3 {
 			edge := [2]uint32{random.Uint32N(uint32(nodes)), random.Uint32N(uint32(nodes))}
 			all = append(all, edge)
-			if !has(o.IgnoreFrom, edge[0]) || !has(o.IgnoreTo, edge[1]) {
+			if !has(o.IgnoreFrom, edge[0]) || !has(ignorable, edge[1]) {
 				kept = append(kept, edge)
 			}
 		}
@@ -222,6 +225,9 @@ func TestIgnoredEdges(t *testing.T) {
 		tree, err := Compute(t.Context(), starts, targets, 0, o)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if alone != 1 {
+			t.Fatalf("it was told %d times that one goroutine goes on alone", alone)
 		}
 		starts, targets = sparse(nodes, kept)
 		want := naive(starts, targets, 0)
@@ -232,8 +238,19 @@ func TestIgnoredEdges(t *testing.T) {
 			}
 		}
 	}
-	if _, err := Compute(t.Context(), []uint32{0, 0}, nil, 0, Options{IgnoreFrom: []uint64{1}}); err == nil {
-		t.Error("a set that is too short was accepted")
+}
+
+func TestIgnoredEdgesThatAreNotKnown(t *testing.T) {
+	unknown := errors.New("unknown")
+	for name, o := range map[string]Options{
+		"from too few":   {IgnoreFrom: []uint64{}, IgnoreTo: func() ([]uint64, error) { return []uint64{0}, nil }},
+		"to too few":     {IgnoreFrom: []uint64{1}, IgnoreTo: func() ([]uint64, error) { return nil, nil }},
+		"it has no idea": {IgnoreFrom: []uint64{1}, IgnoreTo: func() ([]uint64, error) { return nil, unknown }},
+	} {
+		_, err := Compute(t.Context(), []uint32{0, 0}, nil, 0, o)
+		if err == nil || errors.Is(err, unknown) != (name == "it has no idea") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package dominator
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"math/bits"
 	"slices"
@@ -58,8 +59,10 @@ func (r *rows) kind(edge uint32) uint64 {
 
 // newRows prepares the search from a root.
 func newRows(ctx context.Context, starts, targets []uint32, root uint32, o Options) (*rows, error) {
-	b := rowBuilder{starts: starts, targets: targets, from: o.IgnoreFrom, ignorable: o.IgnoreTo}
-	b.survey(root)
+	b := newRowBuilder(starts, targets, root)
+	if err := b.survey(o); err != nil {
+		return nil, err
+	}
 	b.rows = rows{to: o.Arrays.getLong(len(targets)), kinds: make([]uint64, (len(targets)+kindsPerWord-1)/kindsPerWord)}
 	b.numberShared()
 	b.root = b.rank(root)
@@ -85,33 +88,75 @@ type rowBuilder struct {
 	starts, targets []uint32
 	from, ignorable []uint64 // edges from the one to the other are ignored
 	inner           []uint64 // have edges
-	several         []uint64 // several edges lead to them
+	met             []uint64 // an edge leads to them
+	several         []uint64 // several do; the root, which nothing leads to in the search, counts among these
 	before          []uint32 // how many of several are in the words before each
 }
 
-// survey goes along all edges and finds which nodes have edges, and to which several lead. The root, which nothing
-// leads to in the search, counts among these.
-func (b *rowBuilder) survey(root uint32) {
-	words := len(b.starts)/64 + 1
-	b.inner, b.several = make([]uint64, words), make([]uint64, words)
-	met := make([]uint64, words)
-	met[root>>6] |= 1 << (root & 63)
+func newRowBuilder(starts, targets []uint32, root uint32) *rowBuilder {
+	words := len(starts)/64 + 1
+	b := &rowBuilder{
+		starts: starts, targets: targets, inner: make([]uint64, words), met: make([]uint64, words), several: make([]uint64, words),
+	}
+	b.met[root>>6] |= 1 << (root & 63)
 	b.several[root>>6] |= 1 << (root & 63)
+	return b
+}
+
+// survey goes along all edges and finds which nodes have edges, and to which several lead. What is to be ignored is not known
+// before the edges of most nodes, which are not concerned, have been gone along.
+func (b *rowBuilder) survey(o Options) (err error) {
+	if o.IgnoreFrom == nil || o.IgnoreTo == nil {
+		b.surveyWithout(nil)
+		return nil
+	}
+	words := (len(b.starts) - 1 + 63) / 64
+	if len(o.IgnoreFrom) < words {
+		return fmt.Errorf("a set of %d words for %d nodes", len(o.IgnoreFrom), len(b.starts)-1)
+	}
+	b.from = o.IgnoreFrom
+	var surveying sync.WaitGroup
+	surveying.Go(func() { b.surveyWithout(b.from) })
+	b.ignorable, err = o.IgnoreTo()
+	surveying.Wait()
+	if err != nil {
+		return err
+	}
+	if len(b.ignorable) < words {
+		return fmt.Errorf("a set of %d words for %d nodes", len(b.ignorable), len(b.starts)-1)
+	}
+	for i, word := range b.from[:words] {
+		for ; word != 0; word &= word - 1 {
+			node := uint32(i*64 + bits.TrailingZeros64(word))
+			b.meet(node, true)
+		}
+	}
+	return nil
+}
+
+// surveyWithout goes along the edges of all nodes that are not in a set.
+func (b *rowBuilder) surveyWithout(set []uint64) {
 	for node := range uint32(len(b.starts) - 1) {
-		row := b.targets[b.starts[node]:b.starts[node+1]]
-		if len(row) == 0 {
+		if set == nil || !has(set, node) {
+			b.meet(node, false)
+		}
+	}
+}
+
+// meet goes along the edges of a node, and passes by those that are to be ignored.
+func (b *rowBuilder) meet(node uint32, ignoring bool) {
+	row := b.targets[b.starts[node]:b.starts[node+1]]
+	if len(row) == 0 {
+		return
+	}
+	b.inner[node>>6] |= 1 << (node & 63)
+	for _, target := range row {
+		if ignoring && has(b.ignorable, target) {
 			continue
 		}
-		b.inner[node>>6] |= 1 << (node & 63)
-		ignoring := b.from != nil && has(b.from, node)
-		for _, target := range row {
-			if ignoring && has(b.ignorable, target) {
-				continue
-			}
-			word, bit := target>>6, uint64(1)<<(target&63)
-			b.several[word] |= met[word] & bit
-			met[word] |= bit
-		}
+		word, bit := target>>6, uint64(1)<<(target&63)
+		b.several[word] |= b.met[word] & bit
+		b.met[word] |= bit
 	}
 }
 

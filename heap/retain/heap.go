@@ -40,56 +40,57 @@ func newHeap(ctx context.Context, g *graph.Graph, o Options) (*heap, error) {
 	o.Progress("dominators", 0, 1)
 	arrays := dominator.NewArrays(int(g.Nodes()))
 	seeds := h.labels.seeds()
-	search := newPathSearch(g, h.keeping, arrays.Get())
+	h.parents = arrays.Get()
 	var searching sync.WaitGroup
 	var searched error
-	searching.Go(func() { searched = search.run(ctx, seeds) })
-	err := h.dominate(ctx, seeds, arrays, o)
+	err := h.dominate(ctx, seeds, arrays, o, func() {
+		searching.Go(func() { searched = newPathSearch(g, h.keeping, h.parents).run(ctx, seeds) })
+	})
 	searching.Wait()
 	if err = cmp.Or(err, searched); err != nil {
 		return nil, fmt.Errorf("retain: %w", err)
 	}
-	h.parents = search.parents
-	h.places = arrays.Get()
-	for node := range h.places {
-		h.places[node] = nowhere
-	}
-	h.kinds = arrays.Get()[:h.len()]
-	inParts(h.len(), h.fill)
 	h.samples = newSamples(h)
 	return h, nil
 }
 
-// dominate computes the dominator tree and what it retains.
-func (h *heap) dominate(ctx context.Context, seeds [][]uint32, arrays *dominator.Arrays, o Options) (err error) {
-	if h.firm, err = h.g.Reachable(ctx, slices.Concat(seeds[lasting], seeds[passing]), h.keeping); err != nil {
-		return context.Cause(ctx)
-	}
+// dominate computes the dominator tree and what it retains, and calls alone when there is a processor for something else.
+func (h *heap) dominate(ctx context.Context, seeds [][]uint32, arrays *dominator.Arrays, o Options, alone func()) error {
 	tree, err := dominator.Compute(ctx, h.g.Starts, h.g.Targets, h.g.Super(), dominator.Options{
-		Arrays: arrays, IgnoreFrom: h.keeping, IgnoreTo: h.firm,
+		Arrays: arrays, IgnoreFrom: h.keeping, Alone: alone,
+		IgnoreTo: func() (firm []uint64, err error) {
+			if h.firm, err = h.g.Reachable(ctx, slices.Concat(seeds[lasting], seeds[passing]), h.keeping); err != nil {
+				return nil, context.Cause(ctx) // it fails of nothing else
+			}
+			return h.firm, nil
+		},
 		Progress: func(done, total uint64) { o.Progress("dominators", done, total) },
 	})
 	if err != nil {
 		return err
 	}
 	h.tree = newTree(tree, arrays)
-	h.sum(h.reached, h.g.Size, arrays)
+	h.places = arrays.Get()
+	for node := range h.places {
+		h.places[node] = nowhere
+	}
+	h.kinds = arrays.Get()[:h.len()]
+	h.sum(h.reached, h.note, arrays)
 	return nil
 }
 
-// fill notes what is looked up by place, or by node, later.
-func (h *heap) fill(from, to int) {
-	g := h.g
-	for p := from; p < to; p++ {
-		node := h.node[p]
-		h.places[node] = place(p)
-		kind := typeNumber(noType)
-		if node < g.Objects() {
-			id, _ := g.Type(node)
-			kind = h.types.of[id]
-		}
-		h.kinds[p] = kind
+// note notes what is looked up by place, or by node, later, and returns the size of what is at a place: an object's size and
+// type lie far from those of the one before, and are best fetched together.
+func (h *heap) note(p place) uint64 {
+	node := h.node[p]
+	h.places[node] = p
+	if node >= h.g.Objects() {
+		h.kinds[p] = noType
+		return 0
 	}
+	id, _ := h.g.Type(node)
+	h.kinds[p] = h.types.of[id]
+	return h.g.Size(node)
 }
 
 // keepers is the set of nodes that hold others for the runtime's sake: its own objects, such as what it knows of

@@ -226,14 +226,14 @@ func TestWideSizes(t *testing.T) {
 		t.Fatal("a small heap has wide sizes")
 	}
 	narrow := h.retained
-	for _, own := range []func(uint32) uint64{
-		func(node uint32) uint64 { return h.g.Size(node) * (8 << 30) },
-		func(node uint32) uint64 { return h.g.Size(node) + 1 },
+	for _, own := range []func(place) uint64{
+		func(p place) uint64 { return h.g.Size(h.node[p]) * (8 << 30) },
+		func(p place) uint64 { return h.g.Size(h.node[p]) + 1 },
 	} {
 		wide := tree{node: h.node, parent: h.parent, end: h.end}
 		total := uint64(0)
-		for _, node := range wide.node {
-			total += own(node)
+		for p := range wide.node {
+			total += own(place(p))
 		}
 		wide.sum(total, own, dominator.NewArrays(h.len()))
 		if wide.retained.bytes == nil || wide.retained.at(0) != total {

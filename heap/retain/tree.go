@@ -92,16 +92,16 @@ func (s *sizes) at(p place) uint64 {
 	return uint64(s.words[p]) * wordBytes
 }
 
-// sum fills in retained sizes: each place's own size and those of its subtree. own returns the size of a
-// node; it is called from several goroutines.
-func (t *tree) sum(total uint64, own func(node uint32) uint64, arrays *dominator.Arrays) {
+// sum fills in retained sizes: each place's own size and those of its subtree. own returns the size of what is at a place;
+// it is called for each, from several goroutines, and may be called once more.
+func (t *tree) sum(total uint64, own func(p place) uint64, arrays *dominator.Arrays) {
 	if total/wordBytes < maxWordsTotal {
 		words := arrays.Get()[:t.len()]
 		var odd atomic.Bool
 		inParts(t.len(), func(from, to int) {
 			rest := uint64(0)
 			for p := from; p < to; p++ {
-				size := own(t.node[p])
+				size := own(place(p))
 				rest |= size
 				words[p] = uint32(size / wordBytes)
 			}
@@ -119,7 +119,7 @@ func (t *tree) sum(total uint64, own func(node uint32) uint64, arrays *dominator
 	t.retained.bytes = make([]uint64, t.len())
 	inParts(t.len(), func(from, to int) {
 		for p := from; p < to; p++ {
-			t.retained.bytes[p] = own(t.node[p])
+			t.retained.bytes[p] = own(place(p))
 		}
 	})
 	sweep(t.retained.bytes, t.parent)

@@ -115,12 +115,16 @@ func newCensus(types int) *census {
 }
 
 // add counts the subtree of a place. Subtrees are added in ascending order and do not overlap. What an object of a type
-// retains includes all other objects of the type that it dominates, so that these do not count again.
+// retains includes all other objects of the type that it dominates, so that these do not count again. What it has itself is
+// what it retains without what those retain that it dominates: to ask the graph costs a miss of the processor's caches.
 func (c *census) add(h *heap, top place) {
 	objects := h.g.Objects()
 	for p, end := top, h.end[top]; p < end; p++ {
-		node := h.node[p]
-		if node >= objects {
+		retained := h.retained.at(p)
+		if above := h.parent[p]; p != top && h.node[above] < objects {
+			c.shallow[h.typ(above)] -= retained
+		}
+		if h.node[p] >= objects {
 			continue
 		}
 		t := h.typ(p)
@@ -128,10 +132,10 @@ func (c *census) add(h *heap, top place) {
 			c.seen = append(c.seen, t)
 		}
 		c.count[t]++
-		c.shallow[t] += h.g.Size(node)
+		c.shallow[t] += retained
 		if p >= c.until[t] {
 			c.until[t] = h.end[p]
-			c.retained[t] += h.retained.at(p)
+			c.retained[t] += retained
 		}
 	}
 }

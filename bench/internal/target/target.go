@@ -20,8 +20,9 @@ import (
 
 // Size is what a service holds.
 type Size struct {
-	Bytes      int // of its heap
-	Goroutines int // that wait
+	Bytes      int           // of its heap
+	Goroutines int           // that wait
+	Every      time.Duration // how often it wakes and does nothing; 0: never
 }
 
 // Flags defines the command line of a program with such a service: by itself it is a small one.
@@ -29,6 +30,7 @@ func Flags() *Size {
 	s := &Size{}
 	flag.IntVar(&s.Bytes, "bytes", 1<<20, "bytes of the heap")
 	flag.IntVar(&s.Goroutines, "goroutines", 8, "goroutines that wait")
+	flag.DurationVar(&s.Every, "every", 0, "how often it wakes and does nothing; 0: never")
 	return s
 }
 
@@ -49,6 +51,19 @@ func hold(bytes int) (all *record) {
 	return all
 }
 
+// wake is what looks at something now and then, and finds nothing to do.
+func wake(ctx context.Context, every time.Duration) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // Listening begins the line that tells where the service listens.
 const Listening = "listening on "
 
@@ -60,6 +75,9 @@ func Serve(size Size, mux *http.ServeMux, out io.Writer) error {
 	held := hold(size.Bytes)
 	for range size.Goroutines {
 		go func() { <-ctx.Done() }()
+	}
+	if size.Every > 0 {
+		go wake(ctx, size.Every)
 	}
 	runtime.GC() // a program that has done something has collected, and keeps what that takes
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "hello") })
