@@ -11,7 +11,7 @@ import { median, report, type Figure } from './figures';
 
 const here = import.meta.dirname;
 const web = path.join(here, '../../..');
-const repeats = 7;
+const repeats = Number(process.env.REPEATS ?? 7);
 const elements = 10_000;
 const tools = ['plain', 'memwarden', 'bippy', 'react-scan', 'web-vitals', 'memlens'] as const;
 
