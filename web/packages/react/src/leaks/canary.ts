@@ -1,7 +1,7 @@
 export interface Canary {
   /** How many collections were seen. */
   collections(): number;
-  /** Lets go of the canaries that are old, and sends out a new one where something was collected since the last. */
+  /** If something was collected since the last step, lets go of a canary that is old, and holds a new one. */
   step(): void;
 }
 
@@ -10,8 +10,8 @@ const oldAfter = 2;
 
 /**
  * Tells of collections of the old generation. A canary is held until small collections of young objects have made it old:
- * what takes it then would have taken any other garbage. For each there is a feather that nobody holds: once that is gone,
- * the canaries have survived one more collection.
+ * what takes it then would have taken any other garbage. With each one a feather goes out that nobody holds; only when that
+ * was taken follows the next, so that each canary has survived one collection more than the one after it.
  */
 export function createCanary(): Canary {
   let collections = 0;
@@ -19,12 +19,10 @@ export function createCanary(): Canary {
   let shown = 0;
   let feather = false;
   /** The oldest first. */
-  const held: { age: number }[] = [];
+  const held: object[] = [];
   const registry = new FinalizationRegistry<number>((number) => {
-    if (!number) {
-      feather = false;
-      for (const canary of held) canary.age++;
-    } else if (number > shown) {
+    if (!number) feather = false;
+    else if (number > shown) {
       // Those that one collection took count once.
       collections++;
       shown = dropped;
@@ -33,10 +31,10 @@ export function createCanary(): Canary {
   return {
     collections: () => collections,
     step() {
-      while (held.length && held[0]!.age >= oldAfter) registry.register(held.shift()!, ++dropped);
       if (feather) return;
       feather = true;
-      held.push({ age: 0 });
+      if (held.length >= oldAfter) registry.register(held.shift()!, ++dropped);
+      held.push({});
       registry.register({}, 0);
     },
   };
