@@ -167,14 +167,9 @@ func leakLines(all []string, most int) (lines []string) {
 // buildLeaks makes the store of leak reports, if the options have none, and the queue before it.
 func (w *Warden) buildLeaks() error {
 	if w.o.LeakReports == nil {
-		inMemory, err := NewMemoryReports("leak_reports", w.o.Now)
-		if err != nil {
+		if err := w.buildLeakMemory(); err != nil {
 			return err
 		}
-		if err := w.owners.registerKept(inMemory); err != nil {
-			return err
-		}
-		w.o.LeakReports = inMemory
 	}
 	queue, err := bounded.NewTopic[[]byte](bounded.TopicOptions{
 		Name: "leak_report_queue", MaxListeners: 1, MaxQueue: leakQueue, EventBytes: maxLeakBytes,
@@ -197,6 +192,9 @@ func (w *Warden) buildLeaks() error {
 // The error lists every mistake in the report, or says that there was no room before ctx was done, or that the warden is
 // closed. It may be called from anywhere, a callback that must not block for one, with a context that is done.
 func (w *Warden) ReportLeak(ctx context.Context, r LeakReport) error {
+	if r.Kind == KindBrowser {
+		return fmt.Errorf("memwarden: report a leak: kind %q is that of pages: see ReportBrowserLeak", r.Kind)
+	}
 	data, err := r.encode(w.o.Now())
 	if err != nil {
 		return fmt.Errorf("memwarden: report a leak: %w", err)
@@ -239,16 +237,23 @@ func (w *Warden) closeLeaks(ctx context.Context) error {
 	return nil
 }
 
-// LeakReports returns leak reports newest first: those whose number is below before (0: the newest), at most limit of
-// them, and of those of one Case the newest alone. One that cannot be read, as another version has written it, is left
-// out and logged.
-func (w *Warden) LeakReports(ctx context.Context, before int64, limit int) ([]KeptLeak, error) {
+// LeakQuery chooses leak reports.
+type LeakQuery struct {
+	Before int64 // those whose number is below it; 0: the newest
+	Limit  int   // so many of them at most
+	// Browser chooses those of pages alone, or all others; nil: both.
+	Browser *bool
+}
+
+// LeakReports returns leak reports newest first, of those of one Case the newest alone. One that cannot be read, as another
+// version has written it, is left out and logged.
+func (w *Warden) LeakReports(ctx context.Context, q LeakQuery) ([]KeptLeak, error) {
 	list := []KeptLeak{}
 	err := w.eachLeak(ctx, func(l KeptLeak, newest bool) bool {
-		if newest && (before == 0 || l.ID < before) {
+		if newest && (q.Before == 0 || l.ID < q.Before) && (q.Browser == nil || *q.Browser == (l.Kind == KindBrowser)) {
 			list = append(list, l)
 		}
-		return len(list) < limit
+		return len(list) < q.Limit
 	})
 	return list, err
 }

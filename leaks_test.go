@@ -27,7 +27,7 @@ func found(n int) LeakReport {
 
 func leaksOf(t *testing.T, w *Warden, before int64, limit int) []KeptLeak {
 	t.Helper()
-	list, err := w.LeakReports(t.Context(), before, limit)
+	list, err := w.LeakReports(t.Context(), LeakQuery{Before: before, Limit: limit})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +222,7 @@ func TestLeakReportsSurviveTheirStore(t *testing.T) {
 	if err := w.ReportLeak(t.Context(), found(1)); err != nil {
 		t.Error(err)
 	}
-	if _, err := w.LeakReports(t.Context(), 0, 1); !errors.Is(err, errDown) {
+	if _, err := w.LeakReports(t.Context(), LeakQuery{Limit: 1}); !errors.Is(err, errDown) {
 		t.Errorf("list: %v", err)
 	}
 	if err := w.Close(t.Context()); err != nil {

@@ -24,6 +24,10 @@ type Options struct {
 	// LeakReports keeps leak reports, the caller's own (ReportLeak) and the warden's; nil: 1,000 for 24 hours in at most
 	// 8 MiB of memory, shown among the limits as leak_reports. The warden neither registers nor closes what is given.
 	LeakReports Reports
+	// BrowserLeaks keeps the leaks that pages report (ReportBrowserLeak), within bounds of their own. LeakReports must list
+	// them among its own, by numbers of one series. Nil: they are kept in memory where LeakReports is nil too, shown among
+	// the limits as browser_leaks, and else not at all.
+	BrowserLeaks Reports
 	// FlushInterval is how often the history is stored. Default 5 s.
 	FlushInterval time.Duration
 	// LogInterval is how often a line sums up the memory in the log; 0: never. Changes are always logged.

@@ -29,8 +29,12 @@ const maxReportsBytes = 8 << 20
 
 // NewMemoryReports returns empty ones, with the name that they have as an owner. A nil clock is time.Now.
 func NewMemoryReports(name string, now func() time.Time) (MemoryReports, error) {
+	return newMemoryReports(name, maxReportsBytes, nil, now)
+}
+
+func newMemoryReports(name string, maxBytes int64, nextID func() int64, now func() time.Time) (MemoryReports, error) {
 	kept, err := bounded.NewRetention(bounded.RetentionOptions[[]byte]{
-		Name: name, MaxBytes: maxReportsBytes, Weigh: func(data []byte) int64 { return int64(cap(data)) }, Now: now,
+		Name: name, MaxBytes: maxBytes, Weigh: func(data []byte) int64 { return int64(cap(data)) }, NextID: nextID, Now: now,
 	})
 	return MemoryReports{kept}, err
 }

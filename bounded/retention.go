@@ -38,6 +38,9 @@ type RetentionOptions[T any] struct {
 	// Weigh returns the bytes that a value holds beside its own T (what its pointers lead to), 0 to 256 GiB. It is
 	// called once for each value, by Add, and may not be changed by what is done to the value later. Default: 0.
 	Weigh func(T) int64
+	// NextID returns the id of a value that is added, above all before: stores that share it have ids of one series. It is
+	// called for one value after the other. Default: the ids are 1, 2, 3 and so on.
+	NextID func() int64
 	// Now is the clock; default time.Now. If it runs backwards, it is taken to stand still.
 	Now func() time.Time
 }
@@ -157,7 +160,9 @@ func (r *Retention[T]) Add(value T) (id int64, err error) {
 	for r.count == r.options.MaxCount || r.bytes > r.room-weight-r.entrySize {
 		r.dropOldest()
 	}
-	r.lastID++
+	if r.lastID++; r.options.NextID != nil {
+		r.lastID = r.options.NextID()
+	}
 	segment, index := r.place(r.count)
 	if *segment == nil {
 		*segment = new([segmentLength]retained[T])

@@ -53,6 +53,12 @@ type Options struct {
 	TrustedProxies []netip.Prefix
 	// Reports keeps them; nil: 1,000 for 24 hours, in at most 8 MiB of memory.
 	Reports Reports
+	// ReportsMaxCount and ReportsMaxAge are the bounds of Reports, which the figures that are made of them keep as well, in
+	// at most 8 MiB; default 1,000 and 24 hours.
+	ReportsMaxCount int
+	ReportsMaxAge   time.Duration
+	// ReportOrigins are those whose pages may send reports beside pages of the same origin, see ParseOrigins.
+	ReportOrigins []string
 	// ReportIDs makes that a report which is sent again is kept once; nil: what was kept in the last 10 minutes, at most
 	// 10,000 reports in 4 MiB. One that is given is registered and closed by who gives it.
 	ReportIDs ReportIDs
@@ -110,6 +116,9 @@ type handler struct {
 	metrics               cachedBody
 	sendsTrace            sync.Mutex                 // held while the flight recorder's trace is sent
 	origin                http.CrossOriginProtection // the zero value trusts no other origin
+	reportOrigins         reportOrigins
+	figures               *figures
+	toldLeaks             toldLeaks
 }
 
 // Handler returns the routes of a warden (see Routes). Mount it at the root of a server, or under a prefix with
@@ -120,6 +129,9 @@ func Handler(w *memwarden.Warden, o Options) (http.Handler, error) {
 	if w == nil {
 		problems = append(problems, errors.New("memhttp: warden is nil"))
 	}
+	if o.ReportsMaxCount < 0 || o.ReportsMaxAge < 0 {
+		problems = append(problems, fmt.Errorf("memhttp: ReportsMaxCount %d and ReportsMaxAge %v must not be negative", o.ReportsMaxCount, o.ReportsMaxAge))
+	}
 	if o.RateBurst < 0 || o.AdminRateLimit < 0 || o.ReportRateLimit < 0 {
 		problems = append(problems, fmt.Errorf("memhttp: RateBurst %d, AdminRateLimit %v and ReportRateLimit %v must not be negative",
 			o.RateBurst, o.AdminRateLimit, o.ReportRateLimit))
@@ -129,10 +141,11 @@ func Handler(w *memwarden.Warden, o Options) (http.Handler, error) {
 	}
 	var err error
 	o.TrustedProxies, err = normalProxies(o.TrustedProxies)
-	if err = errors.Join(append(problems, err, checkMetrics(o.Metrics))...); err != nil {
+	origins, wrong := newReportOrigins(o.ReportOrigins)
+	if err = errors.Join(append(problems, err, wrong, checkMetrics(o.Metrics))...); err != nil {
 		return nil, err
 	}
-	h := &handler{warden: w, o: withDefaults(o), mux: http.NewServeMux()}
+	h := &handler{warden: w, o: withDefaults(o), mux: http.NewServeMux(), reportOrigins: origins}
 	if err := h.buildBounds(); err != nil {
 		return nil, err
 	}
@@ -153,6 +166,8 @@ func withDefaults(o Options) Options {
 	if o.ReportRateLimit == 0 {
 		o.ReportRateLimit = defaultReportRate
 	}
+	orDefault(&o.ReportsMaxCount, defaultReportCount)
+	orDefault(&o.ReportsMaxAge, defaultReportAge)
 	if o.Name != "" {
 		o.Name += "_"
 	}
@@ -297,6 +312,9 @@ func (h *handler) dispatch(w http.ResponseWriter, r *http.Request, methods map[s
 	}
 	if h.o.WebSocket != nil && found.Path == livePath && asksForWebSocket(r) {
 		found.Access, found.serve = upgrade, h.o.WebSocket.ServeHTTP
+	}
+	if found.Access == Public {
+		h.reportOrigins.share(w, r) // refusals too
 	}
 	if problem, ok := h.admit(w, r, found.Access); !ok {
 		problem.ServeHTTP(w, r)

@@ -219,8 +219,8 @@ func TestTwoHandlers(t *testing.T) {
 			t.Error("a handler whose owner's name is taken was made")
 		}
 		time.Sleep(time.Minute) // ticks have passed
-		want := []string{"admin_rate_limiter", "b_admin_rate_limiter", "event_bus", "history", "leak_report_queue",
-			"leak_reports", "live_clients", "rate_limiter", "report_ids",
+		want := []string{"admin_rate_limiter", "b_admin_rate_limiter", "browser_leaks", "event_bus", "history", "leak_report_queue",
+			"leak_reports", "live_clients", "rate_limiter", "report_figures", "report_ids",
 			"report_rate_limiter", "reports", "tracked_objects"}
 		if got := ownerNames(w); !slices.Equal(got, want) {
 			t.Errorf("owners %v, want %v", got, want)
@@ -310,6 +310,8 @@ func TestAccess(t *testing.T) {
 					if strings.Contains(got.Body.String(), secret) {
 						t.Errorf("%s %s: the answer repeats what was sent", r.Method, path)
 					}
+				} else if r.Method == http.MethodOptions { // for pages of origins that are named
+					wantStatus(t, got, http.StatusForbidden)
 				} else if r.Access == Public { // it asks for a body, and not for a token
 					wantStatus(t, got, http.StatusUnsupportedMediaType)
 				} else {

@@ -101,18 +101,32 @@ func newFindingDocument(f leak.Finding) findingDocument {
 	}
 }
 
-// serveLeaks tells what is thought of the process, and lists leak reports newest first, from one before ?before on.
+// serveLeaks tells what is thought of the process, and lists leak reports newest first, from one before ?before on, those
+// of pages alone or left out by ?browser.
 func (h *handler) serveLeaks(w http.ResponseWriter, r *http.Request) {
-	before, limit, err := pageOf(r)
+	q, err := leaksAsked(r)
 	if err != nil {
 		NewProblem(http.StatusBadRequest, err.Error()).ServeHTTP(w, r)
 		return
 	}
-	h.answerLeaks(w, r, h.warden.Leaks(), before, limit)
+	h.answerLeaks(w, r, h.warden.Leaks(), q)
 }
 
-func (h *handler) answerLeaks(w http.ResponseWriter, r *http.Request, status memwarden.LeakStatus, before int64, limit int) {
-	leaks, err := h.warden.LeakReports(r.Context(), before, limit)
+// leaksAsked reads which part of the list is asked for, and whether of pages or of the process.
+func leaksAsked(r *http.Request) (q memwarden.LeakQuery, err error) {
+	if q.Before, q.Limit, err = pageOf(r); err != nil {
+		return q, err
+	}
+	if r.URL.Query().Has("browser") {
+		browser, err := boolIn(r, "browser")
+		q.Browser = &browser
+		return q, err
+	}
+	return q, nil
+}
+
+func (h *handler) answerLeaks(w http.ResponseWriter, r *http.Request, status memwarden.LeakStatus, q memwarden.LeakQuery) {
+	leaks, err := h.warden.LeakReports(r.Context(), q)
 	if err != nil {
 		h.leakProblem(w, r, err)
 		return
@@ -135,7 +149,7 @@ func (h *handler) serveCheckLeaks(w http.ResponseWriter, r *http.Request) {
 		h.leakProblem(w, r, err)
 		return
 	}
-	h.answerLeaks(w, r, status, 0, defaultReports)
+	h.answerLeaks(w, r, status, memwarden.LeakQuery{Limit: defaultReports})
 }
 
 func (h *handler) serveLeak(w http.ResponseWriter, r *http.Request) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/memwarden/memwarden"
 	"github.com/memwarden/memwarden/bounded"
+	"github.com/memwarden/memwarden/internal/frontend"
 	"github.com/memwarden/memwarden/shutdown"
 )
 
@@ -56,16 +57,24 @@ func (h *handler) buildReports() (owners []bounded.Owner, ends []end, err error)
 		owners = append(owners, ids)
 		ends = append(ends, end{shutdown.Pools, "report_ids", ids.Close})
 	}
-	return owners, ends, nil
+	h.figures = newFigures(h.o.Name+"report_figures", h.o.Reports, frontend.Bounds{
+		MaxCount: h.o.ReportsMaxCount, MaxAge: h.o.ReportsMaxAge, MaxBytes: maxFigureBytes,
+	})
+	return append(owners, h.figures), ends, nil
 }
 
-// keep keeps a report, which is compact JSON, unless it is there already, and returns its number. It goes on when the
-// sender has gone: a page that is being left sends its report again at the next chance, and that must find this one.
-func (h *handler) keep(r *http.Request, report []byte) (id int64, err error) {
+// keep keeps a report, which is compact JSON, unless it is there already, and returns its number; what it says of leaks goes
+// to the list of these. It goes on when the sender has gone: a page that is being left sends its report again at the next
+// chance, and that must find this one.
+func (h *handler) keep(r *http.Request, data []byte, report *frontend.Report) (id int64, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), reportTimeout)
 	defer cancel()
-	sum := sha256.Sum256(report)
+	sum := sha256.Sum256(data)
 	return h.o.ReportIDs.Load(ctx, hex.EncodeToString(sum[:]), func(ctx context.Context) (int64, error) {
-		return h.o.Reports.Add(ctx, report)
+		id, err := h.o.Reports.Add(ctx, data)
+		if err == nil {
+			h.tellLeaks(ctx, report)
+		}
+		return id, err
 	})
 }

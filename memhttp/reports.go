@@ -3,12 +3,12 @@ package memhttp
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"math"
 	"net/http"
 	"time"
 
 	"github.com/memwarden/memwarden"
+	"github.com/memwarden/memwarden/internal/frontend"
 )
 
 // Reports keeps what browsers report.
@@ -17,28 +17,7 @@ type Reports = memwarden.Reports
 // Report is an entry of Reports.
 type Report = memwarden.Report
 
-// frontendReport is the body of a report. Items are open: what is beside kind and at depends on the kind.
-type frontendReport struct {
-	Schema  *int               `json:"schema"`
-	Release string             `json:"release"`
-	Page    string             `json:"page"`
-	SentAt  *time.Time         `json:"sent_at"`
-	Items   []*json.RawMessage `json:"items"`
-}
-
-type frontendItem struct {
-	Kind string     `json:"kind"`
-	At   *time.Time `json:"at"`
-}
-
-// Bounds of a report, besides its size.
 const (
-	reportSchema    = 1
-	maxReportItems  = 1000
-	maxKindBytes    = 64
-	maxReleaseBytes = 128
-	maxPageBytes    = 2048
-
 	defaultReports = 20
 	maxReports     = 100
 )
@@ -50,12 +29,17 @@ type receivedDocument struct {
 
 // serveReport keeps a report from a page, once however often it comes. A beacon that a page sends as it goes can only be text/plain.
 func (h *handler) serveReport(w http.ResponseWriter, r *http.Request) {
+	if !h.reportOrigins.allows(r) {
+		foreignOrigin().ServeHTTP(w, r)
+		return
+	}
 	var body json.RawMessage
 	if problem, ok := readBody(r, &body, DecodeLimits{Types: []string{jsonType, "text/plain"}}); !ok {
 		problem.ServeHTTP(w, r)
 		return
 	}
-	if problem, ok := checkReport(body); !ok {
+	report, problem, ok := checkReport(body)
+	if !ok {
 		problem.ServeHTTP(w, r)
 		return
 	}
@@ -64,7 +48,7 @@ func (h *handler) serveReport(w http.ResponseWriter, r *http.Request) {
 		h.internal(w, r, "compact a report", err)
 		return
 	}
-	id, err := h.keep(r, compact.Bytes())
+	id, err := h.keep(r, compact.Bytes(), report)
 	if err != nil {
 		h.o.Logger.Error("memory frontend report could not be stored", "error", err)
 		NewProblem(http.StatusServiceUnavailable, "the report could not be stored; the log says why").ServeHTTP(w, r)
@@ -73,60 +57,22 @@ func (h *handler) serveReport(w http.ResponseWriter, r *http.Request) {
 	h.answerStatus(w, r, http.StatusCreated, receivedDocument{id})
 }
 
-// checkReport refuses what is no report: 400 for what cannot be read, 422 with every field that cannot be used.
-func checkReport(body []byte) (Problem, bool) {
-	var report frontendReport
-	if err := decodeStrict(body, &report); err != nil {
-		return unreadable(describeJSON(err)), false
+// checkReport reads a report, or refuses what is none: 400 for what cannot be read, 422 with every field that cannot be used.
+func checkReport(body []byte) (*frontend.Report, Problem, bool) {
+	var read frontend.Body
+	if err := decodeStrict(body, &read); err != nil {
+		return nil, unreadable(describeJSON(err)), false
 	}
-	var fields []FieldProblem
-	refuse := func(field, format string, args ...any) {
-		if len(fields) < maxFieldProblems {
-			fields = append(fields, FieldProblem{field, fmt.Sprintf(format, args...)})
-		}
+	report, mistakes := read.Check()
+	if len(mistakes) == 0 {
+		return report, Problem{}, true
 	}
-	text := func(field, value string, most int) {
-		if len(value) > most {
-			refuse(field, "want at most %d bytes", most)
-		}
+	p := NewProblem(http.StatusUnprocessableEntity, "the report cannot be used: "+mistakes[0].Field+": "+mistakes[0].Detail)
+	for _, m := range mistakes {
+		p.Errors = append(p.Errors, FieldProblem(m))
 	}
-	if report.Schema == nil || *report.Schema != reportSchema {
-		refuse("schema", "want %d", reportSchema)
-	}
-	text("release", report.Release, maxReleaseBytes)
-	text("page", report.Page, maxPageBytes)
-	if report.SentAt == nil {
-		refuse("sent_at", "missing: want a time such as 2026-01-02T15:04:05Z")
-	}
-	if len(report.Items) == 0 || len(report.Items) > maxReportItems {
-		refuse("items", "want 1 to %d", maxReportItems)
-	}
-	for i, raw := range report.Items[:min(len(report.Items), maxReportItems)] {
-		place := fmt.Sprintf("items[%d]", i)
-		var item frontendItem
-		if raw == nil || !bytes.HasPrefix(*raw, []byte("{")) {
-			refuse(place, "want an object")
-		} else if err := json.Unmarshal(*raw, &item); err != nil {
-			refuse(place, "%s", describeJSON(err))
-		} else {
-			if item.Kind == "" || len(item.Kind) > maxKindBytes {
-				refuse(place+".kind", "want 1 to %d bytes", maxKindBytes)
-			}
-			if item.At == nil {
-				refuse(place+".at", "missing: want a time such as 2026-01-02T15:04:05Z")
-			}
-		}
-	}
-	if len(fields) == 0 {
-		return Problem{}, true
-	}
-	p := NewProblem(http.StatusUnprocessableEntity, "the report cannot be used: "+fields[0].Field+": "+fields[0].Detail)
-	p.Errors = fields
-	return p, false
+	return nil, p, false
 }
-
-// maxFieldProblems bounds an answer about a body with many mistakes.
-const maxFieldProblems = 20
 
 // reportDocument is a report as an administrator sees it.
 type reportDocument struct {

@@ -60,7 +60,7 @@ func (h *handler) routes() []route {
 		memory                   = "/api/monitoring/memory"
 		snapshots                = memory + "/snapshots"
 		incidents                = memory + "/incidents"
-		frontend                 = "/api/monitoring/frontend/reports"
+		pages                    = "/api/monitoring/frontend"
 	)
 	names := func(names ...string) []string { return names }
 	return []route{
@@ -72,14 +72,18 @@ func (h *handler) routes() []route {
 		{Route{get, memory + "/stats", Read, "The newest sample, the owners of memory, history on request"}, h.serveStats, names("history", "since", "until")},
 		{Route{get, memory + "/health", Read, "The pressure level with its reason, and what was decided"}, h.serveMemoryHealth, nil},
 		{Route{get, memory + "/limits", Read, "Every bound with its use and its peak"}, h.serveLimits, nil},
-		{Route{get, memory + "/leaks", Read, "Does the process leak? The verdict, and the leaks that were found, newest first"}, h.serveLeaks, names("before", "limit")},
+		{Route{get, memory + "/leaks", Read, "Does the process leak? The verdict, and the leaks that were found, newest first"}, h.serveLeaks, names("before", "limit", "browser")},
 		{Route{get, memory + "/leaks/{id}", Read, "One leak that was found"}, h.serveLeak, nil},
 		{Route{get, livePath, Read, "Follow samples and what happens, as server-sent events"}, h.serveStream, nil},
 		{Route{get, metricsPath, Read, "The metrics in Prometheus' text format"}, h.serveMetrics, nil},
 		{Route{get, openAPIPath, Read, "The OpenAPI document of this API"}, h.serveOpenAPI, nil},
 
-		{Route{post, frontend, Public, "Report from a page: errors, leaks, figures"}, h.serveReport, nil},
-		{Route{get, frontend, Admin, "The reports from pages, newest first"}, h.serveReports, names("before", "limit")},
+		{Route{post, pages + "/reports", Public, "Report from a page: errors, leaks, figures"}, h.serveReport, nil},
+		{Route{http.MethodOptions, pages + "/reports", Public, "May a page of another origin send reports?"}, h.servePreflight, nil},
+		{Route{get, pages + "/reports", Admin, "The reports from pages, newest first"}, h.serveReports, names("before", "limit")},
+		{Route{get, pages + "/components", Admin, "What pages report of components, by name and release, the slowest first"}, h.serveComponents(), names("release", "name", "sort", "offset", "limit")},
+		{Route{get, pages + "/releases", Admin, "What pages report of each release: heap, what blocks, warnings"}, h.serveReleases(), names("release", "offset", "limit")},
+		{Route{get, pages + "/leaks", Admin, "The leaks that pages report, those with most survivors first"}, h.servePageLeaks(), names("release", "name", "offset", "limit")},
 		{Route{post, memory + "/leaks/check", Admin, "Look for leaks now, and answer with the verdict"}, h.serveCheckLeaks, nil},
 		{Route{post, memory + "/leaks/{id}/acknowledge", Admin, "Note that a leak is known"}, h.settleLeak(memwarden.LeakAcknowledged), nil},
 		{Route{post, memory + "/leaks/{id}/dismiss", Admin, "Note that it is no leak: others like it stay quiet"}, h.settleLeak(memwarden.LeakDismissed), nil},

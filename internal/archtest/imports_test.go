@@ -39,6 +39,7 @@ var floors = map[string]int{
 	"heap/report":    3,
 
 	"internal/bounddir":   0,
+	"internal/frontend":   0,
 	"internal/hugepage":   0,
 	"internal/lograte":    0,
 	"internal/snaphelper": 4,

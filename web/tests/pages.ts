@@ -22,6 +22,8 @@ export interface Shown {
 export interface Pages {
   /** The browser's name and version. */
   readonly browser: string;
+  /** Where the pages are from. */
+  readonly address: string;
   /** Builds a script and gives it a name. React runs things twice and warns in its development build alone. */
   build(entry: string, name: string, react: 18 | 19, development: boolean, plugins?: Plugin[]): Promise<void>;
   /** Shows an empty page with the script; `window.options` has the options. */
@@ -86,6 +88,7 @@ export async function openPages({ service, flags }: { service?: string; flags?: 
 
   return {
     browser: `Chromium ${browser.version()}`,
+    address,
     async build(entry, name, react, development, plugins = []) {
       const from = path.join(here, react === 18 ? 'react18/node_modules' : '../node_modules');
       const mode = development ? 'development' : 'production';

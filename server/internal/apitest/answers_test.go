@@ -27,7 +27,8 @@ const (
 	memory    = "/api/monitoring/memory"
 	snapshots = memory + "/snapshots"
 	incidents = memory + "/incidents"
-	frontend  = "/api/monitoring/frontend/reports"
+	pages     = "/api/monitoring/frontend"
+	frontend  = pages + "/reports"
 )
 
 // generous does not limit what tests ask for.
@@ -61,7 +62,7 @@ func TestAnswers(t *testing.T) {
 	}{
 		{"probes", testProbes}, {"reads", testReads}, {"leaks", testLeaks}, {"access", testAccess}, {"rates", testRates}, {"load", testLoad}, {"gc", testGC},
 		{"config", testConfig}, {"config of others", testConfigOfOthers}, {"store lost", testStoreLost}, {"cleanup", testCleanup},
-		{"reports", testReports}, {"snapshots", testSnapshots}, {"incidents", testIncidents}, {"profiles", testProfiles}, {"remote", testRemote}, {"nothing there", testNothingThere}, {"events", testEvents},
+		{"reports", testReports}, {"pages", testPages}, {"origins", testOrigins}, {"snapshots", testSnapshots}, {"incidents", testIncidents}, {"profiles", testProfiles}, {"remote", testRemote}, {"nothing there", testNothingThere}, {"events", testEvents},
 		{"websocket", testWebSocket}, {"service", testService},
 	}
 	ran := 0
@@ -188,6 +189,9 @@ func admin() []request {
 		{operation: "GET " + memory + "/config"},
 		{operation: "PATCH " + memory + "/config", body: "{}"},
 		{operation: "GET " + frontend},
+		{operation: "GET " + pages + "/components"},
+		{operation: "GET " + pages + "/releases"},
+		{operation: "GET " + pages + "/leaks"},
 		{operation: "GET " + memory + "/config/audit"},
 		{operation: "GET " + memory + "/cleanup"},
 		{operation: "POST " + memory + "/cleanup/{name}/run", path: memory + "/cleanup/caches/run"},
@@ -434,6 +438,9 @@ func testStoreLost(t *testing.T, b *book) {
 	closeStore(t, lost)
 	s.send(t, 503, request{operation: "POST " + frontend, body: report})
 	s.send(t, 503, request{operation: "GET " + frontend, token: token})
+	for _, what := range []string{"/components", "/releases", "/leaks"} {
+		s.send(t, 503, request{operation: "GET " + pages + what, token: token})
+	}
 	s.send(t, 503, request{operation: "GET " + memory + "/leaks"})
 	s.send(t, 503, request{operation: "GET " + memory + "/leaks/{id}", path: memory + "/leaks/1"})
 	s.send(t, 503, request{operation: "POST " + memory + "/leaks/check", token: token})
@@ -568,6 +575,9 @@ func testNothingThere(t *testing.T, b *book) {
 		for _, method := range []string{"DELETE", "PUT", "OPTIONS"} {
 			if method == "DELETE" && (route.Path == snapshots+"/{id}" || route.Path == incidents+"/{id}") {
 				continue // they know that one
+			}
+			if method == "OPTIONS" && route.Path == frontend {
+				continue // and it that one
 			}
 			got := s.sendAside(t, "MethodNotAllowed", 405, method, path)
 			if allowed := got.header.Get("Allow"); !strings.Contains(allowed, route.Method) {

@@ -212,8 +212,8 @@ func authenticate(_ context.Context, input *openapi3filter.AuthenticationInput) 
 
 // everywhere are the headers that any answer may have; the document's first section names ours among them.
 var everywhere = []string{
-	"Cache-Control", "Connection", "Content-Length", "Content-Security-Policy", "Content-Type", "Date", "Referrer-Policy",
-	"X-Content-Type-Options", "X-Frame-Options",
+	"Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Cache-Control", "Connection", "Content-Length", "Content-Security-Policy", "Content-Type", "Date", "Referrer-Policy",
+	"Vary", "X-Content-Type-Options", "X-Frame-Options",
 }
 
 // checkHeaders wants every header documented, those that every answer has, and the status in a problem.

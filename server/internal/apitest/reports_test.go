@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/memwarden/memwarden"
+	"github.com/memwarden/memwarden/memhttp"
+	"github.com/memwarden/memwarden/pressure"
 	"github.com/memwarden/memwarden/server/internal/store"
 )
 
@@ -45,6 +47,88 @@ func testReports(t *testing.T, b *book) {
 		list.path = frontend + "?" + query
 		s.send(t, status, list)
 	}
+}
+
+// visit is a report with every field that the packages for browsers send.
+const visit = `{"schema":1,"release":"1.4.0","page":"/cart","sent_at":"2026-01-02T15:05:00Z","items":[
+	{"kind":"figures","at":"2026-01-02T15:04:59Z","ms":60012.5,"heap":{"source":"engine","bytes":48300000,"limit_bytes":4294705152,"at":1767366299000},
+		"long_tasks":{"count":2,"total_ms":143,"longest_ms":88},"long_frames":{"count":1,"total_ms":60.5,"longest_ms":60.5},
+		"caches":{"queries":{"entries":120,"inactive":90,"bytes":1024.5,"never_collected":0}},"self":{"ms":4.2,"share":0.0001,"off":false},"dropped":0},
+	{"kind":"components","at":"2026-01-02T15:04:59Z","components":[{"name":"Cart","commits":31,"mounts":2,"live":1,"timed":31,"total_ms":210.5,"longest_ms":24}]},
+	{"kind":"warning","at":"2026-01-02T15:04:30Z","warning":"slow_commit","subject":"Cart","value":24,"threshold":16},
+	{"kind":"leak","at":"2026-01-02T15:04:40Z","what":"component","name":"Cart","owners":["Shop","App"],"released":60,"survivors":50,"holders":["interval at tick"]},
+	{"kind":"monitor_off","at":"2026-01-02T15:04:50Z","ms":900,"share":0.02,"off":true},
+	{"kind":"note","at":"2026-01-02T15:04:50Z","of":["its",{"own":null}]}]}`
+
+func testPages(t *testing.T, b *book) {
+	o, s := administered(t), openStore(t)
+	o.ReportRateLimit, o.Reports = 1000, openReports(t, s, store.FrontendReports)
+	w := startWarden(t, memwarden.Options{LeakReports: openReports(t, s, store.LeakReports), BrowserLeaks: openReports(t, s, store.BrowserLeaks)})
+	at := b.serveHTTP(t, w, o)
+	list := func(route, query string, status int) answer {
+		return at.send(t, status, request{operation: "GET " + pages + route, path: pages + route + query, token: token})
+	}
+	list("/components", "", 200) // of nothing
+	at.send(t, 201, request{operation: "POST " + frontend, body: visit})
+	at.send(t, 201, request{operation: "POST " + frontend, body: report})
+	for _, bad := range []string{`"commits":-1`, `"commits":1.5`, `"commits":"31"`, `"commits":null`} {
+		at.send(t, 422, request{operation: "POST " + frontend, body: strings.Replace(visit, `"commits":31`, bad, 1)})
+	}
+	at.send(t, 200, request{operation: "GET " + frontend, token: token})
+	for query, status := range map[string]int{
+		"?release=1.4.0&name=Cart&sort=commits&offset=0&limit=100": 200, "?offset=1": 200, "?sort=name": 400, "?limit=0": 400, "?offset=-1": 400, "?before=1": 400,
+	} {
+		list("/components", query, status)
+	}
+	for query, status := range map[string]int{"?release=1.4.0&offset=0&limit=1": 200, "?release=": 200, "?limit=101": 400, "?name=Cart": 400} {
+		list("/releases", query, status)
+	}
+	var got struct {
+		Reports, Rows int
+		Leaks         []struct{ Name string }
+	}
+	if list("/leaks", "?release=1.4.0&name=Cart&offset=0&limit=1", 200).into(t, &got); got.Reports != 2 || got.Rows != 1 || got.Leaks[0].Name != "Cart" {
+		t.Errorf("%+v", got)
+	}
+	list("/leaks", "?sort=mean_ms", 400)
+	var onList leaks
+	at.send(t, 200, request{operation: "GET " + memory + "/leaks", path: memory + "/leaks?browser=true"}).into(t, &onList)
+	if leak := onList.of("browser", "reported"); leak == nil || onList.Verdict != "insufficient data" {
+		t.Errorf("on the list are %+v", onList)
+	}
+}
+
+// testOrigins: pages of an origin that is named may send, and read the answer.
+func testOrigins(t *testing.T, b *book) {
+	o := administered(t)
+	o.ReportOrigins = []string{"https://app.example"}
+	level := pressure.Normal
+	admission, err := memhttp.NewAdmission(memhttp.AdmissionOptions{Level: func() pressure.Level { return level }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Admission = admission
+	s := b.serveHTTP(t, startWarden(t, memwarden.Options{}), o)
+	named, other := []string{"Origin", "https://app.example"}, []string{"Origin", "https://other.example"}
+	add := request{operation: "POST " + frontend, body: report, header: named}
+	ask := request{operation: "OPTIONS " + frontend, header: named}
+	if got := s.send(t, 201, add).header.Get("Access-Control-Allow-Origin"); got != "https://app.example" {
+		t.Errorf("the answer is for %q", got)
+	}
+	s.send(t, 204, ask)
+	add.header, ask.header = other, other
+	s.send(t, 403, add)
+	s.send(t, 403, ask)
+	s.send(t, 400, request{operation: ask.operation, path: frontend + "?x=1", header: named})
+	s.send(t, 413, request{operation: ask.operation, header: named, body: large})
+	level = pressure.Critical
+	s.send(t, 503, request{operation: ask.operation, header: named})
+	o.ReportRateLimit, o.Name = 0.01, "few"
+	s = b.serveHTTP(t, startWarden(t, memwarden.Options{}), o)
+	level = pressure.Normal
+	ask.header = named
+	s.send(t, 204, ask)
+	s.send(t, 429, ask)
 }
 
 // leakGoroutines begins five of them in each hundredth of a second, 10,000 at most, and ends them with the test.

@@ -40,6 +40,7 @@ type Config struct {
 	// ReportRateLimit bounds the reports a second that pages at one address send.
 	ReportRateLimit int
 	TrustedProxies  []netip.Prefix
+	FrontendOrigins []string // of pages that may send reports, beside the service's own
 
 	DataDir          string
 	DatabaseURL      Secret // empty: the embedded database
@@ -220,6 +221,7 @@ func (c *Config) fill() {
 	c.AdminRateLimit = int(v.Int(adminRateLimit))
 	c.ReportRateLimit = int(v.Int(reportRateLimit))
 	c.TrustedProxies, _ = memhttp.ParseTrustedProxies(v.String(trustedProxies)) // the table has checked it
+	c.FrontendOrigins, _ = memhttp.ParseOrigins(v.String(frontendOrigins))      // and this
 	c.DataDir = v.String(dataDir)
 	c.DatabaseURL = Secret(v.String(databaseURL))
 	c.DatabaseMaxConns = int(v.Int(DatabaseMaxConns))

@@ -165,6 +165,7 @@ func TestChecks(t *testing.T) {
 		{webhookFormat, "slack", false}, {webhookEvents, "Pressure", true}, {webhookTimeout, "0s", false}, {webhookRetry, "0s", true},
 		{webhookSecret, "whsec_" + strings.Repeat("YWFh", 8), true}, {webhookSecret, strings.Repeat("YWFh", 8), false},
 		{trustedProxies, "10.0.0.0/8, ::1", true}, {trustedProxies, "10.0.0.1/8", false}, {trustedProxies, "proxy", false},
+		{frontendOrigins, "https://app.example, http://localhost:3000", true}, {frontendOrigins, "*", true}, {frontendOrigins, "app.example", false},
 		{rateLimit, "0", true}, {rateBurst, "0", false}, {rateLimit, "-1", false}, {logLevel, "WARN", true}, {logFormat, "Text", true},
 		{drainDelay, "0s", true}, {drainDelay, "5", false}, {shutdownTimeout, "500ms", false},
 	}

@@ -33,6 +33,7 @@ const (
 	adminRateLimit   = settings.Prefix + "ADMIN_RATE_LIMIT"
 	reportRateLimit  = settings.Prefix + "REPORT_RATE_LIMIT"
 	trustedProxies   = settings.Prefix + "TRUSTED_PROXIES"
+	frontendOrigins  = settings.Prefix + "FRONTEND_ORIGINS"
 	MaxLiveClients   = settings.Prefix + "MAX_LIVE_CLIENTS"
 	MaxRequests      = settings.Prefix + "MAX_REQUESTS"
 	StatedLimit      = settings.Prefix + "MEMORY_LIMIT"
@@ -100,6 +101,8 @@ func serverSettings() []settings.Setting {
 			Help: "Ask for the token on every route but health."},
 		{Name: trustedProxies, Section: security, Kind: settings.String, Check: checkProxies,
 			Help: "Addresses and networks (10.0.0.0/8) of the proxies in front, with commas between them. A client is then known by the address that they write into X-Forwarded-For or Forwarded, one of which they must write. Without any it is known by the address of its connection."},
+		{Name: frontendOrigins, Section: security, Kind: settings.String, Check: checkOrigins,
+			Help: "Origins (https://app.example.com) whose pages may send reports, with commas between them; *: all. Pages of the service's own origin may in any case. It is browsers that keep to this: other programs can send what they like."},
 
 		{Name: rateLimit, Section: rates, Kind: settings.Int, Default: "100", Min: 0, Max: 1e6,
 			Help: "Requests a second that one client may make, on average; 0: no limit."},
@@ -195,6 +198,11 @@ func checkToken(text string) error {
 
 func checkProxies(text string) error {
 	_, err := memhttp.ParseTrustedProxies(text)
+	return err
+}
+
+func checkOrigins(text string) error {
+	_, err := memhttp.ParseOrigins(text)
 	return err
 }
 

@@ -79,10 +79,11 @@ func (n *note) end(at time.Time, reason string) *note {
 	return &over
 }
 
-// leakNote tells of reports that were kept, and that one was dismissed. Who has acknowledged one knows of it already.
+// leakNote tells of reports that were kept, and that one was dismissed. Who has acknowledged one knows of it already. Of
+// leaks in pages nobody is told: whoever likes can report one.
 func leakNote(e memwarden.Event) *note {
 	l, ok := e.Data.(memwarden.KeptLeak)
-	if !ok || e.Kind != memwarden.EventLeakReport || l.Status == memwarden.LeakAcknowledged {
+	if !ok || e.Kind != memwarden.EventLeakReport || l.Status == memwarden.LeakAcknowledged || l.Kind == memwarden.KindBrowser {
 		return nil
 	}
 	n := &note{kind: "leak.reported", at: e.At, about: "leak " + l.Case, since: l.FirstSeen, severity: warning, sentence: l.Sentence, alert: "MemwardenLeak", leak: &l}

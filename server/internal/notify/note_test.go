@@ -40,6 +40,8 @@ func TestLeakNotes(t *testing.T) {
 		{memwarden.KindRetained, "confirmed", "leak.confirmed", critical, false, false},
 		{memwarden.KindAbandoned, "confirmed", "leak.confirmed", critical, false, false},
 		{"connection_held", "", "leak.reported", warning, false, false},
+		{memwarden.KindBrowser, "", "", "", false, false},
+		{memwarden.KindBrowser, "dismissed", "", "", false, false},
 	} {
 		kept := memwarden.KeptLeak{ID: 7, LeakReport: memwarden.LeakReport{Kind: c.leak, Status: c.status, Sentence: "it is held", Case: "case"}}
 		n := leakNote(memwarden.Event{Kind: memwarden.EventLeakReport, At: at, Data: kept})

@@ -148,7 +148,8 @@ func fields(c config.Config) config.Config {
 // others are values for settings that have a check of their own.
 var others = map[string]string{
 	"MEMWARDEN_ADDR": ":1", "MEMWARDEN_ADMIN_TOKEN": "correct horse battery staple", "MEMWARDEN_TRUSTED_PROXIES": "10.0.0.0/8",
-	"MEMWARDEN_DATABASE_URL": "postgres://h/d", "MEMWARDEN_REDIS_URL": "redis://h", "MEMWARDEN_WEBHOOK_URL": "https://h/",
+	"MEMWARDEN_FRONTEND_ORIGINS": "https://app.example",
+	"MEMWARDEN_DATABASE_URL":     "postgres://h/d", "MEMWARDEN_REDIS_URL": "redis://h", "MEMWARDEN_WEBHOOK_URL": "https://h/",
 	"MEMWARDEN_WEBHOOK_SECRET": "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "MEMWARDEN_WEBHOOK_FORMAT": "alertmanager",
 	"MEMWARDEN_WEBHOOK_EVENTS": "leaks", "MEMWARDEN_LOG_LEVEL": "debug", "MEMWARDEN_LOG_FORMAT": "text",
 	"MEMWARDEN_PRESSURE_ELEVATED": "0.71", "MEMWARDEN_PRESSURE_HIGH": "0.81", "MEMWARDEN_PRESSURE_CRITICAL": "0.91",

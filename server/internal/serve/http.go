@@ -63,7 +63,8 @@ func (s *service) handler() (http.Handler, *live.Handler, error) {
 		AdminToken: c.AdminToken, ReadsNeedToken: c.ReadsNeedToken,
 		RateLimit: limited(c.RateLimit, -1), RateBurst: c.RateBurst, AdminRateLimit: limited(c.AdminRateLimit, unlimitedAdmin),
 		ReportRateLimit: float64(c.ReportRateLimit), NewLimiter: s.newLimiter, TrustedProxies: c.TrustedProxies,
-		Reports: s.reports, ReportIDs: s.cache, Metrics: metrics,
+		Reports: s.reports, ReportsMaxCount: c.ReportsMaxCount, ReportsMaxAge: c.ReportsMaxAge, ReportIDs: s.cache,
+		ReportOrigins: c.FrontendOrigins, Metrics: metrics,
 		Live: stream, WebSocket: streams, Admission: admission, OpenAPI: server.OpenAPI(), Logger: s.o.Logger,
 	})
 	if err != nil {

@@ -56,7 +56,7 @@ func TestReportsAreNotified(t *testing.T) {
 		if err := verifier.Verify(m.body, m.header); err != nil {
 			t.Error(err)
 		}
-		kept, err := s.warden.LeakReports(t.Context(), 0, 1)
+		kept, err := s.warden.LeakReports(t.Context(), memwarden.LeakQuery{Limit: 1})
 		if text := string(m.body); err != nil || len(kept) != 1 || !strings.Contains(text, `"type":"leak.reported"`) ||
 			!strings.Contains(text, heldReport(held).Sentence) || !strings.Contains(text, `"leak":{"id":1,`) || kept[0].ID != 1 {
 			t.Errorf("%s, kept is %+v, %v", text, kept, err)

@@ -48,6 +48,7 @@ type service struct {
 	store    *store.Store
 	reports  *store.Reports // from pages
 	leaks    *store.Reports
+	pages    *store.Reports // leaks in pages
 	warden   *memwarden.Warden
 	redis    *redis.Client // nil: none
 	limiters []*redis.RateLimiter
@@ -118,7 +119,8 @@ func (s *service) start(ctx context.Context) (err error) {
 	// The end of ctx begins a shutdown, through which the warden goes on to watch.
 	c := s.o.Config
 	if s.warden, err = memwarden.Start(context.WithoutCancel(ctx), memwarden.Options{
-		PID: s.o.PID, Config: &c.Warden, Snapshot: c.Snapshot, Incidents: c.Incidents, Store: s.store, LeakReports: s.leaks, Logger: s.o.Logger,
+		PID: s.o.PID, Config: &c.Warden, Snapshot: c.Snapshot, Incidents: c.Incidents, Store: s.store, LeakReports: s.leaks, BrowserLeaks: s.pages,
+		Logger:      s.o.Logger,
 		LogInterval: c.LogMemoryInterval, WarnSubscribers: c.MaxLiveClients + otherSubscribers,
 		Shutdown: shutdown.Options{Deadlines: deadlines(c.ShutdownTimeout, c.DrainDelay), DrainDelay: c.DrainDelay, Logger: s.o.Logger},
 	}); err != nil {
@@ -179,6 +181,11 @@ func (s *service) open(ctx context.Context) (err error) {
 	}); err != nil {
 		return err
 	}
+	if s.pages, err = s.store.Reports(ctx, store.ReportOptions{
+		Kind: store.BrowserLeaks, MaxCount: c.LeaksMaxCount, MaxAge: c.LeaksMaxAge,
+	}); err != nil {
+		return err
+	}
 	s.listener.most = s.connectionBound()
 	s.cache, err = newCache(c, s.redis, s.store.Identity())
 	return err
@@ -201,7 +208,7 @@ func (s *service) join(streams *live.Handler) error {
 	note(s.warden.Health().Add(databaseCheck(s.store)))
 	note(s.warden.Register(databaseOwner{s.store}))
 	note(s.warden.Register(s.listener))
-	for _, reports := range []*store.Reports{s.reports, s.leaks} {
+	for _, reports := range []*store.Reports{s.reports, s.leaks, s.pages} {
 		note(s.warden.Register(reports))
 		note(s.warden.Cleanup().Add(cleanup.Task{
 			Name: reports.Name(), Interval: trimInterval,

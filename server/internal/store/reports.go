@@ -44,28 +44,41 @@ type ReportOptions struct {
 // ReportKind is a kind of reports; each is kept apart from the others.
 type ReportKind string
 
-// The kinds.
+// The kinds. BrowserLeaks are leak reports of pages: they have bounds of their own, but stand among the LeakReports, whose
+// List and Get have both, by numbers of one series and within the age of these.
 const (
 	FrontendReports ReportKind = "reports"
 	LeakReports     ReportKind = "leak_reports"
+	BrowserLeaks    ReportKind = "browser_leaks"
 )
 
 // reportQueries are the statements for the table of a kind: names of tables cannot be parameters.
 type reportQueries struct{ lock, insert, trim, list, get, count string }
 
 var reportTables = map[ReportKind]reportQueries{
-	FrontendReports: queriesOf("memwarden_reports"), LeakReports: queriesOf("memwarden_leak_reports"),
+	FrontendReports: queriesOf("memwarden_reports", "", ""),
+	LeakReports:     queriesOf("memwarden_leak_reports", "browser", "0"),
+	BrowserLeaks:    queriesOf("memwarden_leak_reports", "browser", "1"),
 }
 
-func queriesOf(table string) reportQueries {
+// queriesOf are the statements for a table, or for those of its rows alone that have a value in a column; of leak reports
+// all are read.
+func queriesOf(table, column, value string) reportQueries {
+	columns, values, own, all := "at_us, data", "$1, $2", "TRUE", "TRUE"
+	if column != "" {
+		columns, values, own = columns+", "+column, values+", "+value, column+" = "+value
+		if value != "0" {
+			all = own
+		}
+	}
 	return reportQueries{
 		lock:   `LOCK TABLE ` + table + ` IN SHARE ROW EXCLUSIVE MODE`,
-		insert: `INSERT INTO ` + table + ` (at_us, data) VALUES ($1, $2) RETURNING id`,
-		trim: `DELETE FROM ` + table + ` WHERE at_us <= $1 OR id <= coalesce((
-			SELECT id FROM ` + table + ` ORDER BY id DESC LIMIT 1 OFFSET $2), 0) RETURNING length(data)`,
-		list:  `SELECT id, at_us, data FROM ` + table + ` WHERE id < $1 AND at_us > $2 ORDER BY id DESC LIMIT $3`,
-		get:   `SELECT at_us, data FROM ` + table + ` WHERE id = $1 AND at_us > $2`,
-		count: `SELECT count(*), coalesce(sum(length(data)), 0) FROM ` + table,
+		insert: `INSERT INTO ` + table + ` (` + columns + `) VALUES (` + values + `) RETURNING id`,
+		trim: `DELETE FROM ` + table + ` WHERE ` + own + ` AND (at_us <= $1 OR id <= coalesce((
+			SELECT id FROM ` + table + ` WHERE ` + own + ` ORDER BY id DESC LIMIT 1 OFFSET $2), 0)) RETURNING length(data)`,
+		list:  `SELECT id, at_us, data FROM ` + table + ` WHERE id < $1 AND at_us > $2 AND ` + all + ` ORDER BY id DESC LIMIT $3`,
+		get:   `SELECT at_us, data FROM ` + table + ` WHERE id = $1 AND at_us > $2 AND ` + all,
+		count: `SELECT count(*), coalesce(sum(length(data)), 0) FROM ` + table + ` WHERE ` + own,
 	}
 }
 

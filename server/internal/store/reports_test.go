@@ -80,6 +80,51 @@ func testReports(t *testing.T, o Options) {
 	wantReports(t, r, 0, 10, "the next")
 }
 
+// testBrowserLeaks: leaks in pages stand among the others, by numbers of one series, and each kind has its own bounds.
+func testBrowserLeaks(t *testing.T, o Options) {
+	s := open(t, o)
+	now := noon
+	options := func(kind ReportKind, most int) ReportOptions {
+		return ReportOptions{Kind: kind, MaxCount: most, MaxAge: time.Hour, Now: func() time.Time { return now }}
+	}
+	execute(t, s, `DELETE FROM memwarden_leak_reports`) // what other tests have left
+	leaks, pages := reports(t, s, options(LeakReports, 3)), reports(t, s, options(BrowserLeaks, 2))
+	add := func(r *Reports, text string) (id int64) {
+		t.Helper()
+		id, err := r.Add(t.Context(), []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	first := add(leaks, "heap")
+	for i := range 20 {
+		if id := add(pages, fmt.Sprint("page ", i)); id <= first {
+			t.Errorf("number %d comes after %d", id, first)
+		}
+	}
+	wantReports(t, leaks, 0, 10, "page 19", "page 18", "heap")
+	wantReports(t, pages, 0, 10, "page 19", "page 18")
+	for i := range 4 {
+		add(leaks, fmt.Sprint("threads ", i))
+	}
+	wantReports(t, leaks, 0, 10, "threads 3", "threads 2", "threads 1", "page 19", "page 18")
+	wantReports(t, leaks, 0, 4, "threads 3", "threads 2", "threads 1", "page 19")
+	wantUsage(t, leaks, 3, 27)
+	wantUsage(t, pages, 2, 14)
+	if _, err := pages.Get(t.Context(), first); !errors.Is(err, ErrNoReport) {
+		t.Errorf("a leak of the process is found among those of pages: %v", err)
+	}
+	if freed, err := leaks.Trim(t.Context()); freed != 0 || err != nil {
+		t.Errorf("%d bytes were trimmed, %v", freed, err)
+	}
+	now = now.Add(2 * time.Hour)
+	if freed, err := pages.Trim(t.Context()); freed != 14 || err != nil {
+		t.Errorf("%d bytes of pages were trimmed, %v: want 14", freed, err)
+	}
+	wantUsage(t, reports(t, s, options(LeakReports, 3)), 0, 0)
+}
+
 func testReportMistakes(t *testing.T, o Options) {
 	s := open(t, o)
 	for want, options := range map[string]ReportOptions{

@@ -33,6 +33,7 @@ func testStore(t *testing.T, o Options) {
 		{"history", testHistory},
 		{"history is bounded", testHistoryBound},
 		{"reports", testReports},
+		{"browser leaks", testBrowserLeaks},
 		{"mistaken reports", testReportMistakes},
 		{"reports are contended", testReportsContended},
 		{"contexts", testContexts},

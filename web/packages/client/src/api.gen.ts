@@ -151,6 +151,11 @@ export interface paths {
          *     long, subscriptions to events that nobody closes, tracked objects that were released and are still held, and what the
          *     program reports itself. Of a leak that is seen for long the newest report is listed. Kept reports are bounded in count
          *     and age: the oldest make room.
+         *
+         *     Leaks in pages, of the kind `browser`, stand on the list too. They are what whoever sends a report says: they count
+         *     for no verdict, make no room among the other leaks, and have no event, notification, snapshot or cleanup follow. One
+         *     comes onto the list when it is first told of and whenever its survivors have doubled, once in ten minutes at most,
+         *     and 200 different ones a day from each instance; `/api/monitoring/frontend/leaks` has more of them.
          */
         get: operations["listLeaks"];
         put?: never;
@@ -342,8 +347,88 @@ export interface paths {
          *     differs in white space alone, is kept once: it is answered with the number that it has, as one may that was sent
          *     because an answer was lost. Kept reports are bounded in count and age: the oldest make room, also one whose number
          *     is still answered. The route is open to all, within a rate limit of its own for each address.
+         *
+         *     Items of the kinds that the packages for browsers send must be as described here, and may have other fields beside;
+         *     items of other kinds are kept as they are, with at most 16 levels, 10,000 values, 256 bytes in a name and 16,384 in a
+         *     text. What cannot be used is refused as a whole, with every field that is wrong, up to 20.
+         *
+         *     A page of another origin is refused with 403 unless its origin is named (MEMWARDEN_FRONTEND_ORIGINS). It is the
+         *     browser that says where a page is from: this keeps out other people's pages, not programs.
          */
         post: operations["addFrontendReport"];
+        delete?: never;
+        /**
+         * May a page of another origin send reports?
+         * @description What browsers ask before such a page sends JSON; text may be sent unasked, and is refused afterwards.
+         */
+        options: operations["mayAddFrontendReport"];
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/monitoring/frontend/components": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What pages report of components, by name and release, the slowest first
+         * @description What is added up are the reports that are kept, as far as there is room for what is needed of them: `complete` says
+         *     whether any was left out for want of it, `since` how far they reach back. So a restart changes nothing, and instances
+         *     that share their database answer the same. Rows beyond 5,000 are counted under the name `(other)`, `folded` times.
+         */
+        get: operations["listFrontendComponents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/monitoring/frontend/releases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What pages report of each release: heap, what blocks, warnings
+         * @description What is added up are the reports that are kept, as far as there is room for what is needed of them: `complete` says
+         *     whether any was left out for want of it, `since` how far they reach back. So a restart changes nothing, and instances
+         *     that share their database answer the same. Releases beyond 200 are counted under the name `(other)`, `folded` times.
+         *     The release that was seen last comes first.
+         */
+        get: operations["listFrontendReleases"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/monitoring/frontend/leaks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The leaks that pages report, those with most survivors first
+         * @description What is added up are the reports that are kept, as far as there is room for what is needed of them: `complete` says
+         *     whether any was left out for want of it, `since` how far they reach back. So a restart changes nothing, and instances
+         *     that share their database answer the same. Rows beyond 5,000 are counted under the name `(other)`, `folded` times.
+         *     A page tells of a leak when it sees it first, and again each time its survivors have doubled: figures, owners and
+         *     holders are those of the report with the most survivors.
+         */
+        get: operations["listFrontendLeaks"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -2078,17 +2163,234 @@ export interface components {
              */
             sent_at: string;
             /** @description What happened. */
-            items: ({
-                /** @description What sort of thing happened. */
-                kind: string;
+            items: (components["schemas"]["FiguresItem"] | components["schemas"]["ComponentsItem"] | components["schemas"]["WarningItem"] | components["schemas"]["LeakItem"] | components["schemas"]["MonitorOffItem"] | components["schemas"]["OwnItem"])[];
+        };
+        /** @description The figures of a page. */
+        FiguresItem: {
+            /** @enum {string} */
+            kind: "figures";
+            /**
+             * Format: date-time
+             * @description When, by the browser's clock.
+             */
+            at: string;
+            /**
+             * Format: double
+             * @description The time that they are of, since those before.
+             */
+            ms: number;
+            /** @description The newest reading of the heap; absent where the browser offers none. */
+            heap?: {
                 /**
-                 * Format: date-time
-                 * @description When it happened, by the browser's clock.
+                 * @description agent: what the browser says that all of the page takes; engine: the JavaScript heap, coarsely. They are never compared.
+                 * @enum {string}
                  */
-                at: string;
+                source: "agent" | "engine";
+                /**
+                 * Format: int64
+                 * @description What is used.
+                 */
+                bytes: number;
+                /**
+                 * Format: int64
+                 * @description What may be used, where the engine tells.
+                 */
+                limit_bytes?: number;
+                /**
+                 * Format: double
+                 * @description When it was read, in milliseconds since 1970.
+                 */
+                at?: number;
+            } & {
+                [key: string]: unknown;
+            };
+            long_tasks?: components["schemas"]["FrontendBlocking"];
+            long_frames?: components["schemas"]["FrontendBlocking"];
+            /** @description Caches, by name; at most 500. */
+            caches?: {
+                [key: string]: components["schemas"]["FrontendCache"];
+            };
+            self?: components["schemas"]["FrontendSelf"];
+            /** @description Items that were lost on the way since the page was loaded. */
+            dropped?: number;
+        } & {
+            [key: string]: unknown;
+        };
+        /** @description What has blocked the page since the figures before. */
+        FrontendBlocking: {
+            /** @description How often. */
+            count: number;
+            /**
+             * Format: double
+             * @description For how long together.
+             */
+            total_ms: number;
+            /**
+             * Format: double
+             * @description The longest since the page was loaded.
+             */
+            longest_ms: number;
+        } & {
+            [key: string]: unknown;
+        };
+        /** @description A cache of the page. */
+        FrontendCache: {
+            /** @description Entries. */
+            entries: number;
+            /** @description Those that nobody uses. */
+            inactive?: number;
+            /**
+             * Format: double
+             * @description An estimate.
+             */
+            bytes?: number;
+            /** @description Those that are never given up by themselves. */
+            never_collected?: number;
+        } & {
+            [key: string]: unknown;
+        };
+        /** @description What the monitor itself took of the page's time. */
+        FrontendSelf: {
+            /**
+             * Format: double
+             * @description In all, since the page was loaded.
+             */
+            ms: number;
+            /**
+             * Format: double
+             * @description Of the time since it was looked at last, from 0 to 1.
+             */
+            share: number;
+            /** @description Whether it has turned itself off. */
+            off?: boolean;
+        } & {
+            [key: string]: unknown;
+        };
+        /** @description Components, and what has happened to them since the report before. */
+        ComponentsItem: {
+            /** @enum {string} */
+            kind: "components";
+            /**
+             * Format: date-time
+             * @description When, by the browser's clock.
+             */
+            at: string;
+            /** @description One of each name. */
+            components: ({
+                /** @description Their name. */
+                name: string;
+                /** @description Commits that carried one. */
+                commits: number;
+                /** @description How many were mounted. */
+                mounts: number;
+                /** @description How many are mounted now. */
+                live: number;
+                /** @description Commits that a Profiler has timed. */
+                timed: number;
+                /**
+                 * Format: double
+                 * @description What these took.
+                 */
+                total_ms: number;
+                /**
+                 * Format: double
+                 * @description The longest since the page was loaded.
+                 */
+                longest_ms: number;
             } & {
                 [key: string]: unknown;
             })[];
+        } & {
+            [key: string]: unknown;
+        };
+        /** @description A figure that is above its threshold. */
+        WarningItem: {
+            /** @enum {string} */
+            kind: "warning";
+            /**
+             * Format: date-time
+             * @description When, by the browser's clock.
+             */
+            at: string;
+            /** @description Its kind: slow_commit, many_commits, growing_instances, growing_heap or growing_cache. */
+            warning: string;
+            /** @description The component or cache that it is about, or the source of the heap's readings. */
+            subject: string;
+            /**
+             * Format: double
+             * @description The figure.
+             */
+            value: number;
+            /**
+             * Format: double
+             * @description What it is above.
+             */
+            threshold: number;
+        } & {
+            [key: string]: unknown;
+        };
+        /** @description What is not collected although it should be. */
+        LeakItem: {
+            /** @enum {string} */
+            kind: "leak";
+            /**
+             * Format: date-time
+             * @description When, by the browser's clock.
+             */
+            at: string;
+            /**
+             * @description components, elements that were removed, or objects that the page tracks
+             * @enum {string}
+             */
+            what: "component" | "dom" | "object";
+            /** @description The component, that around the element, or the name given to the object. */
+            name: string;
+            /** @description The components above, the nearest first. */
+            owners?: string[];
+            /** @description How many were released. */
+            released: number;
+            /** @description How many of these are still there. */
+            survivors: number;
+            /** @description What probably holds them. */
+            holders?: string[];
+        } & {
+            [key: string]: unknown;
+        };
+        /** @description The monitor has turned itself off because it took too much. */
+        MonitorOffItem: {
+            /** @enum {string} */
+            kind: "monitor_off";
+            /**
+             * Format: date-time
+             * @description When, by the browser's clock.
+             */
+            at: string;
+            /**
+             * Format: double
+             * @description What it took of the page's time.
+             */
+            ms: number;
+            /**
+             * Format: double
+             * @description Of the time since it was looked at last, from 0 to 1.
+             */
+            share: number;
+            /** @description Whether it is off. */
+            off?: boolean;
+        } & {
+            [key: string]: unknown;
+        };
+        /** @description An item of a page's own. */
+        OwnItem: {
+            /** @description What sort of thing happened. */
+            kind: string;
+            /**
+             * Format: date-time
+             * @description When it happened, by the browser's clock.
+             */
+            at: string;
+        } & {
+            [key: string]: unknown;
         };
         /** @description A report that is kept. */
         ReceivedReport: {
@@ -2113,6 +2415,249 @@ export interface components {
                  */
                 received_at: string;
                 report: components["schemas"]["FrontendReport"];
+            }[];
+        };
+        /** @description What pages report of components. */
+        FrontendComponents: {
+            /** @description Of how many reports this is made. */
+            reports: number;
+            /**
+             * Format: date-time
+             * @description When the oldest of them came; absent if there are none.
+             */
+            since?: string;
+            /** @description Whether none of the last 24 hours that is kept was left out for want of room. */
+            complete: boolean;
+            /** @description Reports that are kept and cannot be read, as an earlier version has let them through. */
+            unreadable: number;
+            /** @description How many rows there are, of which this is a part. */
+            rows: number;
+            /**
+             * Format: int64
+             * @description How often something was counted under (other) because there were too many rows.
+             */
+            folded: number;
+            /** @description The highest of the chosen figure first. */
+            components: {
+                /** @description Their name; (other) is what is beyond the bound of a page or of this answer. */
+                name: string;
+                /** @description The release; empty: none was named. */
+                release: string;
+                /**
+                 * Format: int64
+                 * @description Commits that carried one.
+                 */
+                commits: number;
+                /**
+                 * Format: int64
+                 * @description How many were mounted.
+                 */
+                mounts: number;
+                /**
+                 * Format: double
+                 * @description How many were there when a report was sent, on average.
+                 */
+                live_mean: number;
+                /**
+                 * Format: int64
+                 * @description The most of them.
+                 */
+                live_max: number;
+                /** @description What a Profiler has measured; absent where none has. */
+                timed?: {
+                    /**
+                     * Format: int64
+                     * @description Commits that were timed.
+                     */
+                    commits: number;
+                    /**
+                     * Format: double
+                     * @description What one took on average.
+                     */
+                    mean_ms: number;
+                    /**
+                     * Format: double
+                     * @description The longest.
+                     */
+                    longest_ms: number;
+                    /**
+                     * Format: double
+                     * @description All of them.
+                     */
+                    total_ms: number;
+                };
+                /** @description Reports that tell of it. */
+                reports: number;
+                /** @description Addresses of the pages that have sent these. */
+                pages: number;
+                /**
+                 * Format: date-time
+                 * @description When the first of these came, by the service's clock.
+                 */
+                first_seen: string;
+                /**
+                 * Format: date-time
+                 * @description When the last of these came.
+                 */
+                last_seen: string;
+            }[];
+        };
+        /** @description What pages report of each release. */
+        FrontendReleases: {
+            /** @description Of how many reports this is made. */
+            reports: number;
+            /**
+             * Format: date-time
+             * @description When the oldest of them came; absent if there are none.
+             */
+            since?: string;
+            /** @description Whether none of the last 24 hours that is kept was left out for want of room. */
+            complete: boolean;
+            /** @description Reports that are kept and cannot be read, as an earlier version has let them through. */
+            unreadable: number;
+            /** @description How many rows there are, of which this is a part. */
+            rows: number;
+            /**
+             * Format: int64
+             * @description How often something was counted under (other) because there were too many rows.
+             */
+            folded: number;
+            /** @description The one that was seen last first. */
+            releases: {
+                /** @description The release; empty: none was named. */
+                release: string;
+                /** @description Readings of the heap, by source: they measure different things. One reading may be told of more than once. */
+                heap: {
+                    /**
+                     * @description agent: what the browser says that all of the page takes; engine: the JavaScript heap.
+                     * @enum {string}
+                     */
+                    source: "agent" | "engine";
+                    /**
+                     * Format: int64
+                     * @description How many.
+                     */
+                    readings: number;
+                    /**
+                     * Format: int64
+                     * @description Their mean.
+                     */
+                    mean_bytes: number;
+                    /**
+                     * Format: int64
+                     * @description The highest.
+                     */
+                    max_bytes: number;
+                }[];
+                long_tasks: components["schemas"]["FrontendBlocked"];
+                long_frames: components["schemas"]["FrontendBlocked"];
+                /** @description How many warnings there were, by kind; kinds beyond 20 count as (other). */
+                warnings: {
+                    [key: string]: number;
+                };
+                /**
+                 * Format: int64
+                 * @description How often a leak was told of.
+                 */
+                leaks: number;
+                /**
+                 * Format: int64
+                 * @description How often a monitor has turned itself off.
+                 */
+                monitor_off: number;
+                /** @description Reports that tell of it. */
+                reports: number;
+                /** @description Addresses of the pages that have sent these. */
+                pages: number;
+                /**
+                 * Format: date-time
+                 * @description When the first of these came, by the service's clock.
+                 */
+                first_seen: string;
+                /**
+                 * Format: date-time
+                 * @description When the last of these came.
+                 */
+                last_seen: string;
+            }[];
+        };
+        /** @description What has blocked pages. */
+        FrontendBlocked: {
+            /**
+             * Format: int64
+             * @description How often.
+             */
+            count: number;
+            /**
+             * Format: double
+             * @description For how long together.
+             */
+            total_ms: number;
+            /**
+             * Format: double
+             * @description The longest.
+             */
+            longest_ms: number;
+        };
+        /** @description The leaks that pages report. */
+        FrontendLeaks: {
+            /** @description Of how many reports this is made. */
+            reports: number;
+            /**
+             * Format: date-time
+             * @description When the oldest of them came; absent if there are none.
+             */
+            since?: string;
+            /** @description Whether none of the last 24 hours that is kept was left out for want of room. */
+            complete: boolean;
+            /** @description Reports that are kept and cannot be read, as an earlier version has let them through. */
+            unreadable: number;
+            /** @description How many rows there are, of which this is a part. */
+            rows: number;
+            /**
+             * Format: int64
+             * @description How often something was counted under (other) because there were too many rows.
+             */
+            folded: number;
+            /** @description Those with most survivors first. */
+            leaks: {
+                /**
+                 * @description components, elements that were removed, or objects that pages track
+                 * @enum {string}
+                 */
+                what: "component" | "dom" | "object";
+                /** @description The component, that around the element, or the name of the object. */
+                name: string;
+                /** @description The components above, the nearest first. */
+                owners: string[];
+                /**
+                 * Format: int64
+                 * @description How many were released.
+                 */
+                released: number;
+                /**
+                 * Format: int64
+                 * @description How many of these are still there.
+                 */
+                survivors: number;
+                /** @description What probably holds them. */
+                holders: string[];
+                /** @description The releases in which it was seen, at most 20. */
+                releases: string[];
+                /** @description Reports that tell of it. */
+                reports: number;
+                /** @description Addresses of the pages that have sent these. */
+                pages: number;
+                /**
+                 * Format: date-time
+                 * @description When the first of these came, by the service's clock.
+                 */
+                first_seen: string;
+                /**
+                 * Format: date-time
+                 * @description When the last of these came.
+                 */
+                last_seen: string;
             }[];
         };
         /** @description What is thought of the process, and the leaks that were found. */
@@ -2183,7 +2728,7 @@ export interface components {
              * @description Its number.
              */
             id: number;
-            /** @description What leaks: a figure that grows (heap, native, descriptors, threads, goroutines), retained of objects that were released, connection_held, subscriptions, or a kind of the program's own. */
+            /** @description What leaks: a figure that grows (heap, native, descriptors, threads, goroutines), retained of objects that were released, connection_held, subscriptions, browser for what leaks in a page, or a kind of the program's own. */
             kind: string;
             /** @description The owner that it belongs to, as among the limits; empty: none, or it is not known. */
             owner: string;
@@ -2756,7 +3301,7 @@ export interface components {
                  * @description Where it is GET, HEAD is answered too.
                  * @enum {string}
                  */
-                method: "GET" | "POST" | "PATCH" | "DELETE";
+                method: "GET" | "POST" | "PATCH" | "DELETE" | "OPTIONS";
                 /** @description Parts in braces stand for a name. */
                 path: string;
                 /**
@@ -2986,6 +3531,12 @@ export interface components {
     parameters: {
         /** @description The number of a leak report. */
         LeakID: number;
+        /** @description Only what reports of this release say; empty, those that name none. */
+        ReleaseOf: string;
+        /** @description How many rows to leave out. The next page leaves out those of this one, too. */
+        Offset: number;
+        /** @description How many rows at most. */
+        Limit: number;
         /** @description Answer in lines for people, one for each check. Its value does not matter. */
         Verbose: string;
         /** @description How long to record. */
@@ -3213,6 +3764,8 @@ export interface operations {
                 before?: number;
                 /** @description How many leaks at most. */
                 limit?: number;
+                /** @description true: leaks in pages alone; false: all others. */
+                browser?: boolean;
             };
             header?: never;
             path?: never;
@@ -3533,6 +4086,87 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "schema": 1,
+                 *       "release": "1.4.0",
+                 *       "page": "/cart",
+                 *       "sent_at": "2026-01-02T15:05:00Z",
+                 *       "items": [
+                 *         {
+                 *           "kind": "figures",
+                 *           "at": "2026-01-02T15:04:59Z",
+                 *           "ms": 60012,
+                 *           "heap": {
+                 *             "source": "engine",
+                 *             "bytes": 48300000,
+                 *             "limit_bytes": 4294705152,
+                 *             "at": 1767366299000
+                 *           },
+                 *           "long_tasks": {
+                 *             "count": 2,
+                 *             "total_ms": 143,
+                 *             "longest_ms": 88
+                 *           },
+                 *           "long_frames": {
+                 *             "count": 0,
+                 *             "total_ms": 0,
+                 *             "longest_ms": 0
+                 *           },
+                 *           "caches": {
+                 *             "queries": {
+                 *               "entries": 120,
+                 *               "inactive": 90
+                 *             }
+                 *           },
+                 *           "self": {
+                 *             "ms": 4.2,
+                 *             "share": 0.0001,
+                 *             "off": false
+                 *           },
+                 *           "dropped": 0
+                 *         },
+                 *         {
+                 *           "kind": "components",
+                 *           "at": "2026-01-02T15:04:59Z",
+                 *           "components": [
+                 *             {
+                 *               "name": "Cart",
+                 *               "commits": 31,
+                 *               "mounts": 2,
+                 *               "live": 1,
+                 *               "timed": 31,
+                 *               "total_ms": 210.5,
+                 *               "longest_ms": 24
+                 *             }
+                 *           ]
+                 *         },
+                 *         {
+                 *           "kind": "warning",
+                 *           "at": "2026-01-02T15:04:30Z",
+                 *           "warning": "slow_commit",
+                 *           "subject": "Cart",
+                 *           "value": 24,
+                 *           "threshold": 16
+                 *         },
+                 *         {
+                 *           "kind": "leak",
+                 *           "at": "2026-01-02T15:04:40Z",
+                 *           "what": "component",
+                 *           "name": "Cart",
+                 *           "owners": [
+                 *             "Shop",
+                 *             "App"
+                 *           ],
+                 *           "released": 60,
+                 *           "survivors": 50,
+                 *           "holders": [
+                 *             "interval at tick (cart.js:7:3): 50 not removed"
+                 *           ]
+                 *         }
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["FrontendReport"];
                 "text/plain": string;
             };
@@ -3551,9 +4185,263 @@ export interface operations {
                 };
             };
             400: components["responses"]["BadRequest"];
+            403: components["responses"]["Forbidden"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    mayAddFrontendReport: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Where the page is from, which the browser says. */
+                Origin?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It may. */
+            204: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    /** @description POST. */
+                    "Access-Control-Allow-Methods"?: string;
+                    /** @description Content-Type. */
+                    "Access-Control-Allow-Headers"?: string;
+                    /** @description For how many seconds the browser need not ask again. */
+                    "Access-Control-Max-Age"?: number;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["TooManyRequests"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listFrontendComponents: {
+        parameters: {
+            query?: {
+                /** @description Only what reports of this release say; empty, those that name none. */
+                release?: components["parameters"]["ReleaseOf"];
+                /** @description Only what has this name. */
+                name?: string;
+                /** @description The figure that is highest in the first row. Components that no Profiler has timed come last by those in ms. */
+                sort?: "mean_ms" | "longest_ms" | "total_ms" | "commits" | "mounts" | "live_max";
+                /** @description How many rows to leave out. The next page leaves out those of this one, too. */
+                offset?: components["parameters"]["Offset"];
+                /** @description How many rows at most. */
+                limit?: components["parameters"]["Limit"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The components. */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "reports": 212,
+                     *       "since": "2026-01-02T03:04:05Z",
+                     *       "complete": true,
+                     *       "unreadable": 0,
+                     *       "rows": 1,
+                     *       "folded": 0,
+                     *       "components": [
+                     *         {
+                     *           "name": "Cart",
+                     *           "release": "1.4.0",
+                     *           "reports": 180,
+                     *           "pages": 2,
+                     *           "first_seen": "2026-01-02T03:04:05Z",
+                     *           "last_seen": "2026-01-02T15:05:00Z",
+                     *           "commits": 5310,
+                     *           "mounts": 240,
+                     *           "live_mean": 1.2,
+                     *           "live_max": 4,
+                     *           "timed": {
+                     *             "commits": 5310,
+                     *             "mean_ms": 6.8,
+                     *             "longest_ms": 24,
+                     *             "total_ms": 36108
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["FrontendComponents"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listFrontendReleases: {
+        parameters: {
+            query?: {
+                /** @description Only what reports of this release say; empty, those that name none. */
+                release?: components["parameters"]["ReleaseOf"];
+                /** @description How many rows to leave out. The next page leaves out those of this one, too. */
+                offset?: components["parameters"]["Offset"];
+                /** @description How many rows at most. */
+                limit?: components["parameters"]["Limit"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The releases. */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "reports": 212,
+                     *       "since": "2026-01-02T03:04:05Z",
+                     *       "complete": true,
+                     *       "unreadable": 0,
+                     *       "rows": 1,
+                     *       "folded": 0,
+                     *       "releases": [
+                     *         {
+                     *           "release": "1.4.0",
+                     *           "reports": 212,
+                     *           "pages": 3,
+                     *           "first_seen": "2026-01-02T03:04:05Z",
+                     *           "last_seen": "2026-01-02T15:05:00Z",
+                     *           "heap": [
+                     *             {
+                     *               "source": "engine",
+                     *               "readings": 200,
+                     *               "mean_bytes": 48300000,
+                     *               "max_bytes": 91200000
+                     *             }
+                     *           ],
+                     *           "long_tasks": {
+                     *             "count": 41,
+                     *             "total_ms": 4100,
+                     *             "longest_ms": 212
+                     *           },
+                     *           "long_frames": {
+                     *             "count": 12,
+                     *             "total_ms": 900,
+                     *             "longest_ms": 180
+                     *           },
+                     *           "warnings": {
+                     *             "slow_commit": 9
+                     *           },
+                     *           "leaks": 1,
+                     *           "monitor_off": 0
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["FrontendReleases"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listFrontendLeaks: {
+        parameters: {
+            query?: {
+                /** @description Only what reports of this release say; empty, those that name none. */
+                release?: components["parameters"]["ReleaseOf"];
+                /** @description Only what has this name. */
+                name?: string;
+                /** @description How many rows to leave out. The next page leaves out those of this one, too. */
+                offset?: components["parameters"]["Offset"];
+                /** @description How many rows at most. */
+                limit?: components["parameters"]["Limit"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The leaks. */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "reports": 212,
+                     *       "since": "2026-01-02T03:04:05Z",
+                     *       "complete": true,
+                     *       "unreadable": 0,
+                     *       "rows": 1,
+                     *       "folded": 0,
+                     *       "leaks": [
+                     *         {
+                     *           "what": "component",
+                     *           "name": "Cart",
+                     *           "owners": [
+                     *             "Shop",
+                     *             "App"
+                     *           ],
+                     *           "released": 60,
+                     *           "survivors": 50,
+                     *           "holders": [
+                     *             "interval at tick (cart.js:7:3): 50 not removed"
+                     *           ],
+                     *           "releases": [
+                     *             "1.4.0"
+                     *           ],
+                     *           "reports": 4,
+                     *           "pages": 1,
+                     *           "first_seen": "2026-01-02T03:04:05Z",
+                     *           "last_seen": "2026-01-02T15:05:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["FrontendLeaks"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];

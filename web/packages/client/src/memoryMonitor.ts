@@ -132,7 +132,6 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
   let watches = 0;
   let end: (() => void) | undefined;
   let judgedAt = clock();
-  let reported: Readonly<Record<string, ComponentRecord>> = {};
   let reportedAt = judgedAt;
 
   const report = (kind: string, fields: object) =>
@@ -163,6 +162,7 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
     self,
   });
   let stats = read();
+  let reported = stats;
 
   const warn = (kind: WarningKind, subject: string, value: number, threshold: number, at: number) => {
     if (!(value > threshold) || !mayWarn(kind, subject, at)) return;
@@ -200,15 +200,17 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
 
   const queueFigures = () => {
     const components = Object.values(stats.components)
-      .map((record) => ({ ...since(record, reported[record.name]), live: record.live }))
+      .map((record) => ({ ...since(record, reported.components[record.name]), live: record.live }))
       .filter((change) => change.commits || change.mounts)
       .sort((a, b) => b.commits - a.commits)
       .slice(0, maxReported);
-    const { heap, longTasks, longFrames, caches, self } = stats;
+    const { heap, caches, self } = stats;
+    const longTasks = since(stats.longTasks, reported.longTasks);
+    const longFrames = since(stats.longFrames, reported.longFrames);
     report('figures', { ms: clock() - reportedAt, heap, longTasks, longFrames, caches, self, dropped: transport?.dropped() });
     // One item for ten: an item must fit into a body, however long the names are.
     for (let i = 0; i < components.length; i += 10) report('components', { components: components.slice(i, i + 10) });
-    reported = stats.components;
+    reported = stats;
     reportedAt = clock();
   };
 

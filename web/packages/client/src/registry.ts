@@ -65,17 +65,13 @@ export function createInstance(record: ComponentRecord): Instance {
 }
 
 /** What has changed since an earlier reading of the same record; all of it if there is none. `longestMs` stays as it is. */
-export function since(now: ComponentRecord, was: ComponentRecord | undefined): ComponentRecord {
-  return was
-    ? {
-        ...now,
-        commits: now.commits - was.commits,
-        mounts: now.mounts - was.mounts,
-        live: now.live - was.live,
-        timed: now.timed - was.timed,
-        totalMs: now.totalMs - was.totalMs,
-      }
-    : now;
+export function since<T extends object>(now: T, was: T | undefined): T {
+  const before = was as Record<string, number> | undefined;
+  const change = Object.entries(now).map(([key, value]: [string, unknown]) => [
+    key,
+    before && typeof value === 'number' && key !== 'longestMs' ? value - before[key]! : value,
+  ]);
+  return Object.fromEntries(change) as T;
 }
 
 /** Adds what a Profiler measured of one commit. */

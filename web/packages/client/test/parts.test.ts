@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { createBudget } from '../src/budget';
 import { agentPause, heapSource, readEngine, type MemoryPerformance } from '../src/heap';
-import { addTiming, createInstance, createRegistry, maxComponents } from '../src/registry';
+import { addTiming, createInstance, createRegistry, maxComponents, since } from '../src/registry';
 import { addBlocking, nothingBlocked } from '../src/tasks';
 import { createThrottle, extend, growth, trendLength } from '../src/warnings';
 
@@ -64,6 +64,12 @@ describe('registry', () => {
 
 test('blocking tasks add up', () => {
   expect([60, 200, 80].reduce(addBlocking, nothingBlocked)).toEqual({ count: 3, totalMs: 340, longestMs: 200 });
+});
+
+test('what has changed since a reading is told, and the longest of all', () => {
+  const [was, now] = [[60], [60, 200, 80]].map((all) => all.reduce(addBlocking, nothingBlocked));
+  expect(since(now!, was)).toEqual({ count: 2, totalMs: 280, longestMs: 200 });
+  expect(since(now!, undefined)).toEqual(now);
 });
 
 describe('growth', () => {
