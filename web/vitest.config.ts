@@ -11,7 +11,7 @@ export default defineConfig({
   test: {
     projects: [
       { resolve: { alias: ours }, test: { name: 'client', include: ['packages/client/test/*.test.ts'], environment: 'jsdom' } },
-      { resolve: { alias: ours }, test: { name: 'react 19', include: ['packages/react/test/*.test.{ts,tsx}'], environment: 'jsdom', env: { REACT: '19' } } },
+      { resolve: { alias: ours }, test: { name: 'react 19', include: ['packages/react/test/**/*.test.{ts,tsx}'], environment: 'jsdom', env: { REACT: '19' } } },
       {
         resolve: { alias: [...ours, ...react18] },
         test: { name: 'react 18', include: ['packages/react/test/*.test.{ts,tsx}'], environment: 'jsdom', env: { REACT: '18' } },

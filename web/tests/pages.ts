@@ -103,8 +103,8 @@ export async function openPages({ service, flags }: { service?: string; flags?: 
         resolve: {
           alias: [
             { find: /^(react|react-dom)(\/.*)?$/, replacement: `${from}/$1$2` },
-            { find: '@memwarden/react/leaks', replacement: path.join(here, '../packages/react/src/leaks.ts') },
-            { find: '@memwarden/react', replacement: path.join(here, '../packages/react/src/index.ts') },
+            { find: /^@memwarden\/react$/, replacement: path.join(here, '../packages/react/src/index.ts') },
+            { find: /^@memwarden\/react\/(.+)$/, replacement: path.join(here, '../packages/react/src') + '/$1.ts' },
             { find: '@memwarden/client', replacement: path.join(here, '../packages/client/src/index.ts') },
           ],
         },

@@ -2,5 +2,5 @@ import { defineConfig } from 'vitest/config';
 
 // One file after the other: what waits for the browser has no use for half a processor.
 export default defineConfig({
-  test: { root: import.meta.dirname, include: ['leaks/*.test.ts', 'service/*.test.ts'], hookTimeout: 60_000, fileParallelism: false },
+  test: { root: import.meta.dirname, include: ['leaks/*.test.ts', 'service/*.test.ts', 'overlay/*.test.ts'], hookTimeout: 60_000, fileParallelism: false },
 });

@@ -11,5 +11,9 @@ interface Window {
     endpoint?: string;
     /** Has the page watched at all; its twin is not. */
     watched?: boolean;
+    /** The page's Content-Security-Policy. */
+    policy?: string;
+    /** What the development overlay is given. */
+    overlay?: object;
   };
 }

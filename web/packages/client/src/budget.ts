@@ -21,9 +21,9 @@ export interface Budget {
   look(commits: number): SelfStats;
 }
 
-/** share is how much of the page's time the monitor may take; now reads a monotonic clock in milliseconds. */
-export function createBudget(share: number, now: () => number): Budget {
-  let total = 0;
+/** budget is the share of the page's time that the monitor may take; now reads a monotonic clock in milliseconds. */
+export function createBudget(budget: number, now: () => number): Budget {
+  let ms = 0;
   let seen = 0;
   let since = now();
   let over = 0;
@@ -33,17 +33,17 @@ export function createBudget(share: number, now: () => number): Budget {
       try {
         task();
       } finally {
-        total += now() - began;
+        ms += now() - began;
       }
     },
     look(commits) {
-      total += commits * commitCostMs;
+      ms += commits * commitCostMs;
       const at = now();
-      const took = at > since ? (total - seen) / (at - since) : 0;
-      seen = total;
+      const share = (ms - seen) / (at - since || Infinity);
+      seen = ms;
       since = at;
-      over = took > share ? over + 1 : 0;
-      return { ms: total, share: took, off: over >= patience };
+      over = share > budget ? over + 1 : 0;
+      return { ms, share, off: over >= patience };
     },
   };
 }

@@ -14,32 +14,34 @@ export interface HeapReading {
   readonly at: number;
 }
 
-interface EngineMemory {
-  readonly usedJSHeapSize: number;
-  readonly jsHeapSizeLimit: number;
-}
-
 /** What browsers add to Performance where they offer memory; not in TypeScript's library. */
-export type MemoryPerformance = Performance & {
-  readonly memory?: EngineMemory;
+export interface MemoryPerformance {
+  readonly memory?: { readonly usedJSHeapSize: number; readonly jsHeapSizeLimit: number };
   measureUserAgentSpecificMemory?(): Promise<{ bytes: number }>;
-};
-
-/** The best source that the page has; undefined means that only counts are known, and no bytes are shown. */
-export function heapSource(performance: MemoryPerformance, isolated: boolean): HeapSource | undefined {
-  if (isolated && performance.measureUserAgentSpecificMemory) return 'agent';
-  return performance.memory && 'engine';
-}
-
-/** Reads Chromium's figure, in about 10 µs. */
-export function readEngine({ memory }: MemoryPerformance, at: number): HeapReading | undefined {
-  return memory && { source: 'engine', bytes: memory.usedJSHeapSize, limitBytes: memory.jsHeapSizeLimit, at };
 }
 
 /**
- * The pause until the next reading of `agent`, which may take a collection and therefore many seconds: spread
- * exponentially with a mean of five minutes, so that readings favour no moment of the page's work.
+ * Reads the best source that the page has: `engine` at each call, in about 10 µs; `agent` now and then, and the newest
+ * reading of it is given until the next. None means that only counts are known, and no bytes are shown.
  */
-export function agentPause(random: number): number {
-  return -Math.log(1 - random) * 300_000;
+export function createHeapReader(page: MemoryPerformance, isolated: boolean): (at: number) => HeapReading | undefined {
+  let reading: HeapReading | undefined;
+  let due: number | undefined;
+  return (at) => {
+    if (isolated && page.measureUserAgentSpecificMemory) {
+      // It may take a collection and therefore many seconds, so the pauses are spread exponentially, with a mean of five
+      // minutes: readings favour no moment of the page's work.
+      if (at >= (due ??= at - Math.log(1 - Math.random()) * 300_000)) {
+        due = undefined;
+        page.measureUserAgentSpecificMemory().then(
+          ({ bytes }) => (reading = { source: 'agent', bytes, at }),
+          // The browser refuses while a navigation is under way; the next reading is tried all the same.
+          () => undefined,
+        );
+      }
+    } else if (page.memory) {
+      reading = { source: 'engine', bytes: page.memory.usedJSHeapSize, limitBytes: page.memory.jsHeapSizeLimit, at };
+    }
+    return reading;
+  };
 }

@@ -1,10 +1,8 @@
 export { createMemoryMonitor } from './memoryMonitor';
 export type { CacheStats, MemoryMonitor, MemoryStats, MonitorOptions } from './memoryMonitor';
-export { addTiming, createInstance } from './registry';
-export type { ComponentRecord, Instance } from './registry';
+export type { ComponentRecord, Components } from './registry';
 export { compareSnapshots } from './snapshots';
 export type { Snapshot, SnapshotChange } from './snapshots';
-export { defaultThresholds } from './warnings';
 export type { Thresholds, Warning, WarningKind } from './warnings';
 export type { BlockingStats } from './tasks';
 export type { HeapReading, HeapSource } from './heap';

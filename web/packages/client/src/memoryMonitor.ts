@@ -1,10 +1,10 @@
 import { createBudget, type SelfStats } from './budget';
-import { agentPause, heapSource, readEngine, type HeapReading, type MemoryPerformance } from './heap';
-import { createRegistry, since, type ComponentRecord } from './registry';
-import { compareSnapshots, type Snapshot, type SnapshotChange } from './snapshots';
+import { createHeapReader, type HeapReading, type MemoryPerformance } from './heap';
+import { changesOf, recordOf, since, type ComponentRecord, type Components } from './registry';
+import type { Snapshot } from './snapshots';
 import { addBlocking, nothingBlocked, observe, type BlockingStats } from './tasks';
-import { createTransport } from './transport';
-import { createThrottle, defaultThresholds, extend, growth, type Thresholds, type Warning, type WarningKind } from './warnings';
+import { bytesOf, createTransport } from './transport';
+import { growth, trendLength, type Thresholds, type Warning, type WarningKind } from './warnings';
 
 export interface MonitorOptions {
   /** Where reports are posted to; without one nothing is ever sent. */
@@ -38,9 +38,9 @@ export interface CacheStats {
 export interface MemoryStats {
   /** Milliseconds since 1970. */
   readonly at: number;
-  /** The newest reading; absent where the browser offers none. */
-  readonly heap?: HeapReading;
-  readonly components: Readonly<Record<string, Readonly<ComponentRecord>>>;
+  /** The newest reading; undefined where the browser offers none. */
+  readonly heap?: HeapReading | undefined;
+  readonly components: Components;
   readonly longTasks: BlockingStats;
   /** Long animation frames, by the time for which they blocked. */
   readonly longFrames: BlockingStats;
@@ -75,263 +75,202 @@ export interface MemoryMonitor {
   /** Reads the figures now and keeps them; the newest 20 are kept. */
   takeSnapshot(label: string): Snapshot;
   snapshots(): readonly Snapshot[];
-  compareSnapshots(before: Snapshot, after: Snapshot): SnapshotChange;
   /** Sends what is queued. */
   flush(): Promise<void>;
 }
 
 const maxSnapshots = 20;
 const maxWarnings = 50;
-/** How many components a report names: those with the most commits since the last. */
+/** How many components a report names: those that grew most since the last, then those with the most commits. */
 const maxReported = 50;
 const warningPauseMs = 300_000;
-
-/** Names in JSON are written in snake case; values are left alone. */
-function toWire(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(toWire);
-  if (typeof value !== 'object' || value === null) return typeof value === 'number' ? Math.round(value * 1000) / 1000 : value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, inner]) => [key.replace(/[A-Z]/g, (letter) => '_' + letter.toLowerCase()), toWire(inner)]),
-  );
-}
 
 /** Drawn once for a page: all monitors of it watch, or none that has the same rate. */
 let draw: number | undefined;
 
-function check(ok: boolean, want: string): void {
-  if (!ok) throw new RangeError(want);
-}
-
 export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor {
-  const { endpoint, release, sampleRate = 1, intervalMs = 10_000, reportIntervalMs = 60_000, budget: share = 0.005, onWarning } = options;
-  check(sampleRate >= 0 && sampleRate <= 1, 'sampleRate: want 0 to 1');
-  check(intervalMs >= 100 && reportIntervalMs >= 100, 'intervalMs, reportIntervalMs: want 100 at least');
-  check(!release || new Blob([release]).size <= 128, 'release: want at most 128 bytes');
+  const { endpoint, release = '', sampleRate = 1, intervalMs = 10_000, reportIntervalMs = 60_000, budget: share = 0.005, onWarning } = options;
+  if (!(sampleRate >= 0 && sampleRate <= 1 && intervalMs >= 100 && reportIntervalMs >= 100 && bytesOf(release) <= 128)) {
+    throw new RangeError('sampleRate: 0 to 1; intervalMs, reportIntervalMs: 100 or more; release: 128 bytes or less');
+  }
 
   // A server renders pages for many: there is nothing of one page to watch.
   const sampled = typeof document !== 'undefined' && (draw ??= Math.random()) < sampleRate;
-  const thresholds = { ...defaultThresholds, ...options.thresholds };
-  const page: MemoryPerformance = performance;
-  const source = heapSource(page, globalThis.crossOriginIsolated);
-  const clock = () => page.now();
-  const budget = createBudget(share, clock);
-  const registry = createRegistry();
-  const transport = sampled && endpoint ? createTransport({ endpoint, release }) : undefined;
-  const mayWarn = createThrottle(warningPauseMs);
-  const caches = new Map<string, () => CacheStats>();
-  const parts = new Map<() => () => void, (() => void) | undefined>();
+  const thresholds = {
+    slow_commit: 16,
+    many_commits: 60,
+    growing_instances: 20,
+    growing_heap: 0.2,
+    growing_cache: 100,
+    ...options.thresholds,
+  };
+  const budget = createBudget(share, () => performance.now());
+  const readHeap = createHeapReader(performance as MemoryPerformance, globalThis.crossOriginIsolated);
+  const transport = createTransport((sampled && endpoint) || '', release);
+  const records = new Map<string, ComponentRecord>();
+  const caches = new Map<() => CacheStats, string>();
+  const parts = new Map<() => () => void, (() => void) | void>();
   const listeners = new Set<() => void>();
   const trends = new Map<string, number[]>();
-  const snapshots: Snapshot[] = [];
+  const quietUntil = new Map<string, number>();
 
-  let heap: HeapReading | undefined;
+  let watches = 0;
   let longTasks = nothingBlocked;
   let longFrames = nothingBlocked;
   let warnings: readonly Warning[] = [];
-  let self: SelfStats = { ms: 0, share: 0, off: false };
-  let watches = 0;
-  let end: (() => void) | undefined;
-  let judgedAt = clock();
-  let reportedAt = judgedAt;
-
-  const report = (kind: string, fields: object) =>
-    transport?.add({ ...(toWire(fields) as object), kind, at: new Date().toISOString() });
+  let snapshots: readonly Snapshot[] = [];
+  let self = budget.look(0);
 
   const readCaches = () => {
     const all: Record<string, CacheStats> = {};
-    for (const [name, readCache] of caches) {
+    for (const [readCache, name] of caches) {
       try {
         all[name] = readCache();
       } catch (error) {
         // One that cannot be read is not asked again: the other figures do not suffer from it.
-        caches.delete(name);
+        caches.delete(readCache);
         reportError(error);
       }
     }
     return all;
   };
 
-  const read = (): MemoryStats => ({
-    at: Date.now(),
-    ...(heap && { heap }),
-    components: Object.fromEntries([...registry.records()].map((record) => [record.name, { ...record }])),
-    longTasks,
-    longFrames,
-    caches: readCaches(),
-    warnings,
-    self,
-  });
+  const read = (): MemoryStats => {
+    const at = Date.now();
+    const components = structuredClone(Object.fromEntries(records));
+    return { at, heap: readHeap(at), components, longTasks, longFrames, caches: readCaches(), warnings, self };
+  };
   let stats = read();
   let reported = stats;
 
-  const warn = (kind: WarningKind, subject: string, value: number, threshold: number, at: number) => {
-    if (!(value > threshold) || !mayWarn(kind, subject, at)) return;
+  /** Judges a figure; one that is to grow by its growth, the heap by that as a share of what its series began with. */
+  const judge = (kind: WarningKind, subject: string, value: number) => {
+    const key = kind + ' ' + subject;
+    if (kind.startsWith('growing')) {
+      const series = [...(trends.get(key) ?? []), value].slice(-trendLength);
+      trends.set(key, series);
+      value = growth(series) / (kind === 'growing_heap' ? series[0]! : 1);
+    }
+    const at = Date.now();
+    const threshold = thresholds[kind];
+    if (!(value > threshold) || at < quietUntil.get(key)!) return;
+    quietUntil.set(key, at + warningPauseMs);
     const warning = { kind, subject, value, threshold, at };
     warnings = [...warnings, warning].slice(-maxWarnings);
-    report('warning', { warning: kind, subject, value, threshold });
+    transport.add('warning', { ...warning, warning: kind });
     onWarning?.(warning);
   };
 
-  const trend = (key: string, value: number) => {
-    const series = extend(trends.get(key), value);
-    trends.set(key, series);
-    return series;
-  };
-
-  const judge = (before: MemoryStats, now: MemoryStats, seconds: number) => {
-    const t = thresholds;
-    for (const record of Object.values(now.components)) {
-      const { name } = record;
-      const { commits, timed, totalMs } = since(record, before.components[name]);
-      if (timed) warn('slow_commit', name, totalMs / timed, t.slowCommitMs, now.at);
+  /** Judges what has become of the page since the last look, and tells how many commits there were. */
+  const judgeAll = (now: MemoryStats) => {
+    let all = 0;
+    for (const { name, commits, timed, totalMs } of changesOf(now.components, stats.components)) {
+      all += commits;
+      judge('slow_commit', name, totalMs / timed);
       // A page that is hidden is looked at out of turn: what happened in a moment is no rate.
-      if (seconds * 2000 >= intervalMs) warn('many_commits', name, commits / seconds, t.commitsPerSecond, now.at);
-      warn('growing_instances', name, growth(trend('live ' + name, record.live)), t.growingInstances, now.at);
+      judge('many_commits', name, (commits * 1000) / Math.max(intervalMs, now.at - stats.at));
+      judge('growing_instances', name, now.components[name]!.live);
     }
-    if (now.heap && now.heap.at !== before.heap?.at) {
-      const { source, bytes } = now.heap;
-      const series = trend('heap ' + source, bytes);
-      warn('growing_heap', source, growth(series) / series[0]!, t.growingHeap, now.at);
-    }
-    for (const [name, { entries }] of Object.entries(now.caches)) {
-      warn('growing_cache', name, growth(trend('cache ' + name, entries)), t.growingCache, now.at);
-    }
+    if (now.heap && now.heap !== stats.heap) judge('growing_heap', now.heap.source, now.heap.bytes);
+    for (const name in now.caches) judge('growing_cache', name, now.caches[name]!.entries);
+    return all;
   };
 
   const queueFigures = () => {
-    const components = Object.values(stats.components)
-      .map((record) => ({ ...since(record, reported.components[record.name]), live: record.live }))
-      .filter((change) => change.commits || change.mounts)
-      .sort((a, b) => b.commits - a.commits)
-      .slice(0, maxReported);
-    const { heap, caches, self } = stats;
-    const longTasks = since(stats.longTasks, reported.longTasks);
-    const longFrames = since(stats.longFrames, reported.longFrames);
-    report('figures', { ms: clock() - reportedAt, heap, longTasks, longFrames, caches, self, dropped: transport?.dropped() });
+    const components = changesOf(stats.components, reported.components)
+      .slice(0, maxReported)
+      .map((change) => ({ ...change, live: stats.components[change.name]!.live }));
+    transport.add('figures', {
+      ...stats,
+      components: undefined,
+      warnings: undefined,
+      longTasks: since(stats.longTasks, reported.longTasks),
+      longFrames: since(stats.longFrames, reported.longFrames),
+      ms: Math.max(0, stats.at - reported.at),
+      dropped: transport.dropped(),
+    });
     // One item for ten: an item must fit into a body, however long the names are.
-    for (let i = 0; i < components.length; i += 10) report('components', { components: components.slice(i, i + 10) });
+    while (components.length) transport.add('components', { components: components.splice(0, 10) });
     reported = stats;
-    reportedAt = clock();
   };
-
-  const commitsOf = (of: MemoryStats) => Object.values(of.components).reduce((sum, { commits }) => sum + commits, 0);
 
   const tick = () => {
     budget.run(() => {
-      if (source === 'engine') heap = readEngine(page, Date.now());
       const now = read();
-      const at = clock();
-      judge(stats, now, (at - judgedAt) / 1000);
-      self = budget.look(commitsOf(now) - commitsOf(stats));
-      judgedAt = at;
+      self = budget.look(judgeAll(now));
       stats = { ...now, warnings, self };
-      if (at - reportedAt >= reportIntervalMs) {
+      if (self.off) {
+        transport.add('monitor_off', self);
+        run(false);
+      }
+      // At the nearest look: none comes to the millisecond.
+      if (self.off || stats.at - reported.at >= reportIntervalMs - intervalMs / 2) {
         queueFigures();
-        void transport?.flush();
+        void transport.flush();
       }
     });
     listeners.forEach((listener) => listener());
-    if (self.off) {
-      report('monitor_off', self);
-      void transport?.flush();
-      end?.();
-    }
   };
 
-  const watch = (): (() => void) => {
-    const ends: (() => void)[] = [];
-    if (source === 'agent') {
-      let timer: ReturnType<typeof setTimeout>;
-      const plan = () => {
-        timer = setTimeout(async () => {
-          // The browser refuses while a navigation is under way; the next reading is tried all the same.
-          const result = await page.measureUserAgentSpecificMemory!().catch(() => undefined);
-          if (result) heap = { source: 'agent', bytes: result.bytes, at: Date.now() };
-          if (end) plan();
-        }, agentPause(Math.random()));
-      };
-      plan();
-      ends.push(() => clearTimeout(timer));
-    }
-    ends.push(
-      observe('longtask', (entry) => (longTasks = addBlocking(longTasks, entry.duration))),
-      observe('long-animation-frame', (entry) => {
-        longFrames = addBlocking(longFrames, (entry as PerformanceEntry & { blockingDuration: number }).blockingDuration);
-      }),
-    );
+  const onHidden = () => {
+    if (!document.hidden) return;
+    tick();
+    queueFigures();
+    transport.leave();
+  };
+
+  const run = (on: boolean) => {
+    for (const [start, stop] of parts) parts.set(start, on ? start() : stop?.());
+  };
+
+  const addPart = (start: () => () => void) => {
+    parts.set(start, watches && !self.off ? start() : undefined);
+    return () => {
+      parts.get(start)?.();
+      parts.delete(start);
+    };
+  };
+
+  addPart(() => observe('longtask', ({ duration }) => (longTasks = addBlocking(longTasks, duration))));
+  addPart(() => observe('long-animation-frame', ({ blockingDuration }) => (longFrames = addBlocking(longFrames, blockingDuration))));
+  addPart(() => {
     const timer = setInterval(tick, intervalMs);
-    const onHidden = () => {
-      if (document.visibilityState !== 'hidden') return;
-      tick();
-      if (transport && end) {
-        queueFigures();
-        transport.leave();
-      }
-    };
     document.addEventListener('visibilitychange', onHidden);
-    ends.push(
-      () => clearInterval(timer),
-      () => document.removeEventListener('visibilitychange', onHidden),
-    );
-    for (const start of parts.keys()) parts.set(start, start());
     return () => {
-      ends.forEach((one) => one());
-      for (const [start, stop] of parts) {
-        stop?.();
-        parts.set(start, undefined);
-      }
+      clearInterval(timer);
+      document.removeEventListener('visibilitychange', onHidden);
     };
-  };
-
-  const start = () => {
-    if (!sampled || self.off) return () => undefined;
-    if (!watches++) {
-      judgedAt = clock();
-      budget.look(0);
-      const stop = watch();
-      end = () => {
-        end = undefined;
-        stop();
-      };
-    }
-    let ended = false;
-    return () => {
-      if (ended) return;
-      ended = true;
-      if (!--watches) end?.();
-    };
-  };
+  });
 
   return {
     sampled,
-    start,
-    component: registry.record,
-    addCache(name, readCache) {
-      caches.set(name, readCache);
-      return () => void (caches.get(name) === readCache && caches.delete(name));
-    },
-    addPart(startPart) {
-      parts.set(startPart, end && startPart());
+    start() {
+      let on = sampled && !self.off;
+      if (on && !watches++) run(true);
       return () => {
-        parts.get(startPart)?.();
-        parts.delete(startPart);
+        if (on && !--watches) run(false);
+        on = false;
       };
     },
+    component: (name) => recordOf(records, name),
+    addCache(name, readCache) {
+      caches.set(readCache, name);
+      return () => caches.delete(readCache);
+    },
+    addPart,
     run: budget.run,
-    report,
+    report: transport.add,
     stats: () => stats,
     subscribe(listener) {
       listeners.add(listener);
-      return () => void listeners.delete(listener);
+      return () => listeners.delete(listener);
     },
     takeSnapshot(label) {
       const snapshot = { label, stats: read() };
-      snapshots.push(snapshot);
-      if (snapshots.length > maxSnapshots) snapshots.shift();
+      snapshots = [...snapshots, snapshot].slice(-maxSnapshots);
       return snapshot;
     },
-    snapshots: () => [...snapshots],
-    compareSnapshots,
-    flush: async () => transport?.flush(),
+    snapshots: () => snapshots,
+    flush: transport.flush,
   };
 }

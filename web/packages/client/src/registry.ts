@@ -16,67 +16,30 @@ export interface ComponentRecord {
   longestMs: number;
 }
 
-/**
- * A mounted component. `commit` is called from an effect that runs after each commit, with something that is new for each
- * render, and returns the effect's cleanup. React runs effects twice in StrictMode, and again when it shows hidden
- * content: the same render counts once, and an instance that comes back is the same instance.
- */
-export interface Instance {
-  commit(render: unknown): () => void;
+/** Readings of records by their names. */
+export type Components = Readonly<Record<string, Readonly<ComponentRecord>>>;
+
+/** The record of a name; it is made if there is none. */
+export function recordOf(records: Map<string, ComponentRecord>, name: string): ComponentRecord {
+  if (!records.has(name) && records.size >= maxComponents) name = '(other)';
+  const record = records.get(name) ?? { name, commits: 0, mounts: 0, live: 0, timed: 0, totalMs: 0, longestMs: 0 };
+  records.set(name, record);
+  return record;
 }
 
-export interface Registry {
-  record(name: string): ComponentRecord;
-  records(): Iterable<ComponentRecord>;
+/** What has changed of figures since an earlier reading; all of them if there is none. `longestMs` stays as it is. */
+export function since<Figures extends object>(now: Figures, was: Figures | undefined): Figures {
+  const change = { ...now };
+  for (const key in was) {
+    if (key !== 'longestMs' && typeof was[key] === 'number') (change[key] as number) -= was[key];
+  }
+  return change;
 }
 
-export function createRegistry(): Registry {
-  const records = new Map<string, ComponentRecord>();
-  return {
-    record(name) {
-      if (!records.has(name) && records.size >= maxComponents) name = '(other)';
-      let record = records.get(name);
-      if (!record) {
-        record = { name, commits: 0, mounts: 0, live: 0, timed: 0, totalMs: 0, longestMs: 0 };
-        records.set(name, record);
-      }
-      return record;
-    },
-    records: () => records.values(),
-  };
-}
-
-export function createInstance(record: ComponentRecord): Instance {
-  let last: unknown;
-  const release = () => {
-    record.live--;
-  };
-  return {
-    commit(render) {
-      if (last === undefined) record.mounts++;
-      if (last !== render) {
-        last = render;
-        record.commits++;
-      }
-      record.live++;
-      return release;
-    },
-  };
-}
-
-/** What has changed since an earlier reading of the same record; all of it if there is none. `longestMs` stays as it is. */
-export function since<T extends object>(now: T, was: T | undefined): T {
-  const before = was as Record<string, number> | undefined;
-  const change = Object.entries(now).map(([key, value]: [string, unknown]) => [
-    key,
-    before && typeof value === 'number' && key !== 'longestMs' ? value - before[key]! : value,
-  ]);
-  return Object.fromEntries(change) as T;
-}
-
-/** Adds what a Profiler measured of one commit. */
-export function addTiming(record: ComponentRecord, ms: number): void {
-  record.timed++;
-  record.totalMs += ms;
-  record.longestMs = Math.max(record.longestMs, ms);
+/** The changes of those of which something changed: the ones that grew most come first, then the ones with the most commits. */
+export function changesOf(now: Components, before: Components): ComponentRecord[] {
+  return Object.values(now)
+    .map((record) => since(record, before[record.name]))
+    .filter(({ commits, mounts, live, timed }) => commits || mounts || live || timed)
+    .sort((a, b) => b.live - a.live || b.commits - a.commits);
 }

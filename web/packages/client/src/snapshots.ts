@@ -1,5 +1,5 @@
 import type { MemoryStats } from './memoryMonitor';
-import { since, type ComponentRecord } from './registry';
+import { changesOf, type ComponentRecord } from './registry';
 
 /** Statistics that were kept, to be compared with later ones. */
 export interface Snapshot {
@@ -10,8 +10,8 @@ export interface Snapshot {
 /** What changed from one snapshot to a later one. */
 export interface SnapshotChange {
   readonly ms: number;
-  /** Absent if the two readings have not the same source, or there is none. */
-  readonly heapBytes?: number;
+  /** Undefined if the two readings have not the same source, or there is none. */
+  readonly heapBytes: number | undefined;
   /** What changed of each component, the ones with the most new live instances first. */
   readonly components: readonly Readonly<ComponentRecord>[];
   readonly longTasks: number;
@@ -19,18 +19,18 @@ export interface SnapshotChange {
   readonly caches: Readonly<Record<string, number>>;
 }
 
+/** A function of its own, so that pages that compare nothing do not load it. */
 export function compareSnapshots({ stats: before }: Snapshot, { stats: after }: Snapshot): SnapshotChange {
-  const components = Object.values(after.components)
-    .map((record) => since(record, before.components[record.name]))
-    .filter((change) => change.commits || change.mounts || change.live)
-    .sort((a, b) => b.live - a.live || b.commits - a.commits);
   const caches: Record<string, number> = {};
-  for (const [name, { entries }] of Object.entries(after.caches)) {
+  for (const name in after.caches) {
     const was = before.caches[name];
-    if (was) caches[name] = entries - was.entries;
+    if (was) caches[name] = after.caches[name]!.entries - was.entries;
   }
-  const change = { ms: after.at - before.at, components, longTasks: after.longTasks.count - before.longTasks.count, caches };
-  return before.heap && before.heap.source === after.heap?.source
-    ? { ...change, heapBytes: after.heap.bytes - before.heap.bytes }
-    : change;
+  return {
+    ms: after.at - before.at,
+    heapBytes: before.heap && before.heap.source === after.heap?.source ? after.heap.bytes - before.heap.bytes : undefined,
+    components: changesOf(after.components, before.components),
+    longTasks: after.longTasks.count - before.longTasks.count,
+    caches,
+  };
 }

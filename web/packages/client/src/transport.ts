@@ -8,20 +8,17 @@ export type ReportItem = FrontendReport['items'][number];
 export const maxItems = 500;
 /** What one body takes at most. Browsers share 64 KiB among all that is sent as a page goes. */
 export const maxBodyBytes = 16 << 10;
+/** What is left of a body for one item. */
+const maxItemBytes = maxBodyBytes - 4096;
 /** How many bodies are sent as the page goes. */
 const maxLeavingBodies = 3;
-const firstPauseMs = 5_000;
+/** It doubles before each pause. */
+const halfFirstPauseMs = 2_500;
 const longestPauseMs = 300_000;
 
-export interface TransportOptions {
-  /** Where reports are posted to. */
-  readonly endpoint: string;
-  readonly release?: string | undefined;
-}
-
 export interface Transport {
-  /** Queues an item; it is encoded at once, and dropped if it alone is too large for a body. */
-  add(item: ReportItem): void;
+  /** Queues an item; it is encoded at once, with its names in snake case, and dropped if it alone is too large for a body. */
+  add(kind: string, fields: object): void;
   /** Sends what waits, one body after the other, unless a pause that the service asked for is not over. */
   flush(): Promise<void>;
   /** Sends what fits as the page goes; nothing tells what became of it. */
@@ -30,90 +27,93 @@ export interface Transport {
   dropped(): number;
 }
 
-/** Sends as the page goes, by what the browser has for it, and tells whether it was taken. */
-function sendLast(url: string, body: string): boolean {
-  const { fetchLater } = globalThis as { fetchLater?: (url: string, init: object) => unknown };
-  try {
-    if (fetchLater) {
-      fetchLater(url, { method: 'POST', body, activateAfter: 0 });
-      return true;
-    }
-  } catch {
-    // Its quota is used up, or the page's policy forbids it: a beacon may still go.
-  }
-  if (navigator.sendBeacon?.(url, body)) return true;
-  // No answer is waited for: the page may be gone before one comes, and what failed cannot be told to anyone.
-  fetch(url, { method: 'POST', body, keepalive: true, mode: 'no-cors' }).catch(() => undefined);
-  return true;
+/** Where the browser has it, it sends what it was given even if the page is gone by then. */
+declare const fetchLater: (url: string, init: object) => unknown;
+
+export function bytesOf(text: string): number {
+  return new Blob([text]).size;
 }
 
-export function createTransport({ endpoint, release }: TransportOptions): Transport {
+/** What looks like a name within a text is none: there its quotes have a backslash before them. */
+function encode(item: object): string {
+  return JSON.stringify(item, (_, value: unknown) => (typeof value === 'number' ? Number(value.toFixed(3)) : value)).replace(
+    /"\w+":/g,
+    (name) => name.replace(/[A-Z]/g, '_$&').toLowerCase(),
+  );
+}
+
+/** Reports are posted to the endpoint; if it is empty nothing is queued, and so nothing sent. */
+export function createTransport(endpoint: string, release?: string): Transport {
   const queue: string[] = [];
   let dropped = 0;
   // A body whose answer was not heard is sent again as it was: the service keeps equal bodies once.
-  let pending: { text: string; items: number } | undefined;
-  let pauseMs = 0;
+  let pending = '';
+  let pauseMs = halfFirstPauseMs;
   let notBefore = 0;
   let sending: Promise<void> | undefined;
 
-  const bytes = (text: string) => new Blob([text]).size;
-
   const takeBody = () => {
     if (!pending && queue.length) {
-      // Nothing of an address but its path: queries and fragments may hold what is secret.
-      const page = (location.origin + location.pathname).slice(0, 2048);
-      const head = JSON.stringify({ schema: 1, release, page, sent_at: new Date().toISOString() }).slice(0, -1) + ',"items":[';
-      let left = maxBodyBytes - bytes(head) - 2;
-      let items = 0;
-      while (items < queue.length && (left -= bytes(queue[items]!) + 1) >= 0) items++;
-      pending = { text: head + queue.splice(0, items).join() + ']}', items };
+      const head = JSON.stringify({
+        schema: 1,
+        release,
+        // Nothing of an address but its path: queries and fragments may hold what is secret.
+        page: (location.origin + location.pathname).slice(0, 2048),
+        sent_at: new Date(),
+        items: [],
+      }).slice(0, -2);
+      // One fits; more are added as long as they do.
+      let items = 1;
+      while (items < queue.length && bytesOf(head + queue.slice(0, items + 1)) <= maxBodyBytes - 2) items++;
+      pending = head + queue.splice(0, items) + ']}';
     }
     return pending;
   };
 
-  const wait = (seconds: number) => {
-    pauseMs = Math.min(longestPauseMs, Math.max(firstPauseMs, pauseMs * 2));
-    notBefore = Date.now() + Math.max(seconds * 1000, pauseMs * (0.5 + Math.random() / 2));
-  };
+  // Text needs no permission to be sent elsewhere; the answer from there cannot be read, and counts as yes.
+  const post = (body: string) => ({ method: 'POST', body, mode: 'no-cors', keepalive: true, activateAfter: 0 }) as const;
 
   const send = async () => {
-    const foreign = new URL(endpoint, location.href).origin !== location.origin;
     let body;
     while (Date.now() >= notBefore && (body = takeBody())) {
+      let waitMs = 0;
       try {
-        // Text needs no permission to be sent elsewhere; the answer then cannot be read, and counts as yes.
-        const answer = await fetch(endpoint, { method: 'POST', body: body.text, mode: foreign ? 'no-cors' : 'same-origin' });
-        if (answer.status === 429 || answer.status >= 500) {
-          wait(Number(answer.headers.get('Retry-After')) || 0);
-          return;
+        const { status, headers } = await fetch(endpoint, post(body));
+        if (status < 500 && status !== 429) {
+          if (status >= 400) dropped += (JSON.parse(body) as FrontendReport).items.length;
+          pauseMs = halfFirstPauseMs;
+          // Meanwhile the page may have been left, and the body sent once more.
+          if (pending === body) pending = '';
+          continue;
         }
-        if (answer.status >= 400) dropped += body.items;
-        pauseMs = 0;
-        // Meanwhile the page may have been left, and the body sent once more.
-        if (pending === body) pending = undefined;
+        waitMs = Number(headers.get('Retry-After')) * 1000 || 0;
       } catch {
         // No network, or a filter: the items stay in the queue, whose bound says how long.
-        wait(0);
       }
+      pauseMs = Math.min(longestPauseMs, pauseMs * 2);
+      notBefore = Date.now() + Math.max(waitMs, pauseMs * (0.5 + Math.random() / 2));
     }
   };
 
   return {
-    add(item) {
-      const text = JSON.stringify(item);
-      if (bytes(text) > maxBodyBytes - 4096) {
-        dropped++;
-        return;
-      }
-      queue.push(text);
-      if (queue.length > maxItems) {
-        queue.shift();
-        dropped++;
-      }
+    add(kind, fields) {
+      if (!endpoint) return;
+      const text = encode({ ...fields, kind, at: new Date() });
+      if (bytesOf(text) > maxItemBytes || (queue.push(text) > maxItems && queue.shift())) dropped++;
     },
     flush: () => (sending ??= send().finally(() => (sending = undefined))),
     leave() {
-      for (let i = 0; i < maxLeavingBodies && takeBody() && sendLast(endpoint, pending!.text); i++) pending = undefined;
+      for (let i = 0; i < maxLeavingBodies && takeBody(); i++) {
+        const body = pending;
+        pending = '';
+        try {
+          fetchLater(endpoint, post(body));
+        } catch {
+          // There is none, its quota is used up, or the page's policy forbids it: a beacon may still go. If it does not, no
+          // answer is waited for: the page may be gone before one comes, and what failed cannot be told to anyone.
+          if (!navigator.sendBeacon?.(endpoint, body)) fetch(endpoint, post(body)).catch(() => undefined);
+        }
+      }
     },
     dropped: () => dropped,
   };

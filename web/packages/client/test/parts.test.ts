@@ -1,64 +1,65 @@
 // @vitest-environment node
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { createBudget } from '../src/budget';
-import { agentPause, heapSource, readEngine, type MemoryPerformance } from '../src/heap';
-import { addTiming, createInstance, createRegistry, maxComponents, since } from '../src/registry';
+import { createHeapReader } from '../src/heap';
+import { changesOf, maxComponents, recordOf, since, type ComponentRecord } from '../src/registry';
 import { addBlocking, nothingBlocked } from '../src/tasks';
-import { createThrottle, extend, growth, trendLength } from '../src/warnings';
+import { growth, trendLength } from '../src/warnings';
 
 describe('heap', () => {
-  const engine = { memory: { usedJSHeapSize: 10, jsHeapSizeLimit: 20 } } as unknown as MemoryPerformance;
-  const agent = { ...engine, measureUserAgentSpecificMemory: () => Promise.resolve({ bytes: 1 }) } as unknown as MemoryPerformance;
+  const memory = { usedJSHeapSize: 10, jsHeapSizeLimit: 20 };
+  const measureUserAgentSpecificMemory = () => Promise.resolve({ bytes: 1 });
 
-  test('the best source that the page has is chosen', () => {
-    expect(heapSource(agent, true)).toBe('agent');
-    expect(heapSource(agent, false)).toBe('engine');
-    expect(heapSource(engine, true)).toBe('engine');
-    expect(heapSource({} as MemoryPerformance, true)).toBeUndefined();
+  test('the engine is read at each call, and says what it is', () => {
+    const engine = { source: 'engine', bytes: 10, limitBytes: 20, at: 5 };
+    expect(createHeapReader({ memory }, true)(5)).toEqual(engine);
+    expect(createHeapReader({ memory, measureUserAgentSpecificMemory }, false)(5)).toEqual(engine);
+    expect(createHeapReader({}, true)(5)).toBeUndefined();
   });
 
-  test('a reading says where it comes from', () => {
-    expect(readEngine(engine, 5)).toEqual({ source: 'engine', bytes: 10, limitBytes: 20, at: 5 });
-    expect(readEngine({} as MemoryPerformance, 5)).toBeUndefined();
+  test('the whole page is measured now and then where it may be, and the newest reading stays', async () => {
+    const measure = vi.fn(measureUserAgentSpecificMemory);
+    const read = createHeapReader({ memory, measureUserAgentSpecificMemory: measure }, true);
+    const minute = 60_000;
+    const seen = new Set<number | undefined>();
+    for (let at = 0; at < 600 * minute; at += minute) {
+      const reading = read(at);
+      if (reading) expect(reading).toMatchObject({ source: 'agent', bytes: 1 });
+      seen.add(reading?.at);
+      await Promise.resolve();
+    }
+    expect(seen).toContain(undefined);
+    expect(measure.mock.calls.length).toBeGreaterThan(50);
+    expect(measure.mock.calls.length).toBeLessThan(200);
+    expect(seen.size).toBeGreaterThanOrEqual(measure.mock.calls.length);
   });
 
-  test('pauses have a mean of five minutes', () => {
-    const n = 10_000;
-    let sum = 0;
-    for (let i = 0; i < n; i++) sum += agentPause((i + 0.5) / n);
-    expect(sum / n / 60_000).toBeCloseTo(5, 1);
+  test('a measurement that the browser refuses is none, and is tried again', async () => {
+    const refuse = vi.fn(() => Promise.reject(new DOMException('navigating', 'SecurityError')));
+    const read = createHeapReader({ measureUserAgentSpecificMemory: refuse }, true);
+    for (let hour = 0; hour < 10; hour++) {
+      expect(read(hour * 3_600_000)).toBeUndefined();
+      await Promise.resolve();
+    }
+    expect(refuse.mock.calls.length).toBeGreaterThan(1);
   });
 });
 
 describe('registry', () => {
-  test('one render counts once, and an instance that comes back is the same', () => {
-    const record = createRegistry().record('A');
-    const instance = createInstance(record);
-    const first = {};
-    instance.commit(first)(); // StrictMode: effect, cleanup, effect
-    let release = instance.commit(first);
-    expect(record).toMatchObject({ commits: 1, mounts: 1, live: 1 });
-    release(); // an update: cleanup of the last render, effect of the next
-    release = instance.commit({});
-    expect(record).toMatchObject({ commits: 2, mounts: 1, live: 1 });
-    release();
-    expect(record).toMatchObject({ commits: 2, mounts: 1, live: 0 });
-  });
-
   test('names beyond the bound share one record', () => {
-    const registry = createRegistry();
-    for (let i = 0; i < maxComponents + 50; i++) registry.record('C' + i).mounts++;
-    const records = [...registry.records()];
-    expect(records).toHaveLength(maxComponents + 1);
-    expect(registry.record('(other)').mounts).toBe(50);
-    expect(registry.record('C0').mounts).toBe(1);
+    const records = new Map<string, ComponentRecord>();
+    for (let i = 0; i < maxComponents + 50; i++) recordOf(records, 'C' + i).mounts++;
+    expect(records.size).toBe(maxComponents + 1);
+    expect(recordOf(records, '(other)').mounts).toBe(50);
+    expect(recordOf(records, 'C0').mounts).toBe(1);
   });
 
-  test('timings add up', () => {
-    const record = createRegistry().record('A');
-    addTiming(record, 4);
-    addTiming(record, 2);
-    expect(record).toMatchObject({ timed: 2, totalMs: 6, longestMs: 4 });
+  test('changes are of those of which something changed, since an earlier reading or the beginning, what grew first', () => {
+    const record = (name: string, live: number, totalMs = 0): ComponentRecord => ({ name, commits: 9, mounts: 9, live, timed: 9, totalMs, longestMs: 7 });
+    const before = { A: record('A', 3), B: record('B', 5), Same: record('Same', 1) };
+    const now = { A: record('A', 1), B: { ...record('B', 5, 20), timed: 10 }, Same: record('Same', 1), New: record('New', 2) };
+    const none = { commits: 0, mounts: 0, live: 0, timed: 0, totalMs: 0, longestMs: 7 };
+    expect(changesOf(now, before)).toEqual([now.New, { ...none, name: 'B', timed: 1, totalMs: 20 }, { ...none, name: 'A', live: -2 }]);
   });
 });
 
@@ -77,10 +78,9 @@ describe('growth', () => {
     let series: number[] = [];
     let most = 0;
     for (let i = 0; i < n; i++) {
-      series = extend(series, at(i));
+      series = [...series, at(i)].slice(-trendLength);
       most = Math.max(most, growth(series));
     }
-    expect(series.length).toBeLessThanOrEqual(trendLength);
     return most;
   };
 
@@ -98,16 +98,6 @@ describe('growth', () => {
   test('a series that is not full says nothing', () => {
     expect(growth([1, 100, 1000])).toBe(0);
   });
-});
-
-test('a warning comes again after the pause', () => {
-  const may = createThrottle(100);
-  expect([may('slow_commit', 'A', 0), may('slow_commit', 'A', 99), may('slow_commit', 'B', 99), may('slow_commit', 'A', 100)]).toEqual([
-    true,
-    false,
-    true,
-    true,
-  ]);
 });
 
 describe('budget', () => {

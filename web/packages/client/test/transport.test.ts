@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { createTransport, maxBodyBytes, maxItems, type FrontendReport, type ReportItem } from '../src/transport';
+import { createTransport, maxBodyBytes, maxItems, type FrontendReport } from '../src/transport';
 
 /** A server that answers as told and keeps what it was sent. */
 let server: Server;
@@ -39,14 +39,15 @@ afterEach(() => {
   server.close();
 });
 
-const item = (fields: object = {}): ReportItem => ({ kind: 'note', at: '2026-01-02T15:04:05Z', ...fields });
+/** An item as it is sent. */
+const note = (fields: object = {}): unknown => ({ kind: 'note', at: expect.any(String), ...fields });
 const reports = () => bodies.map((body) => JSON.parse(body) as FrontendReport);
 
 describe('flush', () => {
   test('sends what waits, in the form of the service', async () => {
-    const transport = createTransport({ endpoint, release: '1.2.3' });
-    transport.add(item({ n: 1 }));
-    transport.add(item({ n: 2 }));
+    const transport = createTransport(endpoint, '1.2.3');
+    transport.add('note', { n: 1 });
+    transport.add('note', { n: 2 });
     await transport.flush();
     const { sent_at: sentAt, ...rest } = reports()[0]!;
     expect(Date.parse(sentAt)).toBeGreaterThan(0);
@@ -54,15 +55,15 @@ describe('flush', () => {
       schema: 1,
       release: '1.2.3',
       page: new URL('/cart', endpoint).href,
-      items: [item({ n: 1 }), item({ n: 2 })],
+      items: [note({ n: 1 }), note({ n: 2 })],
     });
     await transport.flush();
     expect(bodies).toHaveLength(1);
   });
 
   test('splits what is too much for one body', async () => {
-    const transport = createTransport({ endpoint });
-    for (let n = 0; n < 20; n++) transport.add(item({ n, text: 'é'.repeat(1500) }));
+    const transport = createTransport(endpoint);
+    for (let n = 0; n < 20; n++) transport.add('note', { n, text: 'é'.repeat(1500) });
     await transport.flush();
     expect(reports().flatMap((report) => report.items.map((one) => one.n))).toEqual([...Array(20).keys()]);
     expect(bodies.length).toBeGreaterThan(3);
@@ -72,24 +73,24 @@ describe('flush', () => {
   test('waits as long as it is asked to, then sends the same body again', async () => {
     vi.useFakeTimers({ toFake: ['Date'] });
     answers = [[429, { 'Retry-After': '20' }]];
-    const transport = createTransport({ endpoint });
-    transport.add(item());
+    const transport = createTransport(endpoint);
+    transport.add('note', {});
     await transport.flush();
     vi.advanceTimersByTime(19_000);
     await transport.flush();
     expect(bodies).toHaveLength(1);
-    transport.add(item({ later: true }));
+    transport.add('note', { later: true });
     vi.advanceTimersByTime(1_001);
     await transport.flush();
     expect(bodies).toHaveLength(3);
     expect(bodies[1]).toBe(bodies[0]);
-    expect(reports()[2]!.items).toEqual([item({ later: true })]);
+    expect(reports()[2]!.items).toEqual([note({ later: true })]);
   });
 
   test('backs off further with each failure, and keeps what waits', async () => {
     vi.useFakeTimers({ toFake: ['Date'] });
-    const transport = createTransport({ endpoint });
-    transport.add(item());
+    const transport = createTransport(endpoint);
+    transport.add('note', {});
     answers = Array.from({ length: 50 }, () => [503]);
     for (let second = 0; second < 60; second++) {
       await transport.flush();
@@ -107,20 +108,20 @@ describe('flush', () => {
 
   test('gives up a body that the service refuses', async () => {
     answers = [[422]];
-    const transport = createTransport({ endpoint });
-    transport.add(item({ bad: true }));
+    const transport = createTransport(endpoint);
+    transport.add('note', { bad: true });
     await transport.flush();
     expect(transport.dropped()).toBe(1);
-    transport.add(item({ good: true }));
+    transport.add('note', { good: true });
     await transport.flush();
-    expect(reports()[1]!.items).toEqual([item({ good: true })]);
+    expect(reports()[1]!.items).toEqual([note({ good: true })]);
   });
 
   test('keeps everything where there is no network', async () => {
     vi.useFakeTimers({ toFake: ['Date'] });
     const port = (server.address() as AddressInfo).port;
-    const transport = createTransport({ endpoint });
-    transport.add(item());
+    const transport = createTransport(endpoint);
+    transport.add('note', {});
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
     await transport.flush();
@@ -132,17 +133,34 @@ describe('flush', () => {
   });
 });
 
+test('names are written in snake case and texts as they are', async () => {
+  const transport = createTransport(endpoint);
+  const texts = { plain: 'camelCase', quoted: 'say "camelCase": yes', json: '{"camelCase":1}', list: ['"aB":', 'aB'] };
+  transport.add('note', { ...texts, innerName: { deepName: 1.23456, nothing: null } });
+  await transport.flush();
+  expect(reports()[0]!.items).toEqual([note({ ...texts, inner_name: { deep_name: 1.235, nothing: null } })]);
+});
+
+test('without an endpoint nothing is queued', async () => {
+  const transport = createTransport('');
+  for (let n = 0; n < maxItems + 7; n++) transport.add('note', { n });
+  expect(transport.dropped()).toBe(0);
+  await transport.flush();
+  transport.leave();
+  expect(bodies).toHaveLength(0);
+});
+
 test('the oldest make room', async () => {
-  const transport = createTransport({ endpoint });
-  for (let n = 0; n < maxItems + 7; n++) transport.add(item({ n }));
+  const transport = createTransport(endpoint);
+  for (let n = 0; n < maxItems + 7; n++) transport.add('note', { n });
   expect(transport.dropped()).toBe(7);
   await transport.flush();
   expect(reports()[0]!.items[0]!.n).toBe(7);
 });
 
 test('an item that fits no body is dropped', () => {
-  const transport = createTransport({ endpoint });
-  transport.add(item({ text: 'x'.repeat(maxBodyBytes) }));
+  const transport = createTransport(endpoint);
+  transport.add('note', { text: 'x'.repeat(maxBodyBytes) });
   expect(transport.dropped()).toBe(1);
 });
 
@@ -151,10 +169,10 @@ describe('leave', () => {
     const beacons: string[] = [];
     vi.stubGlobal('navigator', { sendBeacon: (_url: string, body: string) => beacons.push(body) > 0 });
     answers = [[422]];
-    const transport = createTransport({ endpoint });
-    transport.add(item({ n: 1 }));
+    const transport = createTransport(endpoint);
+    transport.add('note', { n: 1 });
     const flushed = transport.flush();
-    transport.add(item({ n: 2 }));
+    transport.add('note', { n: 2 });
     transport.leave();
     await flushed;
     expect(beacons).toHaveLength(2);
@@ -165,17 +183,17 @@ describe('leave', () => {
   test('sends by beacon', () => {
     const beacons: string[] = [];
     vi.stubGlobal('navigator', { sendBeacon: (_url: string, body: string) => beacons.push(body) > 0 });
-    const transport = createTransport({ endpoint });
-    transport.add(item());
+    const transport = createTransport(endpoint);
+    transport.add('note', {});
     transport.leave();
     transport.leave();
-    expect(beacons.map((body) => (JSON.parse(body) as FrontendReport).items)).toEqual([[item()]]);
+    expect(beacons.map((body) => (JSON.parse(body) as FrontendReport).items)).toEqual([[note()]]);
   });
 
   test('sends by fetch what the browser takes no beacon for', async () => {
     vi.stubGlobal('navigator', { sendBeacon: () => false });
-    const transport = createTransport({ endpoint });
-    transport.add(item());
+    const transport = createTransport(endpoint);
+    transport.add('note', {});
     transport.leave();
     await vi.waitFor(() => expect(bodies).toHaveLength(1));
   });
@@ -187,9 +205,9 @@ describe('leave', () => {
       sent.push('later');
     });
     vi.stubGlobal('navigator', { sendBeacon: () => sent.push('beacon') > 0 });
-    const transport = createTransport({ endpoint });
+    const transport = createTransport(endpoint);
     for (let n = 0; n < 2; n++) {
-      transport.add(item());
+      transport.add('note', {});
       transport.leave();
     }
     expect(sent).toEqual(['later', 'beacon']);

@@ -1,5 +1,4 @@
 import { createElement, Profiler, type ReactElement, type ReactNode } from 'react';
-import { addTiming } from '@memwarden/client';
 import { useMemoryMonitor } from './context';
 
 export interface TimedRegionProps {
@@ -18,7 +17,11 @@ export function TimedRegion({ name, children }: TimedRegionProps): ReactElement 
     {
       id: name,
       onRender: (_id, _phase, actualMs) => {
-        if (monitor?.sampled) addTiming(monitor.component(name), actualMs);
+        if (!monitor?.sampled) return;
+        const record = monitor.component(name);
+        record.timed++;
+        record.totalMs += actualMs;
+        record.longestMs = Math.max(record.longestMs, actualMs);
       },
     },
     children,

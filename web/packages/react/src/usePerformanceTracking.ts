@@ -1,5 +1,6 @@
 import { useEffect, useRef } from 'react';
-import { createInstance, type Instance, type MemoryMonitor } from '@memwarden/client';
+import type { MemoryMonitor } from '@memwarden/client';
+import { createInstance, type Instance } from './instance';
 
 /**
  * The monitor that components are counted by: that of the newest provider. It is no context, because to read one in each

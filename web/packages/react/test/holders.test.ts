@@ -9,6 +9,10 @@ const native = {
   remove: EventTarget.prototype.removeEventListener,
   setInterval: globalThis.setInterval,
   clearInterval: globalThis.clearInterval,
+  setTimeout: globalThis.setTimeout,
+  clearTimeout: globalThis.clearTimeout,
+  requestAnimationFrame: globalThis.requestAnimationFrame,
+  observe: MutationObserver.prototype.observe,
 };
 
 beforeEach(() => {
@@ -23,6 +27,10 @@ afterEach(() => {
   expect(EventTarget.prototype.removeEventListener).toBe(native.remove);
   expect(globalThis.setInterval).toBe(native.setInterval);
   expect(globalThis.clearInterval).toBe(native.clearInterval);
+  expect(globalThis.setTimeout).toBe(native.setTimeout);
+  expect(globalThis.clearTimeout).toBe(native.clearTimeout);
+  expect(globalThis.requestAnimationFrame).toBe(native.requestAnimationFrame);
+  expect(MutationObserver.prototype.observe).toBe(native.observe);
 });
 
 /** How many of a kind are held, by what the book says. */
@@ -30,7 +38,7 @@ const held = (what: string) => {
   const line = book.grownBy(3, what).find((each) => each.startsWith(what));
   return line ? Number(/: (\d+) not removed$/.exec(line)![1]) : 0;
 };
-const times = (n: number, act: (i: number) => void) => Array.from({ length: n }, (_, i) => act(i));
+const times = <T>(n: number, act: (i: number) => T): T[] => Array.from({ length: n }, (_, i) => act(i));
 
 describe('listeners', () => {
   test('of what outlives elements are counted until they are removed', () => {
@@ -93,6 +101,61 @@ test('intervals are counted until they are cleared', () => {
   ids.forEach(clearInterval);
   clearInterval(undefined);
   expect(held('interval at ')).toBe(0);
+});
+
+test('timeouts are counted until they have fired or are cleared, and get what they are given', async () => {
+  const called = vi.fn();
+  await new Promise<void>((resolve) => times(4, (i) => setTimeout((...rest) => (called(...rest), i === 3 && resolve()), 1, i, 'x')));
+  expect(called.mock.calls).toEqual([0, 1, 2, 3].map((i) => [i, 'x']));
+  expect(held('timeout at ')).toBe(0);
+  const ids = times(5, () => setTimeout(() => undefined, 60_000));
+  expect(held('timeout at ')).toBe(5);
+  ids.forEach((id) => clearTimeout(id));
+  expect(held('timeout at ')).toBe(0);
+});
+
+test('a timeout that begins the next from its callback is there all the time', async () => {
+  const ids = new Map<number, ReturnType<typeof setTimeout>>();
+  await new Promise<void>((resolve) => {
+    let fired = 0;
+    const again = (i: number) => {
+      ids.set(i, setTimeout(() => (fired++ === 20 && resolve(), again(i)), 1));
+    };
+    times(4, again);
+  });
+  expect(held('timeout at ')).toBeGreaterThanOrEqual(3);
+  ids.forEach((id) => clearTimeout(id));
+  expect(held('timeout at ')).toBe(0);
+});
+
+test('animation frames are counted until they come', async () => {
+  await new Promise<void>((resolve) => {
+    times(4, () => requestAnimationFrame(() => undefined));
+    expect(held('animation frame at ')).toBe(4);
+    requestAnimationFrame(() => resolve());
+  });
+  const id = requestAnimationFrame(() => undefined);
+  cancelAnimationFrame(id);
+  expect(held('animation frame at ')).toBe(0);
+});
+
+test('observers of what outlives elements are counted until they are disconnected', () => {
+  const observers = times(6, () => new MutationObserver(() => undefined));
+  for (const observer of observers) {
+    observer.observe(document, { childList: true });
+    observer.observe(document.body, { childList: true });
+  }
+  expect(held('MutationObserver at ')).toBe(6);
+  observers.slice(0, 2).forEach((observer) => observer.disconnect());
+  expect(held('MutationObserver at ')).toBe(4);
+  observers.forEach((observer) => observer.disconnect());
+  for (const observer of observers) observer.observe(document.createElement('p'), { childList: true });
+  expect(held('MutationObserver at ')).toBe(0);
+  expect(() => observers[0]!.observe(document, {})).toThrow();
+});
+
+test('where nothing has grown it says what remains', () => {
+  expect(book.grownBy(5, 'Cart')).toEqual(['a closure, a store or a promise']);
 });
 
 test('what somebody else has wrapped since is left alone', () => {

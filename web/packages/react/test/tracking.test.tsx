@@ -101,6 +101,21 @@ describe('usePerformanceTracking', () => {
     expect(figures('Counter')).toMatchObject({ mounts: 1, live: 1 });
   });
 
+  test('an instance that is removed while it is hidden is live no more', () => {
+    const Never = lazy(() => new Promise<{ default: () => null }>(() => undefined));
+    const page = (late: boolean) => (
+      <Suspense fallback="soon">
+        <Counter />
+        {late && <Never />}
+      </Suspense>
+    );
+    show(page(false));
+    show(page(true));
+    expect(container.textContent).toContain('soon');
+    show(null);
+    expect(figures('Counter')).toMatchObject({ commits: 1, mounts: 1, live: 0 });
+  });
+
   test('counts a transition that was overtaken once', () => {
     let set: (n: number) => void;
     function Page() {

@@ -8,21 +8,39 @@ import { watchLeaks } from '@memwarden/react/leaks';
 declare global {
   interface Window {
     measure: {
-      /** What a tracked render takes beyond a plain one, in microseconds, and one with a counter in an effect. */
-      renders(): Record<'byHand' | 'tracked', number>;
-      /** What a sweep over as many mounted components takes, in milliseconds, in all and in its longest slice. */
-      sweep(count: number): Promise<{ totalMs: number; longestMs: number }>;
+      /** What a render of a kind takes beyond a plain one, in microseconds: the lower quartile and the median. */
+      renders(): Record<Kind, [quartile: number, median: number]>;
+      /** Milliseconds of sweeps over as many mounted components, of their slices, and of a millisecond of doing nothing. */
+      sweeps(count: number, rounds: number): Promise<Record<'sweeps' | 'slices' | 'idle', number[]>>;
     };
   }
 }
 
-const count = 10_000;
-const rounds = 60;
+type Kind = 'ref' | 'effect' | 'byHand' | 'tracked';
+
+/** So many that a commit takes a few milliseconds, which a pause of another process rarely falls into. */
+const count = 2_000;
+const rounds = 300;
 
 function Plain({ n }: { n: number }) {
   const [value] = useState(n);
   return value < 0 ? <p /> : null;
 }
+
+/** The two parts of any counter. */
+function WithRef({ n }: { n: number }) {
+  useRef(0);
+  const [value] = useState(n);
+  return value < 0 ? <p /> : null;
+}
+
+function WithEffect({ n }: { n: number }) {
+  useEffect(nothing);
+  const [value] = useState(n);
+  return value < 0 ? <p /> : null;
+}
+
+function nothing(): void {}
 
 /** What anyone would write by hand who only wants to count. */
 function ByHand({ n }: { n: number }) {
@@ -65,22 +83,26 @@ function mount(Kind: ComponentType<{ n: number }>, monitor: MemoryMonitor): () =
   };
 }
 
-const median = (all: number[]) => all.sort((a, b) => a - b)[all.length >> 1]!;
+function quantile(all: number[], share: number): number {
+  return [...all].sort((a, b) => a - b)[Math.floor(all.length * share)]!;
+}
 
 window.measure = {
   renders() {
     const monitor = createMemoryMonitor({ sampleRate: window.options.sampled ? 1 : 0 });
-    const pages = { plain: mount(Plain, monitor), byHand: mount(ByHand, monitor), tracked: mount(Tracked, monitor) };
-    const times = { plain: [] as number[], byHand: [] as number[], tracked: [] as number[] };
+    const kinds = { plain: Plain, ref: WithRef, effect: WithEffect, byHand: ByHand, tracked: Tracked };
+    const pages = Object.entries(kinds).map(([name, Kind]) => ({ name, render: mount(Kind, monitor), times: [] as number[] }));
     for (let round = 0; round < rounds; round++) {
-      for (const name of ['plain', 'byHand', 'tracked'] as const) times[name].push(pages[name]());
+      // Each comes first as often as the others: what one leaves to the collector another may pay for.
+      pages.push(pages.shift()!);
+      for (const { render, times } of pages) times.push(render());
     }
-    const plain = median(times.plain);
-    const extra = (all: number[]) => ((median(all) - plain) * 1000) / count;
-    return { byHand: extra(times.byHand), tracked: extra(times.tracked) };
+    const plain = pages.find(({ name }) => name === 'plain')!.times;
+    const beyond = (all: number[], share: number) => ((quantile(all, share) - quantile(plain, share)) * 1000) / count;
+    return Object.fromEntries(pages.map(({ name, times }) => [name, [beyond(times, 0.25), beyond(times, 0.5)]])) as never;
   },
-  async sweep(components) {
-    const slices: number[] = [];
+  async sweeps(components, rounds) {
+    let slices: number[] = [];
     const monitor = createMemoryMonitor();
     const measured: MemoryMonitor = {
       ...monitor,
@@ -90,7 +112,7 @@ window.measure = {
         slices.push(performance.now() - began);
       },
     };
-    const watch = watchLeaks(measured, { sweepMs: 200 });
+    const watch = watchLeaks(measured, { sweepMs: 100 });
     const root = createRoot(document.getElementById('root')!);
     const Row = ({ n }: { n: number }) => <i>{n}</i>;
     const page = (all: number, mark: string) => (
@@ -101,21 +123,28 @@ window.measure = {
         <b key={mark}>{mark}</b>
       </div>
     );
+    const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
     const stop = measured.start();
     flushSync(() => root.render(page(components, 'a')));
-    await new Promise((resolve) => setTimeout(resolve, 1_000)); // the probes get to know the page
-    const sweeps: number[] = [];
-    let longest = 0;
-    for (let i = 0; i < 10; i++) {
-      slices.length = 0;
+    await pause(1_000); // the probes get to know the page
+    const figures = { sweeps: [] as number[], slices: [] as number[], idle: [] as number[] };
+    for (let i = 0; i < rounds; i++) {
       flushSync(() => root.render(page(components, 'b' + i))); // something is removed, so there is something to look for
-      slices.length = 0;
-      await new Promise((resolve) => setTimeout(resolve, 500));
-      sweeps.push(slices.reduce((sum, ms) => sum + ms, 0));
-      longest = Math.max(longest, ...slices);
+      await pause(0); // the removal is seen
+      slices = [];
+      await pause(250);
+      figures.sweeps.push(slices.reduce((sum, ms) => sum + ms, 0));
+      figures.slices.push(...slices);
+      // What the machine adds to any millisecond of work, while others work on it too.
+      for (let j = 0; j < slices.length; j++) {
+        const began = performance.now();
+        while (performance.now() - began < 1);
+        figures.idle.push(performance.now() - began);
+        await pause(0);
+      }
     }
     watch.stop();
     stop();
-    return { totalMs: median(sweeps), longestMs: longest };
+    return figures;
   },
 };

@@ -67,17 +67,20 @@ function join(cohort: Cohort): void {
   });
 }
 
+/** The batch that now has what was released in the given one. */
+function current(batch: Batch): Batch {
+  return batch.into ? current(batch.into) : batch;
+}
+
 /** Takes one that was collected off its batch. */
 export function collected(batch: Batch): void {
-  while (batch.into) batch = batch.into;
-  batch.alive--;
+  current(batch).alive--;
 }
 
 /** Takes one that came back off its batch. */
 export function returned(batch: Batch): void {
-  while (batch.into) batch = batch.into;
-  batch.alive--;
-  batch.released--;
+  current(batch).released--;
+  collected(batch);
 }
 
 export interface Verdict {
@@ -101,16 +104,15 @@ export function judge(cohort: Cohort, now: Moment, rules: Rules): Verdict {
   );
   const released = ripe.reduce((sum, batch) => sum + batch.released, 0);
   let seen = 0;
+  let survivors = 0;
   let older = 0;
-  let newer = 0;
-  for (const batch of ripe) {
-    if (seen + batch.released <= released / 2) older += batch.alive;
-    else newer += batch.alive;
-    seen += batch.released;
+  for (const { released: more, alive } of ripe) {
+    seen += more;
+    survivors += alive;
+    if (seen <= released / 2) older += alive;
   }
-  const survivors = older + newer;
   return {
-    leaking: ripe.length >= minBatches && older >= 2 && newer >= 2 && survivors >= rules.minSurvivors,
+    leaking: ripe.length >= minBatches && older >= 2 && survivors - older >= 2 && survivors >= rules.minSurvivors,
     released,
     survivors,
   };

@@ -24,7 +24,7 @@ interface Member {
  * release: asking whether it still lives would make it live longer.
  */
 export interface Population {
-  cohort(kind: LeakKind, name: string, owners: () => readonly string[]): Cohort | undefined;
+  cohort(kind: LeakKind, name: string, owners?: () => readonly string[]): Cohort | undefined;
   cohorts(): Iterable<Cohort>;
   add(cohort: Cohort, object: object, twin?: object | null): void;
   release(cohort: Cohort, object: object, twin: object | undefined, now: Moment): void;
@@ -64,7 +64,7 @@ export function createPopulation(): Population {
       let cohort = cohorts.get(key);
       if (!cohort && (counts[kind] ?? 0) < maxCohorts) {
         counts[kind] = (counts[kind] ?? 0) + 1;
-        cohort = { kind, name, owners: owners(), batches: [] };
+        cohort = { kind, name, owners: owners?.() ?? [], batches: [] };
         cohorts.set(key, cohort);
       }
       return cohort;

@@ -20,7 +20,7 @@ export interface Released {
 
 /** What is thought to leak. */
 export interface LeakReport extends Released {
-  /** What grew by about as many as survive, and so probably holds them; only with `keepHolders()`. */
+  /** What grew by about as many as survive, and so probably holds them, or what else may; only with `keepHolders()`. */
   readonly holders: readonly string[];
 }
 
@@ -29,7 +29,7 @@ export interface LeakOptions extends Partial<Rules> {
   readonly sweepMs?: number;
   /** Where the page is watched; default the document. */
   readonly root?: ParentNode;
-  /** Bookkeeping of listeners and timers: `keepHolders()`. */
+  /** Bookkeeping of listeners, timers and observers: `keepHolders()`. */
   readonly holders?: Holders;
   /** Called for a leak when it is first seen, and each time its survivors have doubled. */
   readonly onLeak?: (leak: LeakReport) => void;
@@ -49,7 +49,7 @@ export interface LeakWatch {
 }
 
 /** How long one slice of work lasts at most. */
-const sliceMs = 1.5;
+const sliceMs = 1;
 /** How many elements and fibers are looked at in one go when they come; the others wait for an idle moment. */
 const eager = 200;
 /** How many of each wait at most; what comes beyond is not looked at. */
@@ -60,17 +60,12 @@ const watches = new WeakMap<MemoryMonitor, LeakWatch>();
 
 /** The watch of a monitor. */
 export function leakWatchOf(monitor: MemoryMonitor | undefined): LeakWatch | undefined {
-  return monitor && watches.get(monitor);
+  return watches.get(monitor!);
 }
 
-/** A moment when the browser has nothing to do; where it does not tell, soon. */
-function whenIdle(task: () => void): () => void {
-  if ('requestIdleCallback' in globalThis) {
-    const id = requestIdleCallback(task, { timeout: 2_000 });
-    return () => cancelIdleCallback(id);
-  }
-  const id = setTimeout(task, 50);
-  return () => clearTimeout(id);
+/** Calls back when the browser has nothing else to do, in two seconds at the latest; where it does not tell, soon. */
+function whenIdle(task: () => void): void {
+  (globalThis.requestIdleCallback ?? setTimeout)(task, { timeout: 2_000 } as never);
 }
 
 /**
@@ -79,10 +74,7 @@ function whenIdle(task: () => void): () => void {
  */
 export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): LeakWatch {
   const { sweepMs = 5_000, onLeak, holders: book } = options;
-  const rules: Rules = {
-    minAgeMs: options.minAgeMs ?? defaultRules.minAgeMs,
-    minSurvivors: options.minSurvivors ?? defaultRules.minSurvivors,
-  };
+  const rules = { ...defaultRules, ...options };
   const population = createPopulation();
   const canary = createCanary();
   const seen = new WeakSet<Fiber>();
@@ -90,9 +82,8 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
   const componentOf = new WeakMap<Node, string>();
   let commits = 0;
   let dirty = false;
-  let waiting: Fiber[] = [];
-  /** Elements that React did not make, but may have made what is in them. */
-  let unknown: Element[] = [];
+  /** What is to be looked at, with all that is below it. */
+  let waiting: (Element | Fiber)[] = [];
   let removed: { node: WeakRef<Element>; name: string }[] = [];
   let leaks: readonly LeakReport[] = [];
   let judged: readonly Released[] = [];
@@ -100,67 +91,69 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
 
   const moment = (): Moment => ({ at: performance.now(), commits, collections: canary.collections() });
 
+  const wait = (next: Element | Fiber | null) => {
+    if (next && waiting.length < maxWaiting) waiting.push(next);
+  };
+
+  /** Whether a fiber, or the other one of its component, has been looked at. */
+  const isSeen = (fiber: Fiber) => seen.has(fiber) || seen.has(fiber.alternate!);
+
   const adopt = (fiber: Fiber) => {
     seen.add(fiber);
     const name = nameOf(fiber.type);
-    if (!name) return;
-    const cohort = population.cohort('component', name, () => ownersOf(fiber, maxOwners));
+    const cohort = name && population.cohort('component', name, () => ownersOf(fiber, maxOwners));
     if (cohort) population.add(cohort, fiber, fiber.alternate);
   };
 
-  const isSeen = (fiber: Fiber) => seen.has(fiber) || (fiber.alternate !== null && seen.has(fiber.alternate));
-
-  /** Looks at the elements and fibers that wait, and what is below them, until `more` says no. */
   const explore = (more: () => boolean) => {
-    while (unknown.length && more()) arrive(unknown.pop()!);
     while (waiting.length && more()) {
-      const fiber = waiting.pop()!;
-      if (!isSeen(fiber)) adopt(fiber);
-      if (fiber.sibling && waiting.length < maxWaiting) waiting.push(fiber.sibling);
-      if (fiber.child && waiting.length < maxWaiting) waiting.push(fiber.child);
+      const next = waiting.pop()!;
+      if (next instanceof Element) {
+        arrive(next);
+      } else {
+        if (!isSeen(next)) adopt(next);
+        wait(next.sibling);
+        wait(next.child);
+      }
     }
-  };
-
-  const nearestName = (fiber: Fiber | null | undefined): string | undefined => {
-    for (; fiber; fiber = fiber.return) {
-      const name = nameOf(fiber.type);
-      if (name) return name;
-    }
-    return undefined;
   };
 
   const arrive = (element: Element) => {
     population.recall(element);
     const fiber = fiberOf(element);
     if (!fiber) {
-      for (const child of element.children) if (unknown.length < maxWaiting) unknown.push(child);
+      // React did not make it, but may have made what is in it.
+      for (const child of element.children) wait(child);
       return;
     }
-    const name = nearestName(fiber.return);
+    const [name] = ownersOf(fiber, 1);
     if (name) {
       componentOf.set(element, name);
       // What holds React's elements and is none itself, as the container of a portal, belongs to who put them there.
       const around = element.parentNode;
       if (around && around !== document.body && !fiberOf(around) && !componentOf.has(around)) componentOf.set(around, name);
     }
-    for (let above = fiber.return; above && !isSeen(above); above = above.return) adopt(above);
-    seen.add(fiber);
-    if (fiber.child && waiting.length < maxWaiting) waiting.push(fiber.child);
+    for (let above: Fiber | null = fiber; above && !isSeen(above); above = above.return) adopt(above);
+    wait(fiber.child);
+  };
+
+  /** The component that a node, or else what is around it, belongs to. */
+  const belongsTo = (node: Node | null): string | undefined => {
+    if (!node) return undefined;
+    const fiber = fiberOf(node);
+    return componentOf.get(node) ?? (fiber && ownersOf(fiber, 1)[0]) ?? belongsTo(node.parentNode);
   };
 
   const depart = (element: Element, from: Node) => {
-    let name = componentOf.get(element) ?? nearestName(fiberOf(element)?.return);
-    for (let node: Node | null = from; !name && node; node = node.parentNode) {
-      name = componentOf.get(node) ?? nearestName(fiberOf(node)?.return);
-    }
-    if (removed.length < maxWaiting) removed.push({ node: new WeakRef(element), name: name ?? `<${element.localName}>` });
+    if (removed.length >= maxWaiting) return;
+    removed.push({ node: new WeakRef(element), name: belongsTo(element) ?? belongsTo(from) ?? `<${element.localName}>` });
   };
 
   const onMutations = (records: readonly MutationRecord[]) => {
     commits++;
     monitor.run(() => {
       for (const { addedNodes, removedNodes, target } of records) {
-        for (const node of addedNodes) if (node instanceof Element) arrive(node);
+        for (const node of addedNodes) if (node instanceof Element) wait(node);
         for (const node of removedNodes) if (node instanceof Element) depart(node, target);
         dirty ||= removedNodes.length > 0;
       }
@@ -169,21 +162,19 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
     });
   };
 
-  function* work(): Generator<undefined, void> {
-    explore(() => true);
+  /** One look at all there is, in steps. */
+  function* sweep(): Generator<undefined, void> {
     const now = moment();
     if (dirty) {
       dirty = false;
-      const gone = removed;
-      removed = [];
-      for (const { node, name } of gone) {
+      for (const { node, name } of removed.splice(0)) {
         const element = node.deref();
-        const cohort = population.cohort('dom', name, () => []);
+        const cohort = population.cohort('dom', name);
         if (element && !element.isConnected && cohort && !population.recall(element)) {
           population.release(cohort, element, undefined, now);
         }
+        yield;
       }
-      yield;
       yield* population.sweep(now, (object) => isCutOff(object as Fiber));
     }
     canary.step();
@@ -200,11 +191,10 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
       .map((one) => ({ ...one, holders: book?.grownBy(one.survivors, one.name) ?? [] }))
       .sort((a, b) => b.survivors - a.survivors);
     for (const leak of leaks) {
-      const { kind, name, owners, released, survivors, holders } = leak;
-      const key = kind + ' ' + name;
-      if (survivors < 2 * (told.get(key) ?? 0)) continue;
-      told.set(key, survivors);
-      monitor.report('leak', { what: kind, name, owners, released, survivors, holders });
+      const key = leak.kind + ' ' + leak.name;
+      if (leak.survivors < 2 * (told.get(key) ?? 0)) continue;
+      told.set(key, leak.survivors);
+      monitor.report('leak', { ...leak, what: leak.kind, leaking: undefined });
       onLeak?.(leak);
     }
   };
@@ -215,31 +205,33 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
     observer.observe(root, { childList: true, subtree: true });
     book?.start();
     let current: Generator<undefined, void> | undefined;
-    let cancel = whenIdle(() => {
-      unknown.push(...root.children);
-      slice();
-    });
+    let planned = false;
+    let stopped = false;
     const slice = () => {
-      let done = false;
+      planned = false;
+      if (stopped) return;
       monitor.run(() => {
         const until = performance.now() + sliceMs;
-        explore(() => performance.now() < until);
-        current ??= unknown.length + waiting.length ? undefined : work();
-        while (current && !done && performance.now() < until) done = current.next().done === true;
+        const more = () => performance.now() < until;
+        explore(more);
+        if (!waiting.length) current ??= sweep();
+        while (current && more()) if (current.next().done) current = undefined;
       });
-      if (done) current = undefined;
-      if (current || unknown.length + waiting.length) cancel = whenIdle(slice);
+      if (current || waiting.length) plan();
     };
-    const timer = setInterval(() => {
-      if (!current) cancel = whenIdle(slice);
-    }, sweepMs);
+    const plan = () => {
+      if (!planned) whenIdle(slice);
+      planned = true;
+    };
+    const timer = setInterval(plan, sweepMs);
+    waiting.push(...root.children);
+    plan();
     return () => {
+      stopped = true;
       observer.disconnect();
       clearInterval(timer);
-      cancel();
       book?.stop();
       waiting = [];
-      unknown = [];
       removed = [];
     };
   };
@@ -252,7 +244,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
       return () => {
         const released = ref?.deref();
         ref = undefined;
-        const cohort = released && population.cohort('object', name, () => []);
+        const cohort = released && population.cohort('object', name);
         if (cohort) population.release(cohort, released, undefined, moment());
       };
     },
@@ -260,7 +252,8 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
     released: () => judged,
     sweep() {
       dirty = true;
-      for (const step of work()) void step;
+      explore(() => true);
+      for (const step of sweep()) void step;
     },
     stop() {
       watches.delete(monitor);

@@ -1,3 +1,0 @@
-export * from '@memwarden/client';
-export * from '@memwarden/react';
-export * from '@memwarden/react/leaks';
