@@ -84,6 +84,7 @@ web: ## check and test the browser packages: needs Node.js 20.19, and Chromium f
 test-long: ## every toolchain and build mode, all leaking programs, shuffled repetitions with the race detector, a minute for each fuzz target
 	$(GO) test -timeout=120m $(LONG) -long
 	@scripts/dev/nested.sh -long
+	@scripts/dev/web.sh -long
 	$(GO) test -race -run Captures -timeout=60m ./heap/capture -long
 	$(GO) test -race -shuffle=on -count=5 -timeout=60m $(PACKAGES)
 	@scripts/dev/fuzz.sh 1m
@@ -110,6 +111,7 @@ load-full: ## the same for 30 minutes, into the performance audit report
 
 audit: ## measure all of docs/PERFORMANCE_AUDIT_REPORT.md anew: about an hour and a half
 	$(GO) -C bench run . -only all -report
+	@$(MAKE) --no-print-directory bench-web
 	@$(MAKE) --no-print-directory load-full
 	@$(MAKE) --no-print-directory chaos
 
@@ -124,6 +126,12 @@ bench-bounded: ## the parts with a bound: the cache beside otter and others, rat
 
 bench-leaks: ## rules for leaks beside others', in simulation: false alarms and delays; about ten minutes
 	$(GO) -C bench run . -only leaks
+
+bench-web: ## the browser packages beside react-scan, bippy, MemLens and web-vitals, in Chromium; into the performance audit report: about ten minutes
+	@table=$$(mktemp); status=0; \
+	REPORT=$$table scripts/dev/web.sh -bench && \
+	$(GO) -C bench run ./cmd/report -section web -title "Browser packages beside others" <"$$table" || status=$$?; \
+	rm -f "$$table"; exit "$$status"
 
 bench-incidents: ## 20 leaking programs that the kernel kills in 1 GiB, at up to 200 MB/s: is a bundle on disk before; as root, about twenty minutes
 	$(GO) test -count=1 -timeout=60m -run '^TestBundlesBeforeTheKill$$' -v . -long

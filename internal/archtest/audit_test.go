@@ -1,6 +1,7 @@
 package archtest
 
 import (
+	"encoding/json"
 	"path"
 	"regexp"
 	"slices"
@@ -14,10 +15,28 @@ const audit = "docs/COMPREHENSIVE_MEMORY_AUDIT.md"
 var (
 	auditRow  = regexp.MustCompile("(?m)^\\| `([^`]+)` \\|.*$")
 	auditTest = regexp.MustCompile("`(?:([a-z0-9/]+)\\.)?(Test\\w+)`")
+	// auditWebTest is a test of the packages for browsers: its file below web, and its title.
+	auditWebTest = regexp.MustCompile("`([\\w/.-]+\\.test\\.tsx?)` \\(([^)]+)\\)")
+	webPackage   = regexp.MustCompile(`^web/packages/[^/]+/package\.json$`)
 )
 
-// TestMemoryAuditIsComplete: each package and each direct dependency of what is shipped has a row with a test that
-// proves its bound, other packages are named, and no row is of what is not there.
+// webPackages are the names of the packages for browsers.
+func (r *repository) webPackages(t *testing.T) (names []string) {
+	for _, file := range r.files {
+		if !webPackage.MatchString(file) {
+			continue
+		}
+		var manifest struct{ Name string }
+		if err := json.Unmarshal([]byte(r.read(t, file)), &manifest); err != nil || manifest.Name == "" {
+			t.Fatalf("%s: want the name of a package: %v", file, err)
+		}
+		names = append(names, manifest.Name)
+	}
+	return names
+}
+
+// TestMemoryAuditIsComplete: each package and each direct dependency of what is shipped, and each package for browsers, has
+// a row with a test that proves its bound, other packages are named, and no row is of what is not there.
 func TestMemoryAuditIsComplete(t *testing.T) {
 	r := open(t)
 	text, _, _ := strings.Cut(r.read(t, audit), "\n## What the audit has found")
@@ -39,8 +58,9 @@ func TestMemoryAuditIsComplete(t *testing.T) {
 			}
 		}
 	}
+	owed = append(owed, r.webPackages(t)...)
 	for _, name := range owed {
-		if !auditTest.MatchString(rows[name]) {
+		if !auditTest.MatchString(rows[name]) && !auditWebTest.MatchString(rows[name]) {
 			t.Errorf("%s has no row of %s that names a test: what can grow in it, what bounds it, what proves that?", audit, name)
 		}
 	}
@@ -69,6 +89,12 @@ func TestMemoryAuditNamesTests(t *testing.T) {
 	}
 	seen := 0
 	for line := range strings.Lines(r.read(t, audit)) {
+		for _, m := range auditWebTest.FindAllStringSubmatch(line, -1) {
+			seen++
+			if file := "web/" + m[1]; !slices.Contains(r.files, file) || !strings.Contains(r.read(t, file), m[2]) {
+				t.Errorf("%s names the test %q of %s, which there is not", audit, m[2], file)
+			}
+		}
 		dir := "."
 		if m := auditRow.FindStringSubmatch(strings.TrimSpace(line)); m != nil {
 			dir = m[1]

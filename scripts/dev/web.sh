@@ -2,11 +2,12 @@
 # Checks and tests the browser packages: generated types, lint, types, what is published and its size, unit tests with React
 # 18 and 19, and in a real browser leaks and what reaches the service, which is built for it.
 #
-#	web.sh [-long]
+#	web.sh [-long | -bench]
 #
-# With -long leaks are looked for in every kind of page, not in two, the test kit is tested in full, and the packages are
-# installed into the example from what would be published, with React 18 and with 19. What package-lock.json says is
-# installed first, unless it is there.
+# With -long leaks are looked for in every kind of page, not in two, the test kit is tested in full, the packages are
+# installed into the example from what would be published, with React 18 and with 19, and are used for minutes and in an
+# application of others. With -bench nothing is tested, but measured. What package-lock.json says is installed first, unless
+# it is there.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../../web"
@@ -20,6 +21,10 @@ stamp=node_modules/.installed
 if ! cmp -s package-lock.json "$stamp"; then
 	npm ci --no-audit --no-fund
 	cp package-lock.json "$stamp"
+fi
+
+if [ "${1:-}" = -bench ]; then
+	exec npm run -s bench
 fi
 
 logs=$(mktemp -d)
@@ -39,11 +44,9 @@ beside packages npm run -s packages
 npm run -s unit || status=1
 if command -v chromium >/dev/null || [ -n "${CHROMIUM:-}" ]; then
 	LEAKS=$([ "${1:-}" = -long ] && echo all || echo few) npm run -s browser || status=1
+	if [ "${1:-}" = -long ]; then npm run -s long || status=1; fi
 else
 	"$here/left-out.sh" "the tests in a real browser" "there is no Chromium (Debian: chromium)" || status=1
-fi
-if [ "${1:-}" = -long ]; then
-	npm run -s packed || status=1
 fi
 for one in "${waiting[@]}"; do
 	if ! wait "${one%%:*}"; then

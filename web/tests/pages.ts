@@ -4,8 +4,8 @@ import { createServer, request as ask } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { chromium, type Page } from 'playwright-core';
-import { build } from 'vite';
+import { chromium, type Browser, type Page } from 'playwright-core';
+import { build, type Plugin } from 'vite';
 
 const here = import.meta.dirname;
 
@@ -20,20 +20,43 @@ export interface Shown {
 
 /** Builds pages against a version of React, and shows them in Chromium. */
 export interface Pages {
+  /** The browser's name and version. */
+  readonly browser: string;
   /** Where the pages are: `/?script=NAME&options=JSON`. */
   readonly address: string;
   /** Builds a script and gives it a name. React runs things twice and warns in its development build alone. */
-  build(entry: string, name: string, react: 18 | 19, development: boolean): Promise<void>;
+  build(entry: string, name: string, react: 18 | 19, development: boolean, plugins?: Plugin[]): Promise<void>;
   /** Shows an empty page with the script; `window.options` has the options. */
   show(name: string, options: object): Promise<Shown>;
   close(): Promise<void>;
 }
 
-/** Behind the address of the pages is that of a service too, if there is one: as `/api/`. */
-export async function openPages({ service }: { service?: string } = {}): Promise<Pages> {
-  // Debian's Chromium, or the one that is named.
+/** Debian's Chromium, or the one that CHROMIUM names. */
+export function openBrowser(flags: readonly string[] = []): Promise<Browser> {
   const executablePath = process.env.CHROMIUM ?? ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync);
   if (!executablePath) throw new Error('there is no Chromium (Debian: chromium; or set CHROMIUM to its path)');
+  return chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', ...flags] });
+}
+
+/** Shows what is at an address. */
+export async function showPage(browser: Browser, address: string): Promise<Shown> {
+  const page = await browser.newPage();
+  const errors: string[] = [];
+  page.on('pageerror', (error) => errors.push(error.message));
+  page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+  await page.goto(address);
+  const devtools = await page.context().newCDPSession(page);
+  return {
+    page,
+    errors,
+    collect: async () => {
+      await devtools.send('HeapProfiler.collectGarbage');
+    },
+  };
+}
+
+/** Behind the address of the pages is that of a service too, if there is one: as `/api/`. */
+export async function openPages({ service, flags }: { service?: string; flags?: readonly string[] } = {}): Promise<Pages> {
   const dir = await mkdtemp(path.join(tmpdir(), 'memwarden-pages-'));
   const server = createServer((request, response) => {
     const { pathname, searchParams } = new URL(request.url!, 'http://page');
@@ -61,20 +84,19 @@ export async function openPages({ service }: { service?: string } = {}): Promise
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const browser = await chromium.launch({
-    executablePath,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
-  });
+  const browser = await openBrowser(flags);
 
   return {
+    browser: `Chromium ${browser.version()}`,
     address,
-    async build(entry, name, react, development) {
+    async build(entry, name, react, development, plugins = []) {
       const from = path.join(here, react === 18 ? 'react18/node_modules' : '../node_modules');
       const mode = development ? 'development' : 'production';
       process.env.NODE_ENV = mode;
       await build({
         root: here,
         configFile: false,
+        plugins,
         logLevel: 'error',
         mode,
         define: { 'process.env.NODE_ENV': JSON.stringify(mode) },
@@ -89,21 +111,7 @@ export async function openPages({ service }: { service?: string } = {}): Promise
         build: { outDir: dir, emptyOutDir: false, minify: false, lib: { entry, formats: ['es'], fileName: () => name + '.js' } },
       });
     },
-    async show(name, options) {
-      const page = await browser.newPage();
-      const errors: string[] = [];
-      page.on('pageerror', (error) => errors.push(error.message));
-      page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
-      await page.goto(`${address}/?script=${name}&options=${encodeURIComponent(JSON.stringify(options))}`);
-      const devtools = await page.context().newCDPSession(page);
-      return {
-        page,
-        errors,
-        collect: async () => {
-          await devtools.send('HeapProfiler.collectGarbage');
-        },
-      };
-    },
+    show: (name, options) => showPage(browser, `${address}/?script=${name}&options=${encodeURIComponent(JSON.stringify(options))}`),
     async close() {
       await browser.close();
       server.close();

@@ -13,6 +13,8 @@ interface Window {
     kinds?: string[];
     /** Where the page sends its reports. */
     endpoint?: string;
+    /** Has the page watched at all; its twin is not. */
+    watched?: boolean;
     /** The page's Content-Security-Policy. */
     policy?: string;
     /** What the development overlay is given. */

@@ -1,11 +1,8 @@
-import { StrictMode, useEffect, useState, version, type ComponentType } from 'react';
-import { createRoot } from 'react-dom/client';
+import { version, type ComponentType } from 'react';
 import { createMemoryMonitor } from '@memwarden/client';
 import { MemoryMonitorProvider, usePerformanceTracking } from '@memwarden/react';
 import { keepHolders, watchLeaks, type LeakReport, type Released } from '@memwarden/react/leaks';
-import * as clean from './clean';
-import * as leaking from './leaking';
-import { pending } from './store';
+import { names, openStage } from './stage';
 
 declare global {
   interface Window {
@@ -24,69 +21,26 @@ declare global {
   }
 }
 
-const all: [string, ComponentType][] = Object.entries({ ...leaking, ...clean });
-const { strict, holders } = window.options;
 const monitor = createMemoryMonitor();
-const watch = watchLeaks(monitor, { minAgeMs: 0, ...(holders && { holders: keepHolders() }) });
-
-let show: (shown: boolean) => void;
-let count: (n: number) => void;
+const watch = watchLeaks(monitor, { minAgeMs: 0, ...(window.options.holders && { holders: keepHolders() }) });
 
 function Slot({ kind: Kind }: { kind: ComponentType }) {
   usePerformanceTracking('Slot');
   return <Kind />;
 }
 
-function Page() {
-  const [shown, setShown] = useState(false);
-  const [n, setN] = useState(0);
-  useEffect(() => {
-    show = setShown;
-    count = setN;
-  }, []);
-  return (
-    <div>
-      {n % 2 ? <em key={n}>{n}</em> : <strong key={n}>{n}</strong>}
-      {all.map(([name, Kind]) => (
-        <section key={name}>{shown && <Slot kind={Kind} />}</section>
-      ))}
-    </div>
-  );
-}
-
-const page = (
-  <MemoryMonitorProvider monitor={monitor}>
-    <Page />
-  </MemoryMonitorProvider>
-);
-createRoot(document.getElementById('root')!).render(strict ? <StrictMode>{page}</StrictMode> : page);
-
-const until = async (isSo: () => boolean) => {
-  while (!isSo()) await frame();
-};
-const frame = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
-let n = 0;
+const stage = openStage({ Slot, around: (page) => <MemoryMonitorProvider monitor={monitor}>{page}</MemoryMonitorProvider> });
 
 window.matrix = {
   version,
-  leaking: Object.keys(leaking),
-  clean: Object.keys(clean),
+  ...names,
   async cycle() {
-    show(true);
-    // The two dialogs and what is loaded late are the last to be there.
-    await until(() => document.querySelectorAll('b').length === 2 && document.body.innerText.includes('late'));
-    await frame();
-    show(false);
-    await until(() => !document.querySelector('p'));
-    await frame();
+    await stage.show();
+    await stage.hide();
     watch.sweep();
   },
   async settle() {
-    await until(() => pending.count === 0);
-    for (let i = 0; i < 3; i++) {
-      count(++n);
-      await frame();
-    }
+    await stage.settle();
     watch.sweep();
   },
   leaks: () => watch.leaks(),

@@ -1,22 +1,29 @@
 export interface Canary {
   /** How many collections were seen. */
   collections(): number;
-  /** Lets go of the canary that was held since the last step, and holds a new one. */
+  /** If something was collected since the last step, lets go of a canary that is old, and holds a new one. */
   step(): void;
 }
 
+/** An object that has survived so many collections is old. */
+const oldAfter = 2;
+
 /**
- * Tells of collections of the old generation. A canary is held from one step to the next, so that small collections of
- * young objects have made it old before it is dropped: what takes it then would have taken any other garbage.
+ * Tells of collections of the old generation. A canary is held until small collections of young objects have made it old:
+ * what takes it then would have taken any other garbage. With each one a feather goes out that nobody holds; only when that
+ * was taken follows the next, so that each canary has survived one collection more than the one after it.
  */
 export function createCanary(): Canary {
   let collections = 0;
   let dropped = 0;
   let shown = 0;
-  let held: object = {};
+  let feather = false;
+  /** The oldest first. */
+  const held: object[] = [];
   const registry = new FinalizationRegistry<number>((number) => {
-    // Those that one collection took count once.
-    if (number > shown) {
+    if (!number) feather = false;
+    else if (number > shown) {
+      // Those that one collection took count once.
       collections++;
       shown = dropped;
     }
@@ -24,8 +31,11 @@ export function createCanary(): Canary {
   return {
     collections: () => collections,
     step() {
-      registry.register(held, ++dropped);
-      held = {};
+      if (feather) return;
+      feather = true;
+      if (held.length >= oldAfter) registry.register(held.shift()!, ++dropped);
+      held.push({});
+      registry.register({}, 0);
     },
   };
 }

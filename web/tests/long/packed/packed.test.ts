@@ -1,0 +1,77 @@
+// Installs the packages as a stranger would, from what is published, into the example, builds that with React 18 and 19, and
+// uses it in a real browser.
+import { execFileSync } from 'node:child_process';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { serveFiles } from '../../files';
+import { openBrowser, showPage } from '../../pages';
+
+const web = path.join(import.meta.dirname, '../../..');
+const run = (cwd: string, command: string, ...rest: string[]) =>
+  execFileSync(command, rest, { cwd, stdio: ['ignore', 'pipe', 'inherit'] }).toString();
+
+let dir: string;
+let browser: Browser;
+const packages: Record<string, string> = {};
+
+beforeAll(async () => {
+  dir = await mkdtemp(path.join(tmpdir(), 'memwarden-packed-'));
+  run(web, 'npm', 'run', '-s', 'build');
+  for (const name of ['client', 'react']) {
+    const packed = run(path.join(web, 'packages', name), 'npm', 'pack', '--json', '--pack-destination', dir);
+    const [{ filename, files }] = JSON.parse(packed) as [{ filename: string; files: { path: string }[] }];
+    expect(files.map((file) => file.path)).toEqual(expect.arrayContaining(['CHANGELOG.md', 'README.md', 'dist/index.d.ts', 'dist/index.js']));
+    packages['@memwarden/' + name] = 'file:' + path.join(dir, filename);
+  }
+  browser = await openBrowser();
+}, 600_000);
+
+afterAll(async () => {
+  await browser?.close();
+  await rm(dir, { recursive: true, force: true });
+});
+
+/** Builds the example as somebody who has installed it. */
+async function buildExample(react: string, types: Record<string, string>): Promise<string> {
+  const app = path.join(dir, 'app-' + react);
+  await cp(path.join(web, 'examples/react-vite'), app, { recursive: true, filter: (file) => !/node_modules|dist$/.test(file) });
+  const file = path.join(app, 'package.json');
+  const manifest = JSON.parse(await readFile(file, 'utf8'));
+  Object.assign(manifest.dependencies, packages, { react, 'react-dom': react });
+  Object.assign(manifest.devDependencies, types);
+  manifest.overrides = { '@memwarden/react': { '@memwarden/client': '$@memwarden/client' } };
+  await writeFile(file, JSON.stringify(manifest));
+  run(app, 'npm', 'install', '--no-audit', '--no-fund');
+  run(app, 'npm', 'run', '-s', 'build');
+  return path.join(app, 'dist');
+}
+
+test.each([
+  ['18.3.1', { '@types/react': '18.3.31', '@types/react-dom': '18.3.7' }],
+  ['19.3.1', { '@types/react': '19.3.0', '@types/react-dom': '19.3.0' }],
+])('the example with React %s shows its figures and names its leak', async (react, types) => {
+  const files = await serveFiles(await buildExample(react, types));
+  const { page, errors, collect } = await showPage(browser, files.address);
+  const press = () => page.getByRole('button').click();
+  const shown = () => page.locator('pre').innerText();
+  for (let i = 0; i < 24; i++) await press();
+  await page.waitForFunction(() => document.querySelector('pre')!.innerText.includes('"mounts":12,"live":0'));
+  // Something is called a leak only after a while, after collections, and while the page is in use.
+  while (!(await shown()).includes('are still there')) {
+    await press();
+    await collect();
+    await page.waitForTimeout(250);
+  }
+  const [, survivors, released] = /Panel: (\d+) of (\d+) are still there: .*listener of Window for resize at /.exec(await shown()) ?? [];
+  expect(Number(survivors)).toBeGreaterThanOrEqual(5);
+  expect(Number(released)).toBeGreaterThanOrEqual(Number(survivors));
+  expect(errors).toEqual([]);
+  // As it goes the page tells the service.
+  await page.goto('about:blank');
+  await expect.poll(() => files.posted.join(), { timeout: 10_000 }).toContain('"what":"component","name":"Panel"');
+  await page.close();
+  files.close();
+}, 600_000);

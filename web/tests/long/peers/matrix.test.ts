@@ -1,0 +1,118 @@
+// The leak matrix with MemLens on the same components: what each of the two finds, and what it blames wrongly.
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openPages, type Pages } from '../../pages';
+import { table } from './table';
+
+const cycles = 10;
+
+interface Kind {
+  react: 18 | 19;
+  strict: boolean;
+  /** Whether garbage is collected before anyone is asked. */
+  collected: boolean;
+}
+
+const kinds: Kind[] = [
+  ...([18, 19] as const).flatMap((react) => [false, true].map((strict) => ({ react, strict, collected: true }))),
+  { react: 19, strict: false, collected: false },
+];
+const nameOf = ({ react, strict, collected }: Kind) =>
+  `React ${react}${strict ? ', StrictMode' : ''}${collected ? '' : ', no collection forced'}`;
+const pageOf = (tool: string, { react, strict }: Kind) => `${tool}-${react}${strict ? '-strict' : ''}`;
+
+/** Parts of a kind that have a name of their own. */
+const parts: Record<string, string> = { PropsReader: 'PropsInStore', ContextReader: 'ContextValue' };
+
+/** How often each of the kinds was blamed, and how many removed elements nobody could be blamed for. */
+interface Blamed {
+  readonly times: Map<string, number>;
+  nameless: number;
+}
+
+/** MemLens has the engine collect before each scan where it may: one browser permits it. */
+let browsers: { collecting: Pages; plain: Pages };
+const browserFor = ({ collected }: Kind) => (collected ? browsers.collecting : browsers.plain);
+const rows = new Map<string, string[]>();
+const sums: string[][] = [];
+
+beforeAll(async () => {
+  browsers = { collecting: await openPages({ flags: ['--js-flags=--expose-gc'] }), plain: await openPages() };
+  for (const kind of kinds) {
+    const pages = browserFor(kind);
+    await pages.build(path.join(import.meta.dirname, '../../leaks/src/page.tsx'), pageOf('ours', kind), kind.react, kind.strict);
+    await pages.build(path.join(import.meta.dirname, 'src/lens.tsx'), pageOf('lens', kind), kind.react, kind.strict);
+  }
+}, 300_000);
+
+afterAll(async () => {
+  await browsers?.collecting.close();
+  await browsers?.plain.close();
+  const head = ['component', ...kinds.flatMap((kind) => [`memwarden: ${nameOf(kind)}`, `MemLens: ${nameOf(kind)}`])];
+  const text = `${table([['', 'memwarden', 'MemLens'], ...sums])}\n${table([head, ...[...rows].map(([name, cells]) => [name, ...cells])])}`;
+  console.log(text);
+  if (process.env.MATRIX) await writeFile(process.env.MATRIX, text);
+});
+
+async function runOurs(kind: Kind): Promise<Blamed & { leaking: string[]; clean: string[] }> {
+  const { page, collect } = await browserFor(kind).show(pageOf('ours', kind), { strict: kind.strict });
+  await page.waitForFunction(() => 'matrix' in window);
+  for (let i = 0; i < cycles; i++) await page.evaluate(() => window.matrix.cycle());
+  for (let i = 0; i < 6; i++) {
+    await page.evaluate(() => window.matrix.settle());
+    if (kind.collected) await collect();
+  }
+  await page.evaluate(() => window.matrix.settle());
+  const leaks = await page.evaluate(() => window.matrix.leaks());
+  const { leaking, clean } = await page.evaluate(() => ({ leaking: window.matrix.leaking, clean: window.matrix.clean }));
+  await page.close();
+  return { times: new Map(leaks.map(({ name, survivors }) => [name, survivors])), nameless: 0, leaking, clean };
+}
+
+/**
+ * MemLens tells of elements that are detached at the moment, and of fibers that were there at the scan before and are gone.
+ * It scans while all is shown, and again when all is gone and, where collections are forced, they have run: that is more
+ * than a page in use can offer. A kind is blamed as often as one of those later scans names it.
+ */
+async function runLens(kind: Kind): Promise<Blamed> {
+  const { page, collect } = await browserFor(kind).show(pageOf('lens', kind), { strict: kind.strict });
+  await page.waitForFunction(() => 'lens' in window);
+  const blamed: Blamed = { times: new Map(), nameless: 0 };
+  let components: string[] = [];
+  for (let i = 0; i < cycles; i++) {
+    await page.evaluate(() => window.lens.show());
+    await page.evaluate(() => window.lens.hide());
+    for (let j = 0; j < 2; j++) {
+      await page.evaluate(() => window.lens.settle());
+      if (kind.collected) await collect();
+    }
+    const scan = await page.evaluate(() => window.lens.scan());
+    components = scan.components;
+    blamed.nameless = scan.detached.filter((stack) => stack.length === 0).length;
+    const named = new Set([...scan.detached.flat(), ...scan.fibers, ...scan.listeners].map((name) => parts[name] ?? name));
+    for (const name of named) blamed.times.set(name, (blamed.times.get(name) ?? 0) + 1);
+  }
+  await page.close();
+  expect(components).toContain('Page'); // it knows the page
+  return blamed;
+}
+
+test.each(kinds)('React $react, strict $strict, collected $collected', async (kind) => {
+  const { leaking, clean, ...ours } = await runOurs(kind);
+  const lens = await runLens(kind);
+  const count = (names: string[], { times }: Blamed) => `${names.filter((name) => times.has(name)).length}`;
+  for (const name of [...leaking, ...clean]) {
+    const cell = ({ times }: Blamed) => (times.has(name) ? `${times.get(name)} of ${cycles}` : '–');
+    rows.set(name, [...(rows.get(name) ?? []), cell(ours), cell(lens)]);
+  }
+  sums.push(
+    [`${nameOf(kind)}: leaks named, of ${leaking.length}`, count(leaking, ours), count(leaking, lens)],
+    [`${nameOf(kind)}: look-alikes named, of ${clean.length}`, count(clean, ours), count(clean, lens)],
+    [`${nameOf(kind)}: removed elements told of without a component`, `${ours.nameless}`, `${lens.nameless}`],
+  );
+  // Without collections nothing is known: then nothing is said.
+  if (kind.collected) expect(count(leaking, ours)).toBe(`${leaking.length}`);
+  expect(count(clean, ours)).toBe('0');
+  expect(lens.times.get('DomNode'), 'what MemLens is made for').toBe(cycles);
+}, 300_000);

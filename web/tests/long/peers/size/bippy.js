@@ -1,0 +1,1 @@
+export { instrument, traverseRenderedFibers } from 'bippy';

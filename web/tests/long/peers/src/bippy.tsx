@@ -1,0 +1,4 @@
+import './bippy-counter'; // before React
+import { offer } from './bench';
+
+offer({});

@@ -1,0 +1,3 @@
+import { scan } from 'react-scan';
+
+scan({ enabled: true, dangerouslyForceRunInProduction: true, showToolbar: false });

@@ -1,0 +1,4 @@
+import './react-scan-start'; // before React
+import { offer } from './bench';
+
+offer({});
