@@ -81,9 +81,17 @@ export interface MemoryMonitor {
 
 const maxSnapshots = 20;
 const maxWarnings = 50;
+/** How many figures of components and caches are judged: three of each component that is told apart, and as many again. */
+const maxJudged = 3_000;
 /** How many components a report names: those that grew most since the last, then those with the most commits. */
 const maxReported = 50;
 const warningPauseMs = 300_000;
+
+/** What is known of a figure that is judged. */
+interface Judged {
+  series: readonly number[];
+  quietUntil: number;
+}
 
 /** Drawn once for a page: all monitors of it watch, or none that has the same rate. */
 let draw: number | undefined;
@@ -111,8 +119,7 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
   const caches = new Map<() => CacheStats, string>();
   const parts = new Map<() => () => void, (() => void) | void>();
   const listeners = new Set<() => void>();
-  const trends = new Map<string, number[]>();
-  const quietUntil = new Map<string, number>();
+  const judged = new Map<string, Judged>();
 
   let watches = 0;
   let longTasks = nothingBlocked;
@@ -146,15 +153,18 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
   /** Judges a figure; one that is to grow by its growth, the heap by that as a share of what its series began with. */
   const judge = (kind: WarningKind, subject: string, value: number) => {
     const key = kind + ' ' + subject;
+    const known = judged.get(key) ?? { series: [], quietUntil: 0 };
+    // Caches have what names they like: those of yesterday are forgotten, at the price of a trend that begins anew.
+    if (judged.size >= maxJudged) judged.clear();
+    judged.set(key, known);
     if (kind.startsWith('growing')) {
-      const series = [...(trends.get(key) ?? []), value].slice(-trendLength);
-      trends.set(key, series);
-      value = growth(series) / (kind === 'growing_heap' ? series[0]! : 1);
+      known.series = [...known.series, value].slice(-trendLength);
+      value = growth(known.series) / (kind === 'growing_heap' ? known.series[0]! : 1);
     }
     const at = Date.now();
     const threshold = thresholds[kind];
-    if (!(value > threshold) || at < quietUntil.get(key)!) return;
-    quietUntil.set(key, at + warningPauseMs);
+    if (!(value > threshold) || at < known.quietUntil) return;
+    known.quietUntil = at + warningPauseMs;
     const warning = { kind, subject, value, threshold, at };
     warnings = [...warnings, warning].slice(-maxWarnings);
     transport.add('warning', { ...warning, warning: kind });

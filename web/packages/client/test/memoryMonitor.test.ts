@@ -158,6 +158,20 @@ describe('warnings', () => {
     expect([...kinds].sort()).toEqual(['growing_cache queries', 'growing_heap engine', 'growing_instances Row', 'slow_commit Row']);
   });
 
+  test('names of caches that are no more are forgotten', () => {
+    const onWarning = vi.fn();
+    const monitor = started({ onWarning, budget: 1 });
+    let entries = 0;
+    monitor.addCache('queries', () => ({ entries: (entries += 50) }));
+    vi.advanceTimersByTime(20 * second);
+    expect(onWarning).toHaveBeenCalledOnce();
+    const ends = Array.from({ length: 3_000 }, (_, i) => monitor.addCache('page ' + i, () => ({ entries: 1 })));
+    vi.advanceTimersByTime(second);
+    ends.forEach((end) => end());
+    vi.advanceTimersByTime(20 * second);
+    expect(onWarning).toHaveBeenCalledTimes(2); // it was not known any more that there was one a moment ago
+  });
+
   test('of nothing where all is steady', () => {
     const onWarning = vi.fn();
     const monitor = started({ onWarning });

@@ -1,7 +1,7 @@
 // @vitest-environment node
 import { describe, expect, test } from 'vitest';
 import type { Cohort, Moment } from '../src/leaks/cohort';
-import { createPopulation, maxMembers, type Population } from '../src/leaks/population';
+import { createPopulation, maxAwaited, maxMembers, type Population } from '../src/leaks/population';
 import { collect } from './collect';
 
 const moment = (n: number): Moment => ({ at: n, commits: n, collections: n });
@@ -132,4 +132,25 @@ test('so many members are looked at, and a sweep over them can be left at any ti
   expect(population.size).toBe(maxMembers);
   expect(sweep(population, 1, () => false)).toBeGreaterThanOrEqual(maxMembers / 64);
   expect(all).toHaveLength(maxMembers + 1_000);
+});
+
+test('owners are those of the first that has some', () => {
+  const population = createPopulation();
+  for (const owners of [[], ['List', 'App'], ['Other']]) population.cohort('component', 'Row', () => owners);
+  expect([...population.cohorts()]).toEqual([{ kind: 'component', name: 'Row', owners: ['List', 'App'], batches: [] }]);
+});
+
+test('so many that were released are waited for, and more when some have gone', async () => {
+  const population = createPopulation();
+  const cohort = rows(population);
+  const kept = some(maxAwaited - 5);
+  let others = some(10);
+  for (const object of [...kept, ...others]) population.release(cohort, object, undefined, moment(1));
+  expect(sums(cohort)).toEqual({ released: maxAwaited, alive: maxAwaited });
+  others = [];
+  await collect();
+  expect(sums(cohort)).toEqual({ released: maxAwaited, alive: kept.length });
+  expect(population.recall(kept[0]!)).toBe(true);
+  for (const object of some(10)) population.release(cohort, object, undefined, moment(2));
+  expect(sums(cohort).alive).toBe(maxAwaited);
 });

@@ -24,7 +24,7 @@ export interface Cohort {
   readonly kind: LeakKind;
   readonly name: string;
   /** The components above, the nearest first. */
-  readonly owners: readonly string[];
+  owners: readonly string[];
   batches: Batch[];
 }
 

@@ -4,6 +4,8 @@ import { batchAt, collected, returned, type Batch, type Cohort, type LeakKind, t
 const maxCohorts = 500;
 /** How many mounted components are looked at; what is mounted beyond is not. */
 export const maxMembers = 50_000;
+/** How many that were released are waited for; those beyond are not counted. A page that leaks so many is known to. */
+export const maxAwaited = 50_000;
 
 /** Something released: one count in its batch, however many objects stand for it. */
 interface Release {
@@ -40,11 +42,16 @@ export function createPopulation(): Population {
   const counts: Partial<Record<LeakKind, number>> = {};
   const members: Member[] = [];
   const releases = new WeakMap<object, Release>();
+  let awaited = 0;
   const registry = new FinalizationRegistry<Release>((release) => {
-    if (!--release.objects) collected(release.batch);
+    if (--release.objects) return;
+    awaited--;
+    collected(release.batch);
   });
 
   const release = (cohort: Cohort, object: object, twin: object | undefined, now: Moment) => {
+    if (awaited >= maxAwaited) return;
+    awaited++;
     const batch = batchAt(cohort, now);
     const one: Release = { batch, objects: twin ? 2 : 1 };
     batch.released++;
@@ -64,9 +71,11 @@ export function createPopulation(): Population {
       let cohort = cohorts.get(key);
       if (!cohort && (counts[kind] ?? 0) < maxCohorts) {
         counts[kind] = (counts[kind] ?? 0) + 1;
-        cohort = { kind, name, owners: owners?.() ?? [], batches: [] };
+        cohort = { kind, name, owners: [], batches: [] };
         cohorts.set(key, cohort);
       }
+      // React forgets the owners of what it removes: one that has gone when it is looked at has none.
+      if (cohort && !cohort.owners.length && owners) cohort.owners = owners();
       return cohort;
     },
     cohorts: () => cohorts.values(),
@@ -80,6 +89,7 @@ export function createPopulation(): Population {
       if (!one) return false;
       releases.delete(object);
       registry.unregister(object);
+      awaited--;
       returned(one.batch);
       return true;
     },
