@@ -87,11 +87,8 @@ const maxJudged = 3_000;
 const maxReported = 50;
 const warningPauseMs = 300_000;
 
-/** What is known of a figure that is judged. */
-interface Judged {
-  series: readonly number[];
-  quietUntil: number;
-}
+/** What is known of a figure that is judged: its newest readings, and until when nothing is told of it. */
+type Judged = [series: readonly number[], quietUntil: number];
 
 /** Drawn once for a page: all monitors of it watch, or none that has the same rate. */
 let draw: number | undefined;
@@ -153,18 +150,19 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
   /** Judges a figure; one that is to grow by its growth, the heap by that as a share of what its series began with. */
   const judge = (kind: WarningKind, subject: string, value: number) => {
     const key = kind + ' ' + subject;
-    const known = judged.get(key) ?? { series: [], quietUntil: 0 };
-    // Caches have what names they like: those of yesterday are forgotten, at the price of a trend that begins anew.
-    if (judged.size >= maxJudged) judged.clear();
-    judged.set(key, known);
+    let [series, quietUntil] = judged.get(key) ?? [[], 0];
     if (kind.startsWith('growing')) {
-      known.series = [...known.series, value].slice(-trendLength);
-      value = growth(known.series) / (kind === 'growing_heap' ? known.series[0]! : 1);
+      series = [...series, value].slice(-trendLength);
+      value = growth(series) / (kind === 'growing_heap' ? series[0]! : 1);
     }
     const at = Date.now();
     const threshold = thresholds[kind];
-    if (!(value > threshold) || at < known.quietUntil) return;
-    known.quietUntil = at + warningPauseMs;
+    const told = value > threshold && at >= quietUntil;
+    if (told) quietUntil = at + warningPauseMs;
+    // Caches have what names they like: those of yesterday are forgotten, at the price of trends that begin anew.
+    if (judged.size >= maxJudged) judged.clear();
+    judged.set(key, [series, quietUntil]);
+    if (!told) return;
     const warning = { kind, subject, value, threshold, at };
     warnings = [...warnings, warning].slice(-maxWarnings);
     transport.add('warning', { ...warning, warning: kind });

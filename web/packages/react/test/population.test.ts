@@ -144,10 +144,10 @@ test('so many that were released are waited for, and more when some have gone', 
   const population = createPopulation();
   const cohort = rows(population);
   const kept = some(maxAwaited - 5);
-  let others = some(10);
+  const others = some(10);
   for (const object of [...kept, ...others]) population.release(cohort, object, undefined, moment(1));
   expect(sums(cohort)).toEqual({ released: maxAwaited, alive: maxAwaited });
-  others = [];
+  others.length = 0;
   await collect();
   expect(sums(cohort)).toEqual({ released: maxAwaited, alive: kept.length });
   expect(population.recall(kept[0]!)).toBe(true);
