@@ -71,7 +71,8 @@ test.each([
   expect(errors).toEqual([]);
   // As it goes the page tells the service.
   await page.goto('about:blank');
-  await expect.poll(() => files.posted.join(), { timeout: 10_000 }).toContain('"what":"component","name":"Panel"');
+  const told = () => files.posted.flatMap((body) => (JSON.parse(body) as { items: object[] }).items);
+  await expect.poll(told, { timeout: 10_000 }).toContainEqual(expect.objectContaining({ kind: 'leak', what: 'component', name: 'Panel' }));
   await page.close();
   files.close();
 }, 600_000);

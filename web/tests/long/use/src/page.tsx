@@ -27,7 +27,7 @@ const monitor: MemoryMonitor | undefined = watched
       intervalMs: 1_000,
       reportIntervalMs: 5_000,
       budget: 1,
-      thresholds: { commitsPerSecond: 1, growingInstances: 1, growingCache: 1, growingHeap: 0.01 },
+      thresholds: { many_commits: 1, growing_instances: 1, growing_cache: 1, growing_heap: 0.01 },
     })
   : undefined;
 if (monitor) watchLeaks(monitor, { sweepMs: 1_000 });
