@@ -44,7 +44,7 @@ func fullPlan(measure time.Duration) plan {
 
 // shortPlan is run with every change: so it must not fail by chance.
 var shortPlan = plan{
-	measure: 10 * time.Second, warm: 3 * time.Minute, settle: 3 * time.Second, every: 200 * time.Millisecond, samples: 50,
+	measure: 10 * time.Second, warm: 2 * time.Minute, settle: 3 * time.Second, every: 200 * time.Millisecond, samples: 50,
 	faults: 3 * time.Second, calm: true, share: 16, alpha: 1e-4,
 }
 
