@@ -61,6 +61,13 @@ func (t *toldLeaks) due(name string, survivors int64, now time.Time) bool {
 	return true
 }
 
+// forget takes it that a leak does not stand on the list.
+func (t *toldLeaks) forget(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.told, name)
+}
+
 // tellLeaks puts what a page says of leaks on the list of leaks, which it does not do for the page: whether it succeeds is
 // the log's business.
 func (h *handler) tellLeaks(ctx context.Context, r *frontend.Report) {
@@ -70,6 +77,7 @@ func (h *handler) tellLeaks(ctx context.Context, r *frontend.Report) {
 			continue
 		}
 		if err := h.warden.ReportBrowserLeak(ctx, report); err != nil {
+			h.toldLeaks.forget(report.Case) // the next page that tells of it is heard
 			h.o.Logger.Error("memory leak in a page could not be put on the list of leaks", "error", err)
 		}
 	}

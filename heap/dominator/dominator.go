@@ -55,7 +55,7 @@ type Tree struct {
 // each to which several edges lead, 4.5 for each edge, 8 more for each that leads back in preorder. Nothing recurses,
 // however deep the graph. Parts of it run in two goroutines.
 //
-// It returns an error if the graph is malformed, and the context's cause soon after the context is done.
+// It returns an error if the graph is malformed, that of IgnoreTo, and the context's cause soon after the context is done.
 func Compute(ctx context.Context, starts, targets []uint32, root uint32, o Options) (*Tree, error) {
 	if err := check(starts, targets, root); err != nil {
 		return nil, err

@@ -42,28 +42,16 @@ func present(list []string) []string {
 // Other for want of room.
 func Leaks(reports []*Report, f Filter) (rows []*LeakTotals, folded int64) {
 	type key struct{ what, name string }
-	byKey := map[key]*LeakTotals{}
+	all := newTable(maxRows, func(k key) *LeakTotals { return &LeakTotals{What: k.what, Name: k.name} })
 	for _, r := range byPage(reports, f) {
 		for _, l := range r.Leaks {
-			if !f.named(l.Name) {
-				continue
+			if f.named(l.Name) {
+				all.row(key{l.What, l.Name}, key{l.What, Other}).add(r, l)
 			}
-			k := key{l.What, l.Name}
-			if byKey[k] == nil && len(byKey) >= maxRows {
-				k.name = Other
-				folded++
-			}
-			row := byKey[k]
-			if row == nil {
-				row = &LeakTotals{What: k.what, Name: k.name}
-				byKey[k] = row
-				rows = append(rows, row)
-			}
-			row.add(r, l)
 		}
 	}
-	slices.SortFunc(rows, func(a, b *LeakTotals) int {
+	slices.SortFunc(all.rows, func(a, b *LeakTotals) int {
 		return cmp.Or(cmp.Compare(b.Survivors, a.Survivors), b.LastSeen.Compare(a.LastSeen), cmp.Compare(a.What, b.What), cmp.Compare(a.Name, b.Name))
 	})
-	return rows, folded
+	return all.rows, all.folded
 }

@@ -14,25 +14,16 @@ type HeapTotals struct {
 	sum       float64 // of bytes
 }
 
-// BlockingTotals are what has blocked pages.
-type BlockingTotals struct {
-	Count     int64   `json:"count"`
-	TotalMS   float64 `json:"total_ms"`
-	LongestMS float64 `json:"longest_ms"`
-}
-
 // ReleaseTotals are what the reports of a release tell of pages.
 type ReleaseTotals struct {
 	Release string `json:"release"`
 	seen
 	Heap       []*HeapTotals  `json:"heap"` // by source
-	LongTasks  BlockingTotals `json:"long_tasks"`
-	LongFrames BlockingTotals `json:"long_frames"`
+	LongTasks  Blocking       `json:"long_tasks"`
+	LongFrames Blocking       `json:"long_frames"`
 	Warnings   map[string]int `json:"warnings"` // by kind
 	Leaks      int            `json:"leaks"`    // how often one was told of
 	MonitorOff int            `json:"monitor_off"`
-
-	blocked [2]Blocking // by long tasks, by long frames
 }
 
 func (t *ReleaseTotals) add(r *Report) {
@@ -48,8 +39,8 @@ func (t *ReleaseTotals) add(r *Report) {
 		of.sum += h.Bytes
 		of.MaxBytes = max(of.MaxBytes, int64(h.Bytes))
 	}
-	t.blocked[0].add(r.LongTasks)
-	t.blocked[1].add(r.LongFrames)
+	t.LongTasks.add(r.LongTasks)
+	t.LongFrames.add(r.LongFrames)
 	for kind, n := range r.Warnings {
 		if _, known := t.Warnings[kind]; !known && len(t.Warnings) >= maxWarnings {
 			kind = Other
@@ -65,32 +56,22 @@ func (t *ReleaseTotals) finish() {
 		h.MeanBytes = int64(h.sum / float64(h.Readings))
 	}
 	slices.SortFunc(t.Heap, func(a, b *HeapTotals) int { return cmp.Compare(a.Source, b.Source) })
-	t.LongTasks, t.LongFrames = BlockingTotals(t.blocked[0]), BlockingTotals(t.blocked[1])
 }
 
 // Releases adds up what reports tell of each release, the one that was seen last first; folded is how many reports were
 // counted under Other for want of room.
 func Releases(reports []*Report, f Filter) (rows []*ReleaseTotals, folded int64) {
-	byName := map[string]*ReleaseTotals{}
+	all := newTable(maxReleases, func(name string) *ReleaseTotals {
+		return &ReleaseTotals{Release: name, Heap: []*HeapTotals{}, Warnings: map[string]int{}}
+	})
 	for _, r := range byPage(reports, f) {
-		name := r.Release
-		if byName[name] == nil && len(byName) >= maxReleases {
-			name = Other
-			folded++
-		}
-		row := byName[name]
-		if row == nil {
-			row = &ReleaseTotals{Release: name, Heap: []*HeapTotals{}, Warnings: map[string]int{}}
-			byName[name] = row
-			rows = append(rows, row)
-		}
-		row.add(r)
+		all.row(r.Release, Other).add(r)
 	}
-	for _, row := range rows {
+	for _, row := range all.rows {
 		row.finish()
 	}
-	slices.SortFunc(rows, func(a, b *ReleaseTotals) int {
+	slices.SortFunc(all.rows, func(a, b *ReleaseTotals) int {
 		return cmp.Or(b.LastSeen.Compare(a.LastSeen), cmp.Compare(a.Release, b.Release))
 	})
-	return rows, folded
+	return all.rows, all.folded
 }

@@ -57,9 +57,9 @@ type Heap struct {
 
 // Blocking is what blocked a page: how often, for how long together, and the longest.
 type Blocking struct {
-	Count     int64
-	TotalMS   float64
-	LongestMS float64
+	Count     int64   `json:"count"`
+	TotalMS   float64 `json:"total_ms"`
+	LongestMS float64 `json:"longest_ms"`
 }
 
 func (b *Blocking) add(more Blocking) {

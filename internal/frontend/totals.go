@@ -59,6 +59,32 @@ func byPage(reports []*Report, f Filter) []*Report {
 	return chosen
 }
 
+// table has a row for each key, up to a bound.
+type table[Key comparable, Row any] struct {
+	most   int
+	make   func(Key) *Row
+	byKey  map[Key]*Row
+	rows   []*Row // in the order in which they were made
+	folded int64  // how often another row was given than the one of the key
+}
+
+func newTable[Key comparable, Row any](most int, make func(Key) *Row) *table[Key, Row] {
+	return &table[Key, Row]{most: most, make: make, byKey: map[Key]*Row{}}
+}
+
+// row returns the row of a key; that of another where the table is full, which is made even then.
+func (t *table[Key, Row]) row(key, other Key) *Row {
+	if t.byKey[key] == nil && len(t.byKey) >= t.most {
+		key = other
+		t.folded++
+	}
+	if t.byKey[key] == nil {
+		t.byKey[key] = t.make(key)
+		t.rows = append(t.rows, t.byKey[key])
+	}
+	return t.byKey[key]
+}
+
 // Times are what a Profiler has measured of commits, in milliseconds.
 type Times struct {
 	Commits   int64   `json:"commits"`
@@ -113,30 +139,18 @@ func (c *ComponentTotals) finish() {
 // often something was counted there for want of room.
 func Components(reports []*Report, f Filter) (rows []*ComponentTotals, folded int64) {
 	type key struct{ name, release string }
-	byKey := map[key]*ComponentTotals{}
+	all := newTable(maxRows, func(k key) *ComponentTotals { return &ComponentTotals{Name: k.name, Release: k.release} })
 	for _, r := range byPage(reports, f) {
 		for _, one := range r.Components {
-			if !f.named(one.Name) {
-				continue
+			if f.named(one.Name) {
+				all.row(key{one.Name, r.Release}, key{Other, Other}).add(r, one)
 			}
-			k := key{one.Name, r.Release}
-			if byKey[k] == nil && len(byKey) >= maxRows {
-				k = key{Other, Other}
-				folded++
-			}
-			row := byKey[k]
-			if row == nil {
-				row = &ComponentTotals{Name: k.name, Release: k.release}
-				byKey[k] = row
-				rows = append(rows, row)
-			}
-			row.add(r, one)
 		}
 	}
-	for _, row := range rows {
+	for _, row := range all.rows {
 		row.finish()
 	}
-	return rows, folded
+	return all.rows, all.folded
 }
 
 // timed returns a figure of what was measured; -1 where nothing was.
