@@ -62,9 +62,10 @@ export function createTransport(endpoint: string, release?: string): Transport {
         sent_at: new Date(),
         items: [],
       }).slice(0, -2);
-      // One fits; more are added as long as they do.
-      let items = 1;
-      while (items < queue.length && bytesOf(head + queue.slice(0, items + 1)) <= maxBodyBytes - 2) items++;
+      // One fits in any case.
+      let left = maxBodyBytes - 1 - bytesOf(head);
+      let items = 0;
+      while (items < queue.length && (left -= bytesOf(queue[items]!) + 1) >= 0) items++;
       pending = head + queue.splice(0, items) + ']}';
     }
     return pending;
