@@ -11,7 +11,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/memwarden/memwarden"
@@ -83,13 +85,17 @@ func serve(ctx context.Context, warden *memwarden.Warden, addr string, handler h
 	if _, err := warden.Shutdown().Add(shutdown.Servers, "http", server.Shutdown); err != nil {
 		return 1, errors.Join(err, listener.Close())
 	}
+	ended, stop := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt) // before it says that it listens
+	defer stop()
 	fmt.Printf("listening on http://%s\n", listener.Addr())
 
-	serving, stop := context.WithCancelCause(ctx)
-	go func() { stop(server.Serve(listener)) }()
-	report := warden.RunUntilSignal(serving)
-	<-serving.Done()
-	if err := context.Cause(serving); !errors.Is(err, http.ErrServerClosed) {
+	served := make(chan error, 1)
+	go func() {
+		served <- server.Serve(listener)
+		stop()
+	}()
+	report := warden.RunUntilSignal(ended)
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 		return 1, err
 	}
 	return report.ExitCode(), report.Err()
