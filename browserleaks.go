@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/memwarden/memwarden/bounded"
+	"github.com/memwarden/memwarden/internal/sorting"
 )
 
 // KindBrowser is the kind of leaks that pages report.
@@ -80,6 +81,6 @@ func (m leakMemory) Add(ctx context.Context, data []byte) (int64, error) { retur
 
 func (m leakMemory) List(_ context.Context, before int64, limit int) ([]Report, error) {
 	list := slices.Concat(m.own.Retention.List(before, limit), m.browser.Retention.List(before, limit))
-	slices.SortFunc(list, func(a, b bounded.Retained[[]byte]) int { return cmp.Compare(b.ID, a.ID) })
+	sorting.By(list, func(a, b bounded.Retained[[]byte]) int { return cmp.Compare(b.ID, a.ID) })
 	return list[:min(len(list), limit)], nil
 }

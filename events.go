@@ -105,6 +105,9 @@ func (b events) subscribe() (*Subscription, error) {
 	return s, nil
 }
 
+// followed reports whether there are subscriptions.
+func (b events) followed() bool { return b.topic.Usage().Entries > 0 }
+
 // publish fails only once the bus is closed, when there is nobody to hear of it.
 func (b events) publish(e Event) { _ = b.topic.Publish(context.Background(), e) }
 

@@ -9,13 +9,13 @@ import (
 	"math"
 	"runtime"
 	"runtime/metrics"
-	"slices"
 	"time"
 
 	"github.com/memwarden/memwarden/bounded"
 	"github.com/memwarden/memwarden/bytesize"
 	"github.com/memwarden/memwarden/gcpolicy"
 	"github.com/memwarden/memwarden/incident"
+	"github.com/memwarden/memwarden/internal/sorting"
 	"github.com/memwarden/memwarden/leak"
 	"github.com/memwarden/memwarden/limit"
 	"github.com/memwarden/memwarden/memstat"
@@ -140,7 +140,7 @@ func (w *Warden) writeState(out io.Writer) error {
 		}
 		document.Owners = append(document.Owners, owner)
 	}
-	slices.SortStableFunc(document.Owners, func(a, b incidentOwner) int { return int(max(-1, min(1, b.Usage.Bytes-a.Usage.Bytes))) })
+	sorting.StableBy(document.Owners, func(a, b incidentOwner) int { return int(max(-1, min(1, b.Usage.Bytes-a.Usage.Bytes))) })
 	return writeJSON(out, document)
 }
 

@@ -39,14 +39,13 @@ func heapSites() (sites []leak.Site, stacks siteStacks) {
 		return nil, nil
 	}
 	var records []runtime.MemProfileRecord
-	for room := 1024; ; {
-		records = make([]runtime.MemProfileRecord, room)
+	for {
 		n, ok := runtime.MemProfile(records, false)
 		if ok {
 			records = records[:n]
 			break
 		}
-		room = n + n/8 + 64
+		records = make([]runtime.MemProfileRecord, n+n/8+8) // some may come meanwhile; a record has 290 bytes
 	}
 	stacks = make(siteStacks, len(records))
 	for i := range records {

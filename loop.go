@@ -14,28 +14,27 @@ type watch struct {
 	applied  Config // the configuration that the parts have
 	pressure pressure.State
 	relief   gcpolicy.ReliefState
+	rest     rest
 	logged   time.Time // of the last summary
 }
 
-// loop takes a sample at each interval, and at once when the configuration or the owners change. Its ticker keeps step
-// with those of the goroutines that start beside it: a process at rest that is woken once for all of them takes half the
-// processor time.
+// loop takes a sample at each interval, and at once when the configuration or the owners change. It stays in step with
+// the tickers of the goroutines that start beside it, whatever its pace: a process at rest that is woken once for all of
+// them takes half the processor time.
 func (w *Warden) loop(ctx context.Context, watch *watch) {
-	interval := watch.applied.Sampling.IntervalSeconds
-	ticker := time.NewTicker(seconds(interval))
-	defer ticker.Stop()
+	began := time.Now()
+	timer := time.NewTimer(seconds(watch.applied.Sampling.IntervalSeconds))
+	defer timer.Stop()
 	for {
 		select {
-		case <-ticker.C:
+		case <-timer.C:
 		case <-w.changed:
 		case <-ctx.Done():
 			return
 		}
 		w.tick(watch, w.o.Now())
-		if c := watch.applied.Sampling.IntervalSeconds; c != interval {
-			interval = c
-			ticker.Reset(seconds(interval))
-		}
+		pace := watch.rest.pace(seconds(watch.applied.Sampling.IntervalSeconds))
+		timer.Reset(pace - time.Since(began)%pace)
 	}
 }
 
@@ -64,6 +63,7 @@ func (w *Warden) tick(watch *watch, now time.Time) {
 	state.Owners = w.owners.usage()
 	state.Problems = w.sampler.Problems()
 	w.history.Add(now, &state.Sample, state.Pressure.Level)
+	watch.rest.observe(state, w.events.followed(), now)
 
 	w.state.Store(state)
 	w.beat.Store(time.Now().UnixNano())

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/memwarden/memwarden/bounded"
+	"github.com/memwarden/memwarden/internal/sorting"
 )
 
 // MaxOwners bounds how many owners a warden takes.
@@ -132,7 +133,7 @@ func (o *owners) shrink(ctx context.Context, bytes int64) (freed []ownerFreed) {
 	for _, r := range all {
 		held[r.name] = r.ask().Usage.Bytes
 	}
-	slices.SortStableFunc(all, func(a, b registered) int { return cmp.Compare(held[b.name], held[a.name]) })
+	sorting.StableBy(all, func(a, b registered) int { return cmp.Compare(held[b.name], held[a.name]) })
 	for _, r := range all {
 		if bytes <= 0 || ctx.Err() != nil {
 			break

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"runtime"
 	"slices"
+
+	"github.com/memwarden/memwarden/internal/sorting"
 )
 
 // maxSites bounds the places that a TopicGrowth lists.
@@ -63,7 +65,7 @@ func sites[T any](listeners []*listener[T]) []ListenerSite {
 		site.Listeners = count
 		all = append(all, site)
 	}
-	slices.SortFunc(all, func(a, b ListenerSite) int {
+	sorting.By(all, func(a, b ListenerSite) int {
 		return cmp.Or(cmp.Compare(b.Listeners, a.Listeners), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
 	})
 	return slices.Clone(all[:min(len(all), maxSites)])

@@ -7,10 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/memwarden/memwarden/internal/sorting"
 )
 
 const (
@@ -123,7 +124,7 @@ type item struct {
 
 // groups sorts tasks by falling priority and then name, and cuts them where the priority changes.
 func groups(items []item) [][]item {
-	slices.SortFunc(items, func(a, b item) int {
+	sorting.By(items, func(a, b item) int {
 		return cmp.Or(cmp.Compare(b.task.Priority, a.task.Priority), strings.Compare(a.task.Name, b.task.Name))
 	})
 	var all [][]item

@@ -1,9 +1,10 @@
 package cleanup
 
 import (
-	"slices"
 	"strings"
 	"time"
+
+	"github.com/memwarden/memwarden/internal/sorting"
 )
 
 // batch is a number of tasks that became due together, and are started in their order by one goroutine. A task belongs
@@ -114,6 +115,6 @@ func (r *Registry) Status() []Status {
 		}
 		all = append(all, s)
 	}
-	slices.SortFunc(all, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
+	sorting.By(all, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }

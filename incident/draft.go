@@ -2,8 +2,6 @@ package incident
 
 import (
 	"bufio"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +13,7 @@ import (
 	"time"
 
 	"github.com/memwarden/memwarden/bytesize"
+	"github.com/memwarden/memwarden/internal/bounddir"
 )
 
 // Draft is a bundle that is being written. It stands under a temporary name until Publish; what is added after that comes
@@ -45,12 +44,10 @@ func (s *Store) Begin(c Cause, p Program) (*Draft, error) {
 		return nil, fmt.Errorf("incident: %w: there is room for %s beside what stays free, and it takes up to %s", ErrNoRoom,
 			bytesize.Format(max(0, room)), bytesize.Format(leastRoom))
 	}
-	var random [4]byte
-	_, _ = rand.Read(random[:]) // never fails
 	at := s.o.Now().UTC()
 	c.Reason = line(c.Reason)
 	d := &Draft{store: s, limit: room, manifest: Manifest{
-		Version: manifestVersion, ID: at.Format(idTime) + "-" + hex.EncodeToString(random[:]), At: at,
+		Version: manifestVersion, ID: bounddir.NewID(at), At: at,
 		Cause: c, Program: p, Parts: []Part{}, Missing: []Missing{},
 	}}
 	d.dir = s.partialPath(d.manifest.ID)
@@ -77,7 +74,7 @@ func (d *Draft) Room() int64 { return max(0, d.limit-d.bytes) }
 // Add writes a part. A part that fails leaves no file; the manifest says why it is missing, and so does the error. The
 // writer is good until write returns; what is beyond Room it refuses with ErrNoRoom.
 func (d *Draft) Add(name, what string, write func(io.Writer) error) error {
-	if !partForm.MatchString(name) || name == manifestName || len(d.manifest.Parts) == maxParts {
+	if !isPartName(name) || name == manifestName || len(d.manifest.Parts) == maxParts {
 		return fmt.Errorf("incident: %d parts and %q: want at most %d, with other names", len(d.manifest.Parts), name, maxParts)
 	}
 	began := d.store.o.Now()

@@ -10,10 +10,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/memwarden/memwarden/internal/bounddir"
 )
 
 // Errors of a Store.
@@ -105,19 +106,18 @@ const (
 	manifestName    = "manifest.json"
 	manifestVersion = 1
 	partial         = ".partial"
-	idTime          = "20060102T150405Z"
 	// maxManifestBytes is above what a manifest of maxParts takes.
 	maxManifestBytes = 1 << 20
 	maxParts         = 64
 	maxReason        = 1000
 )
 
-var (
-	// idForm is what an id looks like: a time and a random number. Nothing else ever becomes part of a path.
-	idForm = regexp.MustCompile(`^\d{8}T\d{6}Z-[0-9a-f]{8}$`)
-	// partForm is what the name of a part looks like.
-	partForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,79}$`)
-)
+// isPartName reports whether a text is what the name of a part looks like: lower-case letters, digits and, not at the
+// beginning, '.', '_' and '-'; 80 at most.
+func isPartName(text string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+	return text != "" && len(text) <= 80 && strings.IndexByte(letters, text[0]) >= 0 && strings.Trim(text, letters+"._-") == ""
+}
 
 // parseManifest reads a manifest and holds it against what one may be, so that no name in it leads out of its directory.
 func parseManifest(text []byte) (m Manifest, err error) {
@@ -130,14 +130,14 @@ func parseManifest(text []byte) (m Manifest, err error) {
 	switch {
 	case m.Version != manifestVersion:
 		err = fmt.Errorf("the manifest has version %d: want %d", m.Version, manifestVersion)
-	case !idForm.MatchString(m.ID):
+	case !bounddir.IsID(m.ID):
 		err = fmt.Errorf("the manifest has the id %.80q", m.ID)
 	case len(m.Parts) > maxParts || len(m.Missing) > maxParts || len(m.Pending) > maxParts:
 		err = fmt.Errorf("the manifest has more than %d parts", maxParts)
 	}
 	seen := map[string]bool{manifestName: true}
 	for _, p := range m.Parts {
-		if !partForm.MatchString(p.Name) || seen[p.Name] || p.Bytes < 0 {
+		if !isPartName(p.Name) || seen[p.Name] || p.Bytes < 0 {
 			err = errors.Join(err, fmt.Errorf("the manifest has a part %.80q of %d bytes", p.Name, p.Bytes))
 		}
 		seen[p.Name] = true

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/memwarden/memwarden/internal/bounddir"
 	"github.com/memwarden/memwarden/memstat"
 )
 
@@ -119,7 +120,7 @@ func FuzzParseManifest(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if !idForm.MatchString(m.ID) || len(m.Parts) > maxParts {
+		if !bounddir.IsID(m.ID) || len(m.Parts) > maxParts {
 			t.Errorf("got %+v", m)
 		}
 		for _, p := range m.Parts {

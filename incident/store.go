@@ -86,7 +86,7 @@ func (s *Store) read() (found []Record, err error) {
 				continue
 			}
 		}
-		if entry.IsDir() && idForm.MatchString(id) {
+		if entry.IsDir() && bounddir.IsID(id) {
 			found = append(found, s.load(id))
 		}
 	}
@@ -97,7 +97,7 @@ func (s *Store) read() (found []Record, err error) {
 func (s *Store) salvage(id string) (kept bool, err error) {
 	left := s.partialPath(id)
 	files, err := os.ReadDir(left)
-	if err != nil || !idForm.MatchString(id) { // a manifest or a run's file that was being written
+	if err != nil || !bounddir.IsID(id) { // a manifest or a run's file that was being written
 		return false, os.RemoveAll(left)
 	}
 	text, err := readFile(filepath.Join(left, manifestName), maxManifestBytes)
@@ -112,7 +112,7 @@ func (s *Store) salvage(id string) (kept bool, err error) {
 	}
 	for _, file := range files {
 		info, err := file.Info()
-		if err != nil || !info.Mode().IsRegular() || !partForm.MatchString(file.Name()) || file.Name() == manifestName || len(m.Parts) == maxParts {
+		if err != nil || !info.Mode().IsRegular() || !isPartName(file.Name()) || file.Name() == manifestName || len(m.Parts) == maxParts {
 			continue
 		}
 		m.At = info.ModTime().UTC()
@@ -161,9 +161,7 @@ func (s *Store) load(id string) Record {
 	}
 	if err != nil {
 		r.Damage = line(err.Error())
-		if at, err := time.Parse(idTime, id[:len(idTime)]); err == nil { // else such as month 13: not our name, and old
-			r.At = at
-		}
+		r.At, _ = bounddir.TimeOf(id) // what has none is not ours, and old
 		return r
 	}
 	r.Manifest = m

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/memwarden/memwarden/internal/sorting"
 )
 
 const (
@@ -36,7 +38,7 @@ func (h *siteHistory) due(now time.Duration) bool {
 
 func (h *siteHistory) add(now time.Duration, sites []Site) {
 	sites = slices.Clone(sites)
-	slices.SortFunc(sites, func(a, b Site) int { return cmp.Compare(b.Value, a.Value) })
+	sorting.By(sites, func(a, b Site) int { return cmp.Compare(b.Value, a.Value) })
 	sample := siteSample{now, map[string]float64{}}
 	for _, s := range sites[:min(len(sites), MaxSites)] {
 		sample.values[s.Name] += s.Value
@@ -63,6 +65,6 @@ func (h *siteHistory) growth(since time.Duration, rise float64) (grown []SiteGro
 			grown = append(grown, SiteGrowth{name, by, min(1, by/rise)})
 		}
 	}
-	slices.SortStableFunc(grown, func(a, b SiteGrowth) int { return cmp.Compare(b.By, a.By) })
+	sorting.StableBy(grown, func(a, b SiteGrowth) int { return cmp.Compare(b.By, a.By) })
 	return grown[:min(len(grown), toldSites)]
 }

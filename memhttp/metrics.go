@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -36,7 +35,11 @@ type Figure struct {
 	Value float64
 }
 
-var metricName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+// isMetricName reports whether a text may be the name of a metric or a label.
+func isMetricName(text string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyz"
+	return text != "" && strings.IndexByte(letters, text[0]) >= 0 && strings.Trim(text, letters+"0123456789_") == ""
+}
 
 // checkMetrics returns every reason why families cannot be exposed beside those of this package.
 func checkMetrics(sources []MetricSource) error {
@@ -47,7 +50,7 @@ func checkMetrics(sources []MetricSource) error {
 	}
 	for _, s := range sources {
 		switch {
-		case !metricName.MatchString(s.Name) || s.Label != "" && !metricName.MatchString(s.Label):
+		case !isMetricName(s.Name) || s.Label != "" && !isMetricName(s.Label):
 			mistakes = append(mistakes, fmt.Errorf("memhttp: metric %q with label %q: want lower-case letters, digits and '_'", s.Name, s.Label))
 		case taken[s.Name]:
 			mistakes = append(mistakes, fmt.Errorf("memhttp: metric %s stands twice", s.Name))

@@ -6,6 +6,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/memwarden/memwarden/internal/sorting"
 )
 
 // parseGroup reads from /proc/PID/cgroup the path of the group that a process is in: in the hierarchy of a cgroup v1
@@ -65,7 +67,7 @@ func parsePlaces(text []byte, controller, group string) []place {
 			places = append(places, place{mount: point, below: below, root: root})
 		}
 	}
-	slices.SortStableFunc(places, func(a, b place) int { return cmp.Compare(len(a.root), len(b.root)) })
+	sorting.StableBy(places, func(a, b place) int { return cmp.Compare(len(a.root), len(b.root)) })
 	return places
 }
 

@@ -35,6 +35,17 @@ type Decision struct {
 // Signals returns the signals that the sample had figures for, at most three. The caller owns the slice.
 func (d Decision) Signals() []Signal { return append([]Signal(nil), d.signals[:d.count]...) }
 
+// Room is what is free before the nearest limit, garbage counted as used; false where no limit is known.
+func (d *Decision) Room() (bytes int64, known bool) {
+	for i := range d.signals[:d.count] {
+		s := &d.signals[i]
+		if free := max(0, s.LimitBytes-s.UsedBytes-s.GarbageBytes); !known || free < bytes {
+			bytes, known = free, true
+		}
+	}
+	return bytes, known
+}
+
 // Judged reports whether the sample had figures for any signal, or other evidence.
 func (d Decision) Judged() bool { return d.count > 0 || d.evidence.limiter }
 

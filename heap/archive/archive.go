@@ -8,15 +8,12 @@ package archive
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 
@@ -84,11 +81,7 @@ type entry struct {
 const (
 	snapshotSuffix = ".snapshot"
 	notesSuffix    = ".json"
-	idTime         = "20060102T150405Z"
 )
-
-// idForm is what an id looks like: a time and a random number. Nothing else ever becomes part of a path.
-var idForm = regexp.MustCompile(`^\d{8}T\d{6}Z-[0-9a-f]{8}$`)
 
 // Open opens a directory: it takes over the snapshots that are there, removes what was left half written, and what is
 // beyond the bounds.
@@ -131,14 +124,14 @@ func (a *Archive) read() (found []entry, err error) {
 		switch {
 		case strings.HasPrefix(name, ".") && strings.HasSuffix(name, temporary):
 			problems = append(problems, remove(filepath.Join(a.o.Dir, name)))
-		case filepath.Ext(name) == snapshotSuffix && idForm.MatchString(id):
+		case filepath.Ext(name) == snapshotSuffix && bounddir.IsID(id):
 			e, err := a.load(id)
 			if err != nil {
 				problems = append(problems, err)
 				continue
 			}
 			found = append(found, e)
-		case filepath.Ext(name) == notesSuffix && idForm.MatchString(id):
+		case filepath.Ext(name) == notesSuffix && bounddir.IsID(id):
 			if _, err := os.Stat(a.path(id)); errors.Is(err, fs.ErrNotExist) { // a crash while it was removed
 				problems = append(problems, remove(filepath.Join(a.o.Dir, name)))
 			}
@@ -159,8 +152,9 @@ func (a *Archive) load(id string) (entry, error) {
 		return entry{}, err
 	}
 	e := entry{Record: Record{ID: id, Bytes: info.Size()}}
-	if e.At, err = time.Parse(idTime, id[:len(idTime)]); err != nil {
-		e.At = info.ModTime() // such as month 13: not our name
+	var known bool
+	if e.At, known = bounddir.TimeOf(id); !known {
+		e.At = info.ModTime()
 	}
 	reader, err := snapshot.Open(file, info.Size())
 	if err != nil {
@@ -212,9 +206,7 @@ func (a *Archive) Create(expectedBytes int64) (*Draft, error) {
 	default:
 		limit = min(limit, free-a.o.SpareBytes)
 	}
-	var random [4]byte
-	_, _ = rand.Read(random[:]) // never fails
-	id := a.o.Now().UTC().Format(idTime) + "-" + hex.EncodeToString(random[:])
+	id := bounddir.NewID(a.o.Now())
 	file, err := CreateFile(a.path(id))
 	if err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"github.com/memwarden/memwarden/bounded"
 	"github.com/memwarden/memwarden/bytesize"
 	"github.com/memwarden/memwarden/heap/snapshot"
+	"github.com/memwarden/memwarden/internal/bounddir"
 )
 
 var _ bounded.Owner = (*Archive)(nil)
@@ -100,7 +101,7 @@ func TestSnapshotsSurviveARestart(t *testing.T) {
 	if first.Header.Executable != "app" || len(first.Summary.Warnings) != 1 || first.At != time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC) || first.Analyzed {
 		t.Errorf("the record is %+v", first)
 	}
-	if !idForm.MatchString(first.ID) || !strings.HasPrefix(first.ID, "20260102T150405Z-") {
+	if !bounddir.IsID(first.ID) || !strings.HasPrefix(first.ID, "20260102T150405Z-") {
 		t.Errorf("the id is %q", first.ID)
 	}
 	noted, err := a.Note(second.ID, json.RawMessage(`{"objects":7}`), "")

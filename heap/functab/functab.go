@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/memwarden/memwarden/heap/layout"
+	"github.com/memwarden/memwarden/internal/sorting"
 )
 
 // Table is the function table of a process: those of its modules. It is safe for concurrent use. It holds 9 bytes for
@@ -60,7 +61,7 @@ func New(rt *layout.Runtime) (*Table, error) {
 		}
 		t.modules = append(t.modules, m)
 	}
-	slices.SortFunc(t.modules, func(a, b *module) int {
+	sorting.By(t.modules, func(a, b *module) int {
 		if a.text.Start < b.text.Start {
 			return -1
 		}

@@ -6,10 +6,10 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/memwarden/memwarden/heap/snapshot"
+	"github.com/memwarden/memwarden/internal/sorting"
 )
 
 // Variable is a package variable, or what one points to in the data segments.
@@ -60,7 +60,7 @@ func (t *Table) Globals(ctx context.Context) ([]Variable, error) {
 // disjoint orders variables by address and leaves out those that are empty or begin within one before, of two that
 // begin at one address the smaller.
 func disjoint(vs []Variable) []Variable {
-	slices.SortStableFunc(vs, func(a, b Variable) int {
+	sorting.StableBy(vs, func(a, b Variable) int {
 		return cmp.Or(cmp.Compare(a.Addr, b.Addr), cmp.Compare(b.Size, a.Size))
 	})
 	kept, end := vs[:0], uint64(0)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/memwarden/memwarden/heap/snapshot"
+	"github.com/memwarden/memwarden/internal/sorting"
 )
 
 // maxPins bounds what Pins returns.
@@ -160,7 +161,7 @@ func (t *typer) sumPins(uses []use) []Pin {
 	for _, total := range totals {
 		sorted = append(sorted, total)
 	}
-	slices.SortFunc(sorted, func(a, b *Pin) int {
+	sorting.By(sorted, func(a, b *Pin) int {
 		return cmp.Or(cmp.Compare(b.Bytes-b.Used, a.Bytes-a.Used), cmp.Compare(a.Edge, b.Edge))
 	})
 	pins := make([]Pin, min(len(sorted), maxPins))

@@ -7,9 +7,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"go/version"
 	"io"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -35,8 +35,15 @@ func (r *Runtime) openBinary() error {
 	return nil
 }
 
-// release takes "go1.26.8", "go1.26rc1", "go1.26.8-X:nogreenteagc", "go1.24.6 (Red Hat 1.24.6-1.el9)".
-var release = regexp.MustCompile(`^go1\.([0-9]{1,3})(?:\.[0-9]+|rc[0-9]+|beta[0-9]+)?(?:[ -]|$)`)
+// minorVersion returns the second number of a released version: 26 of "go1.26.8", "go1.26rc1", "go1.26.8-X:nogreenteagc",
+// 24 of "go1.24.6 (Red Hat 1.24.6-1.el9)"; false for another.
+func minorVersion(name string) (int, bool) {
+	name, _, _ = strings.Cut(name, " ")
+	name, _, _ = strings.Cut(name, "-")
+	number, isGo1 := strings.CutPrefix(version.Lang(name), "go1.")
+	minor, err := strconv.Atoi(number)
+	return minor, isGo1 && err == nil
+}
 
 func (r *Runtime) readVersion() error {
 	info, err := buildinfo.Read(r.Binary)
@@ -49,11 +56,9 @@ func (r *Runtime) readVersion() error {
 		return &UnsupportedError{r.Version, "is built for " + r.ELF.Machine.String()}
 	}
 	r.Arch = arch
-	match := release.FindStringSubmatch(r.Version)
-	if match == nil {
+	if r.Minor, ok = minorVersion(r.Version); !ok {
 		return &UnsupportedError{r.Version, "is not a released version of Go"}
 	}
-	r.Minor, _ = strconv.Atoi(match[1]) // digits
 	r.names = tables[r.Minor]
 	if r.names == nil || strings.Contains(r.Version, "-devel") {
 		return &UnsupportedError{r.Version, "its runtime has no known layout"}

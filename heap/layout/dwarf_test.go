@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"testing"
 )
 
@@ -27,9 +26,9 @@ func TestReadOffsets(t *testing.T) {
 	if err != nil || len(found) < 50 {
 		t.Fatalf("%d offsets: %v", len(found), err)
 	}
-	minor, err := strconv.Atoi(release.FindStringSubmatch(runtime.Version())[1])
-	if err != nil {
-		t.Fatal(err)
+	minor, ok := minorVersion(runtime.Version())
+	if !ok {
+		t.Fatalf("%s is no released version", runtime.Version())
 	}
 	var table offsets
 	table.load(tables[minor], runtime.GOARCH)

@@ -8,6 +8,8 @@ import (
 	"io"
 	"math"
 	"slices"
+
+	"github.com/memwarden/memwarden/internal/sorting"
 )
 
 const (
@@ -49,7 +51,7 @@ func newCache(p Process) *cache {
 			c.mappings = append(c.mappings, m)
 		}
 	}
-	slices.SortFunc(c.mappings, func(a, b Mapping) int { return cmp.Compare(a.Start, b.Start) })
+	sorting.By(c.mappings, func(a, b Mapping) int { return cmp.Compare(a.Start, b.Start) })
 	return c
 }
 

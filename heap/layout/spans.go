@@ -6,7 +6,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
-	"slices"
+
+	"github.com/memwarden/memwarden/internal/sorting"
 )
 
 // Span is a run of pages in use, of objects of one size or of goroutine stacks.
@@ -84,7 +85,7 @@ func (r *Runtime) Spans(ctx context.Context) ([]Span, error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(d.spans, func(a, b Span) int { return cmp.Compare(a.Start, b.Start) })
+	sorting.By(d.spans, func(a, b Span) int { return cmp.Compare(a.Start, b.Start) })
 	for i := 1; i < len(d.spans); i++ {
 		if a, b := &d.spans[i-1], &d.spans[i]; a.End() > b.Start {
 			return nil, fmt.Errorf("spans at %#x and %#x overlap", a.Address, b.Address)

@@ -5,6 +5,8 @@ import (
 	"iter"
 	"slices"
 	"strings"
+
+	"github.com/memwarden/memwarden/internal/sorting"
 )
 
 const (
@@ -63,7 +65,7 @@ func findGroups(h *heap, least uint64) []group {
 	for ; len(f.queue) > 0; f.queue = f.queue[1:] {
 		f.explore(f.queue[0])
 	}
-	slices.SortStableFunc(f.found, func(a, b group) int { return cmp.Compare(b.retained, a.retained) })
+	sorting.StableBy(f.found, func(a, b group) int { return cmp.Compare(b.retained, a.retained) })
 	return f.found
 }
 
@@ -337,7 +339,7 @@ func (t *tally) take(h *heap) []group {
 		t.count[number], t.retained[number] = 0, 0
 	}
 	t.seen = t.seen[:0]
-	slices.SortFunc(list, func(a, b group) int {
+	sorting.By(list, func(a, b group) int {
 		return cmp.Or(cmp.Compare(b.retained, a.retained), cmp.Compare(h.types.names[a.number], h.types.names[b.number]))
 	})
 	return list

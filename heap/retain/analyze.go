@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/memwarden/memwarden/heap/graph"
+	"github.com/memwarden/memwarden/internal/sorting"
 )
 
 // Options bound an analysis. The zero value is that of every default.
@@ -121,7 +122,7 @@ func (a *Analysis) suspects(ctx context.Context, h *heap, o Options, d describer
 			a.Suspects = append(a.Suspects, s)
 		}
 	}
-	slices.SortFunc(a.Suspects, func(a, b Suspect) int {
+	sorting.By(a.Suspects, func(a, b Suspect) int {
 		return cmp.Or(cmp.Compare(b.RetainedBytes, a.RetainedBytes), cmp.Compare(a.Sentence, b.Sentence))
 	})
 	return nil
@@ -179,11 +180,11 @@ func (h *heap) owners(s *sharing) ([]Root, []Goroutine) {
 			Conservative: l.conservative,
 		})
 	}
-	slices.SortFunc(roots, func(a, b Root) int {
+	sorting.By(roots, func(a, b Root) int {
 		return cmp.Or(cmp.Compare(b.RetainedBytes, a.RetainedBytes), cmp.Compare(b.SharedBytes, a.SharedBytes),
 			cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
 	})
-	slices.SortFunc(goroutines, func(a, b Goroutine) int {
+	sorting.By(goroutines, func(a, b Goroutine) int {
 		return cmp.Or(cmp.Compare(b.RetainedBytes, a.RetainedBytes), cmp.Compare(b.Count, a.Count),
 			cmp.Compare(a.Function, b.Function), cmp.Compare(a.State, b.State))
 	})

@@ -7,6 +7,8 @@ import (
 	"iter"
 	"slices"
 	"strings"
+
+	"github.com/memwarden/memwarden/internal/sorting"
 )
 
 // ErrNoGraph is wrapped by the errors of ByType, PathTo and Held of an Analysis that was read from JSON.
@@ -242,6 +244,6 @@ func (h *heap) pins() []Pin {
 		list[i].UsedBytes += p.Used
 		list[i].ObjectBytes += p.Bytes
 	}
-	slices.SortStableFunc(list, func(a, b Pin) int { return cmp.Compare(b.ObjectBytes-b.UsedBytes, a.ObjectBytes-a.UsedBytes) })
+	sorting.StableBy(list, func(a, b Pin) int { return cmp.Compare(b.ObjectBytes-b.UsedBytes, a.ObjectBytes-a.UsedBytes) })
 	return list
 }

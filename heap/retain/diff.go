@@ -2,7 +2,8 @@ package retain
 
 import (
 	"cmp"
-	"slices"
+
+	"github.com/memwarden/memwarden/internal/sorting"
 )
 
 // Change is how something differs between two snapshots.
@@ -79,7 +80,7 @@ func Diff(before, after *Analysis) *Difference {
 			d.Types = append(d.Types, *t)
 		}
 	}
-	slices.SortFunc(d.Types, func(a, b TypeChange) int {
+	sorting.By(d.Types, func(a, b TypeChange) int {
 		return cmp.Or(cmp.Compare(b.RetainedGrowth, a.RetainedGrowth), cmp.Compare(b.ShallowGrowth, a.ShallowGrowth),
 			cmp.Compare(b.CountGrowth, a.CountGrowth), cmp.Compare(a.Name, b.Name))
 	})
@@ -123,7 +124,7 @@ func (d *Difference) suspects(before, after []Suspect) {
 		s.Change = change(s.Before != nil, s.After != nil, cmp.Or(s.RetainedGrowth, s.CountGrowth))
 		d.Suspects = append(d.Suspects, *s)
 	}
-	slices.SortFunc(d.Suspects, func(a, b SuspectChange) int {
+	sorting.By(d.Suspects, func(a, b SuspectChange) int {
 		return cmp.Or(cmp.Compare(b.RetainedGrowth, a.RetainedGrowth), cmp.Compare(b.CountGrowth, a.CountGrowth),
 			cmp.Compare(a.Signature, b.Signature))
 	})

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/memwarden/memwarden/internal/sorting"
 )
 
 const (
@@ -211,7 +213,7 @@ func (h *heap) merged(places []place) []Path {
 		list[at].Count++
 		list[at].RetainedBytes += h.retained.at(places[i])
 	}
-	slices.SortStableFunc(list, func(a, b Path) int {
+	sorting.StableBy(list, func(a, b Path) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), slices.Compare(a.Steps, b.Steps))
 	})
 	return list

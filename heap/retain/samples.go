@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/memwarden/memwarden/heap/snapshot"
+	"github.com/memwarden/memwarden/internal/sorting"
 )
 
 // sampleBytes is how many allocated bytes one sampled object stands for, if it is no larger itself: the runtime's
@@ -69,7 +70,7 @@ func (h *heap) allocations(samples []sample) []Allocation {
 		list[at].Share += weight / total
 		list[at].Samples += counts[stack]
 	}
-	slices.SortFunc(list, func(a, b Allocation) int {
+	sorting.By(list, func(a, b Allocation) int {
 		return cmp.Or(cmp.Compare(b.Share, a.Share), slices.Compare(a.Stack, b.Stack))
 	})
 	return list

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math/bits"
 	"slices"
+
+	"github.com/memwarden/memwarden/internal/sorting"
 )
 
 // objectKind is the kind of holders that are objects, shared themselves.
@@ -172,7 +174,7 @@ func (s *sharing) name(held map[owner]uint64) []Holder {
 		}
 		list = append(list, holder)
 	}
-	slices.SortFunc(list, func(a, b Holder) int {
+	sorting.By(list, func(a, b Holder) int {
 		return cmp.Or(aside(a)-aside(b), cmp.Compare(b.Count, a.Count), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
 	})
 	// The same function in several states is one holder to a reader.

@@ -4,8 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
-	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/memwarden/memwarden/heap/snapshot"
 )
@@ -140,8 +140,14 @@ func (d *describer) allocated(s *Suspect, g group) {
 	}
 }
 
-// offset is what differs from build to build in the name of an unnamed word of a segment.
-var offset = regexp.MustCompile(`\+0x[0-9a-f]+`)
+// withoutOffset leaves out what differs from build to build in the name of an unnamed word of a segment: its "+0x1f40".
+func withoutOffset(step string) string {
+	parts := strings.Split(step, "+0x")
+	for i := 1; i < len(parts); i++ {
+		parts[i] = strings.TrimLeft(parts[i], "0123456789abcdef")
+	}
+	return strings.Join(parts, "")
+}
 
 // signature is made of names alone. An index or a number of goroutines is not part of them.
 func signature(kind string, path []string, of string) string {
@@ -149,7 +155,7 @@ func signature(kind string, path []string, of string) string {
 	write := func(text string) { _, _ = io.WriteString(hash, text+"\x00") }
 	write(kind)
 	for _, step := range path {
-		write(offset.ReplaceAllString(step, ""))
+		write(withoutOffset(step))
 	}
 	write(of)
 	return hex.EncodeToString(hash.Sum(nil)[:8])

@@ -3,11 +3,11 @@ package retain
 import (
 	"cmp"
 	"iter"
-	"slices"
 	"strings"
 
 	"github.com/memwarden/memwarden/heap/graph"
 	"github.com/memwarden/memwarden/heap/snapshot"
+	"github.com/memwarden/memwarden/internal/sorting"
 )
 
 // typeNumber numbers names of types: types of one name are one to a reader.
@@ -150,7 +150,7 @@ func (c *census) take(h *heap) []Type {
 		c.count[t], c.shallow[t], c.retained[t], c.until[t] = 0, 0, 0, 0
 	}
 	c.seen = c.seen[:0]
-	slices.SortFunc(list, byRetained)
+	sorting.By(list, byRetained)
 	return list
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/memwarden/memwarden/heap/gotype"
 	"github.com/memwarden/memwarden/heap/layout"
 	"github.com/memwarden/memwarden/heap/snapshot"
+	"github.com/memwarden/memwarden/internal/sorting"
 )
 
 // roots collects what keeps objects alive without being one. It reads the frozen memory in collect; names, which come
@@ -264,7 +265,7 @@ func (r *roots) named(ctx context.Context) ([]snapshot.Root, error) {
 	if err != nil {
 		r.warnings = append(r.warnings, fmt.Sprintf("the names of global variables could not be read: %v", err))
 	}
-	slices.SortFunc(globals, func(a, b gotype.Variable) int {
+	sorting.By(globals, func(a, b gotype.Variable) int {
 		if a.Addr < b.Addr {
 			return -1
 		}

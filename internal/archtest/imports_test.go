@@ -43,6 +43,7 @@ var floors = map[string]int{
 	"internal/hugepage":   0,
 	"internal/lograte":    0,
 	"internal/snaphelper": 4,
+	"internal/sorting":    -1,
 
 	".":       5,
 	"memhttp": 6,

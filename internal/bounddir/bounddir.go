@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/memwarden/memwarden/bounded"
+	"github.com/memwarden/memwarden/internal/sorting"
 )
 
 // Options of a List. All of them must be set, and the bounds be positive.
@@ -54,7 +55,7 @@ type List[Record any] struct {
 // New returns the list of records that are there, in any order. Call Evict to remove what is beyond the bounds.
 func New[Record any](records []Record, o Options[Record]) *List[Record] {
 	l := &List[Record]{o: o, records: records}
-	slices.SortFunc(l.records, func(x, y Record) int {
+	sorting.By(l.records, func(x, y Record) int {
 		a, b := o.Entry(&x), o.Entry(&y)
 		return cmp.Or(a.At.Compare(b.At), strings.Compare(a.ID, b.ID))
 	})

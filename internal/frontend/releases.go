@@ -3,6 +3,8 @@ package frontend
 import (
 	"cmp"
 	"slices"
+
+	"github.com/memwarden/memwarden/internal/sorting"
 )
 
 // HeapTotals are what the readings of one source tell. Those of different sources measure different things.
@@ -55,7 +57,7 @@ func (t *ReleaseTotals) finish() {
 	for _, h := range t.Heap {
 		h.MeanBytes = int64(h.sum / float64(h.Readings))
 	}
-	slices.SortFunc(t.Heap, func(a, b *HeapTotals) int { return cmp.Compare(a.Source, b.Source) })
+	sorting.By(t.Heap, func(a, b *HeapTotals) int { return cmp.Compare(a.Source, b.Source) })
 }
 
 // Releases adds up what reports tell of each release, the one that was seen last first; folded is how many reports were
@@ -70,7 +72,7 @@ func Releases(reports []*Report, f Filter) (rows []*ReleaseTotals, folded int64)
 	for _, row := range all.rows {
 		row.finish()
 	}
-	slices.SortFunc(all.rows, func(a, b *ReleaseTotals) int {
+	sorting.By(all.rows, func(a, b *ReleaseTotals) int {
 		return cmp.Or(b.LastSeen.Compare(a.LastSeen), cmp.Compare(a.Release, b.Release))
 	})
 	return all.rows, all.folded

@@ -2,8 +2,9 @@ package track
 
 import (
 	"cmp"
-	"slices"
 	"time"
+
+	"github.com/memwarden/memwarden/internal/sorting"
 )
 
 // Patience is how long an object may stay after it was released: until both are over.
@@ -49,7 +50,7 @@ func (t *Tracker) Look(now time.Time, cycles uint64, p Patience) []Overdue {
 			list = append(list, o)
 		}
 	}
-	slices.SortFunc(list, func(a, b Overdue) int {
+	sorting.By(list, func(a, b Overdue) int {
 		return cmp.Or(cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Type, b.Type))
 	})
 	return list
@@ -101,7 +102,7 @@ func (t *Tracker) Tracked() []Tracked {
 		list = append(list, Tracked{Owner: g.owner, Type: g.typ, Held: g.held, Released: g.waiting})
 		g.mu.Unlock()
 	}
-	slices.SortFunc(list, func(a, b Tracked) int {
+	sorting.By(list, func(a, b Tracked) int {
 		return cmp.Or(cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Type, b.Type))
 	})
 	return list
