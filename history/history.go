@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"math"
 	"sync"
 	"time"
 
@@ -32,25 +33,23 @@ func Tiers() []Tier {
 	}
 }
 
-// pointBytes is the memory of one point.
+// pointBytes is the memory of one point that is not packed.
 const pointBytes = 8 * (1 + len(series))
 
 // History is the rings of all tiers. It is safe for concurrent use; Add costs one comparison a tier, Points copies.
-// It allocates its bound at once, but the operating system gives pages only as the rings fill.
+// Points are kept packed, in about a quarter of the bytes that they are accounted for at most.
 type History struct {
-	mu    sync.Mutex
-	tiers []*ring
-	peak  int64
+	mu                    sync.Mutex
+	tiers                 []*ring
+	peakPoints, peakBytes int64
 }
 
-// ring holds the newest points of one resolution; points[head-1] is the open bucket.
+// ring holds the newest points of one resolution.
 type ring struct {
 	Tier
-	step   int64   // seconds
-	points []Point // fixed length
-	head   int     // where the next point goes
-	count  int
-	saved  int64 // At of the newest point that is stored and closed: all up to here need no saving
+	*sequence
+	step  int64 // seconds
+	saved int64 // At of the newest point that is stored and closed: all up to here need no saving
 }
 
 // New returns an empty history.
@@ -58,8 +57,8 @@ func New() *History {
 	h := &History{}
 	for _, tier := range Tiers() {
 		h.tiers = append(h.tiers, &ring{
-			Tier: tier, step: int64(tier.Resolution / time.Second),
-			points: make([]Point, tier.Keep/tier.Resolution), saved: -1,
+			Tier: tier, sequence: newSequence(int(tier.Keep / tier.Resolution)),
+			step: int64(tier.Resolution / time.Second), saved: -1,
 		})
 	}
 	return h
@@ -74,7 +73,7 @@ func (h *History) Add(now time.Time, sample *memstat.Sample, level pressure.Leve
 	for _, r := range h.tiers {
 		r.add(newPoint(now.Unix()/r.step*r.step, sample, level))
 	}
-	h.peak = max(h.peak, h.bytes())
+	h.notePeak()
 }
 
 func (r *ring) add(p Point) {
@@ -91,29 +90,9 @@ func (r *ring) add(p Point) {
 	r.push(p)
 }
 
-func (r *ring) push(p Point) {
-	r.points[r.head] = p
-	r.head = (r.head + 1) % len(r.points)
-	r.count = min(r.count+1, len(r.points))
-}
-
-// newest is the open bucket, or nil.
-func (r *ring) newest() *Point {
-	if r.count == 0 {
-		return nil
-	}
-	return r.at(r.count - 1)
-}
-
-// at is the i-th oldest point.
-func (r *ring) at(i int) *Point {
-	return &r.points[(r.head-r.count+i+len(r.points))%len(r.points)]
-}
-
 func (r *ring) dropAfter(at int64) {
-	for r.count > 0 && r.newest().At > at {
-		r.head = (r.head - 1 + len(r.points)) % len(r.points)
-		r.count--
+	for open := r.newest(); open != nil && open.At > at; open = r.newest() {
+		r.dropNewest()
 	}
 	r.saved = min(r.saved, at-1)
 }
@@ -127,12 +106,16 @@ func (h *History) Points(resolution time.Duration, since, until time.Time) ([]Po
 	if err != nil {
 		return nil, err
 	}
-	points := make([]Point, 0, r.count)
-	for i := range r.count {
-		p := r.at(i)
-		if (since.IsZero() || p.At >= since.Unix()) && (until.IsZero() || p.At < until.Unix()) {
-			points = append(points, *p)
+	from := int64(math.MinInt64)
+	if !since.IsZero() {
+		from = since.Unix()
+	}
+	points := make([]Point, 0, r.count())
+	for p := range r.from(from) {
+		if !until.IsZero() && p.At >= until.Unix() {
+			break
 		}
+		points = append(points, *p)
 	}
 	return points, nil
 }
@@ -155,13 +138,9 @@ func (h *History) Unsaved(resolution time.Duration) ([]Point, error) {
 	if err != nil {
 		return nil, err
 	}
-	first := r.count
-	for first > 0 && r.at(first-1).At > r.saved {
-		first--
-	}
-	points := make([]Point, 0, r.count-first)
-	for i := first; i < r.count; i++ {
-		points = append(points, *r.at(i))
+	var points []Point
+	for p := range r.from(r.saved + 1) {
+		points = append(points, *p)
 	}
 	return points, nil
 }
@@ -202,31 +181,36 @@ func (h *History) Restore(resolution time.Duration, points iter.Seq[Point], now 
 	if err != nil {
 		return 0, err
 	}
-	if r.count > 0 {
+	if r.count() > 0 {
 		return 0, fmt.Errorf("history: resolution %v already has points: restore before the first sample", resolution)
 	}
 	oldest, taken := now.Add(-r.Keep).Unix(), 0
 	for p := range points {
-		if newest := r.newest(); p.At < oldest || p.At > now.Unix() || p.At%r.step != 0 || newest != nil && p.At <= newest.At {
+		before := r.newest()
+		if p.At < oldest || p.At > now.Unix() || p.At%r.step != 0 || before != nil && p.At <= before.At {
 			continue
+		}
+		if before != nil {
+			r.saved = before.At // the one after it may have been open when it was stored
 		}
 		r.push(p)
 		taken++
 	}
-	// The newest may have been open when it was stored.
-	if r.count > 1 {
-		r.saved = r.at(r.count - 2).At
-	}
-	h.peak = max(h.peak, h.bytes())
+	h.notePeak()
 	return taken, nil
 }
 
-func (h *History) bytes() int64 {
-	var count int
+// size returns how many points there are, and their bytes.
+func (h *History) size() (points, bytes int64) {
 	for _, r := range h.tiers {
-		count += r.count
+		points, bytes = points+int64(r.count()), bytes+int64(r.bytes())
 	}
-	return int64(count * pointBytes)
+	return points, bytes
+}
+
+func (h *History) notePeak() {
+	points, bytes := h.size()
+	h.peakPoints, h.peakBytes = max(h.peakPoints, points), max(h.peakBytes, bytes)
 }
 
 // Name is "history".
@@ -236,14 +220,12 @@ func (h *History) Name() string { return "history" }
 func (h *History) Usage() bounded.Usage {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	bytes, most := h.bytes(), int64(0)
+	u := bounded.Usage{PeakEntries: h.peakPoints, PeakBytes: h.peakBytes}
+	u.Entries, u.Bytes = h.size()
 	for _, r := range h.tiers {
-		most += int64(len(r.points))
+		u.MaxEntries, u.MaxBytes = u.MaxEntries+int64(r.most), u.MaxBytes+int64(r.maxBytes())
 	}
-	return bounded.Usage{
-		Entries: bytes / int64(pointBytes), MaxEntries: most, PeakEntries: h.peak / int64(pointBytes),
-		Bytes: bytes, MaxBytes: most * int64(pointBytes), PeakBytes: h.peak,
-	}
+	return u
 }
 
 // Shrink frees nothing: what the history holds is needed most when memory is short.

@@ -259,3 +259,17 @@ func BenchmarkAdd(b *testing.B) {
 		h.Add(begin.Add(time.Duration(i)*time.Second), s, pressure.Normal)
 	}
 }
+
+// BenchmarkPoints reads a week.
+func BenchmarkPoints(b *testing.B) {
+	h := New()
+	for i := range 7 * 24 * 60 {
+		h.Add(begin.Add(time.Duration(i)*time.Minute), sample(300_000_000+int64(i*7919%5_000_000), int64(i)), pressure.Normal)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := h.Points(time.Minute, time.Time{}, time.Time{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
