@@ -105,7 +105,7 @@ func configFields() []configField {
 	)
 	return []configField{
 		{"sampling.interval_seconds", func(c *Config) any { return &c.Sampling.IntervalSeconds },
-			setting("SAMPLE_INTERVAL", sampling, settings.Duration, "1s", 0.1, 60, "How often a sample is taken and judged; of a process at rest 2.5 times as rarely, up to 5s: once for ten minutes pressure was normal, 2 GiB were free before every limit, memory and goroutines stayed the same within 2 %, and nobody followed the events.")},
+			setting("SAMPLE_INTERVAL", sampling, settings.Duration, "1s", 0.1, 60, "How often a sample is taken and judged; of a process at rest five times as rarely, up to 5s: once for ten minutes pressure was normal, 2 GiB were free before every limit, memory and goroutines stayed the same within 2 %, and nobody followed the events.")},
 		{"sampling.slow_interval_seconds", func(c *Config) any { return &c.Sampling.SlowIntervalSeconds },
 			setting("SLOW_INTERVAL", sampling, settings.Duration, "10s", 1, 600, "How often costly figures are read: smaps, descriptors, limits, pauses, the machine's memory; 24 times in the shortest window of leak detection at least. At most 25s keeps to following a resized container within 30 s.")},
 

@@ -10,12 +10,12 @@ import (
 // To wake a process that sleeps costs far more than what is read then, and the more the larger it is: of a process at rest
 // a look can be worth less than it costs.
 const (
-	// restRatio is how much more rarely it is looked at a process at rest. With the intervals of default each second look
-	// falls together with one for leaks.
-	restRatio = 2.5
+	// restRatio is how much more rarely it is looked at a process at rest. With the intervals of default each look falls
+	// together with one for leaks.
+	restRatio = 5
 	// maxRest is the longest pace that this leads to.
 	maxRest = 5 * time.Second
-	// restRoom is what must be free before every limit: at 400 MB/s it lasts for two looks that are as far apart as can be.
+	// restRoom is what must be free before every limit: at 200 MB/s it lasts for two looks that are as far apart as can be.
 	restRoom = 2 << 30
 	// restDrift is by what share figures may change; of goroutines a few may come and go.
 	restDrift      = 0.02
@@ -53,5 +53,5 @@ func (r *rest) pace(interval time.Duration) time.Duration {
 	if !r.lasts {
 		return interval
 	}
-	return max(interval, min(time.Duration(restRatio*float64(interval)), maxRest))
+	return max(interval, min(restRatio*interval, maxRest))
 }

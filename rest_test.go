@@ -29,8 +29,8 @@ func TestProcessAtRest(t *testing.T) {
 				t.Fatalf("%s: %d looks in the first 590 s, want one each second", after, n)
 			}
 			time.Sleep(15 * time.Second)
-			if n := looks(w, 100*time.Second); n != 40 {
-				t.Fatalf("%s: %d looks in 100 s of rest, want 40", after, n)
+			if n := looks(w, 100*time.Second); n != 20 {
+				t.Fatalf("%s: %d looks in 100 s of rest, want 20", after, n)
 			}
 		}
 		rests("from the start")
@@ -56,8 +56,8 @@ func TestProcessAtRest(t *testing.T) {
 			t.Errorf("%d looks in 100 s after 3.5 %% more memory", n)
 		}
 		time.Sleep(10 * time.Minute)
-		if n := looks(w, 100*time.Second); n != 40 {
-			t.Errorf("%d looks in 100 s of rest after that, want 40", n)
+		if n := looks(w, 100*time.Second); n != 20 {
+			t.Errorf("%d looks in 100 s of rest after that, want 20", n)
 		}
 
 		c.use(7 << 30) // 1 GiB is left
@@ -87,7 +87,7 @@ func TestRestFollowsTheInterval(t *testing.T) {
 		w := begin(t, o)
 		time.Sleep(20 * time.Minute)
 		for patch, want := range map[string]int64{
-			`{"sampling":{"interval_seconds":0.2}}`: 200,
+			`{"sampling":{"interval_seconds":0.2}}`: 100,
 			`{"sampling":{"interval_seconds":4}}`:   20,
 			`{"sampling":{"interval_seconds":10}}`:  10,
 		} {
