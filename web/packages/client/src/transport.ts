@@ -12,8 +12,7 @@ export const maxBodyBytes = 16 << 10;
 const maxItemBytes = maxBodyBytes - 4096;
 /** How many bodies are sent as the page goes. */
 const maxLeavingBodies = 3;
-/** It doubles before each pause. */
-const halfFirstPauseMs = 2_500;
+const firstPauseMs = 5_000;
 const longestPauseMs = 300_000;
 
 export interface Transport {
@@ -25,6 +24,13 @@ export interface Transport {
   leave(): void;
   /** What was lost: pushed out of the queue, too large, or refused by the service. */
   dropped(): number;
+}
+
+/** What `fetch` is given, and how many items are in it. */
+interface Post extends RequestInit {
+  readonly body: string;
+  readonly activateAfter: number;
+  readonly items: number;
 }
 
 /** Where the browser has it, it sends what it was given even if the page is gone by then. */
@@ -46,13 +52,13 @@ function encode(item: object): string {
 export function createTransport(endpoint: string, release?: string): Transport {
   const queue: string[] = [];
   let dropped = 0;
-  // A body whose answer was not heard is sent again as it was: the service keeps equal bodies once.
-  let pending = '';
-  let pauseMs = halfFirstPauseMs;
+  // What was not answered is sent again as it was: the service keeps equal bodies once.
+  let pending: Post | undefined;
+  let pauseMs = 0;
   let notBefore = 0;
   let sending: Promise<void> | undefined;
 
-  const takeBody = () => {
+  const next = (): Post | undefined => {
     if (!pending && queue.length) {
       const head = JSON.stringify({
         schema: 1,
@@ -66,33 +72,25 @@ export function createTransport(endpoint: string, release?: string): Transport {
       let left = maxBodyBytes - 1 - bytesOf(head);
       let items = 0;
       while (items < queue.length && (left -= bytesOf(queue[items]!) + 1) >= 0) items++;
-      pending = head + queue.splice(0, items) + ']}';
+      // Text needs no permission to be sent elsewhere; the answer from there cannot be read, and counts as yes.
+      pending = { method: 'POST', body: head + queue.splice(0, items) + ']}', mode: 'no-cors', keepalive: true, activateAfter: 0, items };
     }
     return pending;
   };
 
-  // Text needs no permission to be sent elsewhere; the answer from there cannot be read, and counts as yes.
-  const post = (body: string) => ({ method: 'POST', body, mode: 'no-cors', keepalive: true, activateAfter: 0 }) as const;
-
   const send = async () => {
-    let body;
-    while (Date.now() >= notBefore && (body = takeBody())) {
-      let waitMs = 0;
-      try {
-        const { status, headers } = await fetch(endpoint, post(body));
-        if (status < 500 && status !== 429) {
-          if (status >= 400) dropped += (JSON.parse(body) as FrontendReport).items.length;
-          pauseMs = halfFirstPauseMs;
-          // Meanwhile the page may have been left, and the body sent once more.
-          if (pending === body) pending = '';
-          continue;
-        }
-        waitMs = Number(headers.get('Retry-After')) * 1000 || 0;
-      } catch {
-        // No network, or a filter: the items stay in the queue, whose bound says how long.
+    let post;
+    while (Date.now() >= notBefore && (post = next())) {
+      // No network, or a filter, is as a service that is busy.
+      const { status, headers } = await fetch(endpoint, post).catch(() => new Response('', { status: 503 }));
+      if (status < 500 && status !== 429) {
+        if (status >= 400) dropped += post.items;
+        pending = undefined;
+        pauseMs = 0;
+      } else {
+        pauseMs = Math.min(longestPauseMs, pauseMs * 2 || firstPauseMs);
+        notBefore = Date.now() + Math.max(Number(headers.get('Retry-After')) * 1000 || 0, pauseMs * (0.5 + Math.random() / 2));
       }
-      pauseMs = Math.min(longestPauseMs, pauseMs * 2);
-      notBefore = Date.now() + Math.max(waitMs, pauseMs * (0.5 + Math.random() / 2));
     }
   };
 
@@ -104,15 +102,15 @@ export function createTransport(endpoint: string, release?: string): Transport {
     },
     flush: () => (sending ??= send().finally(() => (sending = undefined))),
     leave() {
-      for (let i = 0; i < maxLeavingBodies && takeBody(); i++) {
-        const body = pending;
-        pending = '';
+      let post;
+      for (let i = 0; i < maxLeavingBodies && (post = next()); i++) {
+        pending = undefined;
         try {
-          fetchLater(endpoint, post(body));
+          fetchLater(endpoint, post);
         } catch {
           // There is none, its quota is used up, or the page's policy forbids it: a beacon may still go. If it does not, no
           // answer is waited for: the page may be gone before one comes, and what failed cannot be told to anyone.
-          if (!navigator.sendBeacon?.(endpoint, body)) fetch(endpoint, post(body)).catch(() => undefined);
+          if (!navigator.sendBeacon?.(endpoint, post.body)) fetch(endpoint, post).catch(() => undefined);
         }
       }
     },
