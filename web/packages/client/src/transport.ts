@@ -8,12 +8,13 @@ export type ReportItem = FrontendReport['items'][number];
 export const maxItems = 500;
 /** What one body takes at most. Browsers share 64 KiB among all that is sent as a page goes. */
 export const maxBodyBytes = 16 << 10;
-/** What is left of a body for one item. */
-const maxItemBytes = maxBodyBytes - 4096;
+/** What is left of a body for items. */
+const maxItemBytes = maxBodyBytes - 3072;
 /** How many bodies are sent as the page goes. */
 const maxLeavingBodies = 3;
-const firstPauseMs = 5_000;
-const longestPauseMs = 300_000;
+/** Each pause is twice the one before, and up to twice as long by chance. */
+const firstPauseMs = 2_500;
+const longestPauseMs = 150_000;
 
 export interface Transport {
   /** Queues an item; it is encoded at once, with its names in snake case, and dropped if it alone is too large for a body. */
@@ -40,16 +41,9 @@ export function bytesOf(text: string): number {
   return new Blob([text]).size;
 }
 
-/** What looks like a name within a text is none: there its quotes have a backslash before them. */
-function encode(item: object): string {
-  return JSON.stringify(item, (_, value: unknown) => (typeof value === 'number' ? Number(value.toFixed(3)) : value)).replace(
-    /"\w+":/g,
-    (name) => name.replace(/[A-Z]/g, '_$&').toLowerCase(),
-  );
-}
 
-/** Reports are posted to the endpoint; if it is empty nothing is queued, and so nothing sent. */
-export function createTransport(endpoint: string, release?: string): Transport {
+/** Reports are posted to the endpoint; if there is none nothing is queued, and so nothing sent. */
+export function createTransport(endpoint: string | undefined, release?: string): Transport {
   const queue: string[] = [];
   let dropped = 0;
   // What was not answered is sent again as it was: the service keeps equal bodies once.
@@ -60,6 +54,10 @@ export function createTransport(endpoint: string, release?: string): Transport {
 
   const next = (): Post | undefined => {
     if (!pending && queue.length) {
+      // One fits in any case.
+      let left = maxItemBytes;
+      let items = 0;
+      while (items < queue.length && (left -= bytesOf(queue[items]!) + 1) >= 0) items++;
       const head = JSON.stringify({
         schema: 1,
         release,
@@ -67,13 +65,16 @@ export function createTransport(endpoint: string, release?: string): Transport {
         page: (location.origin + location.pathname).slice(0, 2048),
         sent_at: new Date(),
         items: [],
-      }).slice(0, -2);
-      // One fits in any case.
-      let left = maxBodyBytes - 1 - bytesOf(head);
-      let items = 0;
-      while (items < queue.length && (left -= bytesOf(queue[items]!) + 1) >= 0) items++;
+      });
       // Text needs no permission to be sent elsewhere; the answer from there cannot be read, and counts as yes.
-      pending = { method: 'POST', body: head + queue.splice(0, items) + ']}', mode: 'no-cors', keepalive: true, activateAfter: 0, items };
+      pending = {
+        method: 'POST',
+        body: head.slice(0, -2) + queue.splice(0, items) + ']}',
+        mode: 'no-cors',
+        keepalive: true,
+        activateAfter: 0,
+        items,
+      };
     }
     return pending;
   };
@@ -82,14 +83,14 @@ export function createTransport(endpoint: string, release?: string): Transport {
     let post;
     while (Date.now() >= notBefore && (post = next())) {
       // No network, or a filter, is as a service that is busy.
-      const { status, headers } = await fetch(endpoint, post).catch(() => new Response('', { status: 503 }));
+      const { status, headers } = await fetch(endpoint!, post).catch(() => new Response('', { status: 503 }));
       if (status < 500 && status !== 429) {
         if (status >= 400) dropped += post.items;
         pending = undefined;
         pauseMs = 0;
       } else {
         pauseMs = Math.min(longestPauseMs, pauseMs * 2 || firstPauseMs);
-        notBefore = Date.now() + Math.max(Number(headers.get('Retry-After')) * 1000 || 0, pauseMs * (0.5 + Math.random() / 2));
+        notBefore = Date.now() + Math.max(+headers.get('Retry-After')! * 1000 || 0, pauseMs * (1 + Math.random()));
       }
     }
   };
@@ -97,8 +98,11 @@ export function createTransport(endpoint: string, release?: string): Transport {
   return {
     add(kind, fields) {
       if (!endpoint) return;
-      const text = encode({ ...fields, kind, at: new Date() });
-      if (bytesOf(text) > maxItemBytes || (queue.push(text) > maxItems && queue.shift())) dropped++;
+      const item = { ...fields, kind, at: new Date() };
+      const text = JSON.stringify(item, (_, value: unknown) => (typeof value === 'number' ? +value.toFixed(3) : value))
+        // What looks like a name within a text is none: there its quotes have a backslash before them.
+        .replace(/"\w+":/g, (name) => name.replace(/[A-Z]/g, '_$&').toLowerCase());
+      if (bytesOf(text) >= maxItemBytes || (queue.push(text) > maxItems && queue.shift())) dropped++;
     },
     flush: () => (sending ??= send().finally(() => (sending = undefined))),
     leave() {
@@ -106,11 +110,11 @@ export function createTransport(endpoint: string, release?: string): Transport {
       for (let i = 0; i < maxLeavingBodies && (post = next()); i++) {
         pending = undefined;
         try {
-          fetchLater(endpoint, post);
+          fetchLater(endpoint!, post);
         } catch {
           // There is none, its quota is used up, or the page's policy forbids it: a beacon may still go. If it does not, no
           // answer is waited for: the page may be gone before one comes, and what failed cannot be told to anyone.
-          if (!navigator.sendBeacon?.(endpoint, post.body)) fetch(endpoint, post).catch(() => undefined);
+          if (!navigator.sendBeacon?.(endpoint!, post.body)) fetch(endpoint!, post).catch(() => undefined);
         }
       }
     },
