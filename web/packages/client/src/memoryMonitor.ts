@@ -152,7 +152,6 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
 
   const read = (): MemoryStats => {
     const at = Date.now();
-    const figures = { components: records, longTasks, longFrames };
     const all: Record<string, CacheStats> = {};
     for (const [readCache, name] of caches) {
       try {
@@ -163,17 +162,17 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
         reportError(error);
       }
     }
-    return { ...structuredClone(figures), at, heap: readHeap(at), caches: all, warnings, self };
+    return { ...structuredClone({ components: records, longTasks, longFrames }), at, heap: readHeap(at), caches: all, warnings, self };
   };
   let stats = read();
   let reported = stats;
 
-  /** Judges a figure; one that is to grow by its growth, the heap by that as a share of what its series began with. */
-  const judge = (kind: WarningKind, subject: string, value: number) => {
+  /** Judges a figure; a trend by its growth, the heap by that as a share of what its series began with. */
+  const judge = (kind: WarningKind, subject: string, value: number, trend?: boolean) => {
     const at = Date.now();
     const key = kind + subject;
     let [series, quietUntil] = judged.get(key) ?? [[], 0];
-    if (kind.startsWith('growing')) {
+    if (trend) {
       series = [...series, value].slice(-trendLength);
       value = growth(series) / (kind === 'growing_heap' ? series[0]! : 1);
     }
@@ -183,15 +182,18 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
     // Caches have what names they like: those of yesterday are forgotten, at the price of trends that begin anew.
     if (judged.size >= maxJudged) judged.clear();
     judged.set(key, [series, quietUntil]);
-    if (!told) return;
-    const warning = { kind, subject, value, threshold, at };
-    warnings = [...warnings, warning].slice(-maxWarnings);
-    report('warning', { ...warning, warning: kind });
-    onWarning?.(warning);
+    if (told) {
+      const warning = { kind, subject, value, threshold, at };
+      warnings = [...warnings, warning].slice(-maxWarnings);
+      report('warning', { ...warning, warning: kind });
+      onWarning?.(warning);
+    }
   };
 
-  /** Judges what has become of the page since the last look, and queues and sends figures where it is time to. */
-  const tick = (leaving?: boolean) => {
+  /** Judges what is new since the last look, and sends figures when it is time to, which it is where the page may be left. */
+  const tick = (leaving?: Event) => {
+    // The page is shown again.
+    if (leaving && !document.hidden) return;
     run(() => {
       const now = read();
       const { heap, caches, components } = now;
@@ -202,10 +204,10 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
         ms += commits * commitCostMs;
         judge('slow_commit', name, totalMs / timed);
         judge('many_commits', name, (commits * 1000) / newsMs);
-        judge('growing_instances', name, components[name]!.live);
+        judge('growing_instances', name, components[name]!.live, true);
       }
-      if (heap && heap !== stats.heap) judge('growing_heap', heap.source, heap.bytes);
-      for (const name in caches) judge('growing_cache', name, caches[name]!.entries);
+      if (heap && heap !== stats.heap) judge('growing_heap', heap.source, heap.bytes, true);
+      for (const name in caches) judge('growing_cache', name, caches[name]!.entries, true);
 
       const share = (ms - self.ms) / newsMs;
       over = share > budget ? over + 1 : 0;
@@ -216,9 +218,9 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
         turn();
       }
 
-      const change = since(stats, reported);
       // At the nearest look: none comes to the millisecond.
-      if (!(leaving || self.off || change.at >= reportIntervalMs - intervalMs / 2)) return;
+      if (!leaving && !self.off && stats.at - reported.at < reportIntervalMs - intervalMs / 2) return;
+      const change = since(stats, reported);
       const changed = changesOf(change).slice(0, maxReported);
       for (const one of changed) one.live = components[one.name]!.live;
       report('figures', {
@@ -236,11 +238,7 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       if (leaving) leave();
       else void flush();
     });
-    listeners.forEach((listener) => listener());
-  };
-
-  const onHidden = () => {
-    if (document.hidden) tick(true);
+    for (const listener of listeners) listener();
   };
 
   /** Starts a part or stops it, unless it is as it should be. */
@@ -259,22 +257,22 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
   addPart(() => observe('long-animation-frame', longFrames));
   addPart(() => {
     const timer = setInterval(tick, intervalMs);
-    document.addEventListener('visibilitychange', onHidden);
+    document.addEventListener('visibilitychange', tick);
     return () => {
       clearInterval(timer);
-      document.removeEventListener('visibilitychange', onHidden);
+      document.removeEventListener('visibilitychange', tick);
     };
   });
 
   return {
     sampled,
     start() {
-      let share = +sampled;
-      watches += share;
+      let mine = +sampled;
+      watches += mine;
       turn();
       return () => {
-        watches -= share;
-        share = 0;
+        watches -= mine;
+        mine = 0;
         turn();
       };
     },

@@ -39,8 +39,8 @@ export function since<Figures extends object>(now: Figures, was: Figures | undef
 }
 
 /** Of changes the components of which something changed: the ones that grew most come first, then the ones with the most commits. */
-export function changesOf({ components }: { readonly components: Components }): ComponentRecord[] {
-  return Object.values(components)
+export function changesOf(change: { readonly components: Components }): ComponentRecord[] {
+  return Object.values(change.components)
     .filter((one) => one.commits || one.mounts || one.live || one.timed)
     .sort((a, b) => b.live - a.live || b.commits - a.commits);
 }

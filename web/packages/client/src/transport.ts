@@ -8,11 +8,11 @@ export type ReportItem = FrontendReport['items'][number];
 export const maxItems = 500;
 /** What one body takes at most. Browsers share 64 KiB among all that is sent as a page goes. */
 export const maxBodyBytes = 16 << 10;
-/** What is left of a body for items. */
+/** What a body has for its items, beside release and page at their longest. */
 const maxItemBytes = maxBodyBytes - 3072;
 /** How many bodies are sent as the page goes. */
 const maxLeavingBodies = 3;
-/** Each pause is twice the one before, and up to twice as long by chance. */
+/** Each pause is twice the one before, and as much again at most by chance. */
 const firstPauseMs = 2_500;
 const longestPauseMs = 150_000;
 
@@ -46,7 +46,7 @@ export function bytesOf(text: string): number {
 export function createTransport(endpoint: string | undefined, release?: string): Transport {
   const queue: string[] = [];
   let dropped = 0;
-  // What was not answered is sent again as it was: the service keeps equal bodies once.
+  // What was not answered is sent again as it was: the service keeps equal bodies once. As the page goes all of it is sent.
   let pending: Post | undefined;
   let pauseMs = 0;
   let notBefore = 0;
@@ -54,10 +54,13 @@ export function createTransport(endpoint: string | undefined, release?: string):
 
   const next = (): Post | undefined => {
     if (!pending && queue.length) {
-      // One fits in any case.
+      // One item fits in any case.
       let left = maxItemBytes;
       let items = 0;
-      while (items < queue.length && (left -= bytesOf(queue[items]!) + 1) >= 0) items++;
+      for (const text of queue) {
+        if ((left -= bytesOf(text) + 1) < 0) break;
+        items++;
+      }
       const head = JSON.stringify({
         schema: 1,
         release,
@@ -82,15 +85,15 @@ export function createTransport(endpoint: string | undefined, release?: string):
   const send = async () => {
     let post;
     while (Date.now() >= notBefore && (post = next())) {
-      // No network, or a filter, is as a service that is busy.
-      const { status, headers } = await fetch(endpoint!, post).catch(() => new Response('', { status: 503 }));
+      // No network, or a filter: as if the service were busy. The items stay in the queue, whose bound says how long.
+      const { status = 503, headers } = await fetch(endpoint!, post).catch((): Partial<Response> => ({}));
       if (status < 500 && status !== 429) {
         if (status >= 400) dropped += post.items;
         pending = undefined;
         pauseMs = 0;
       } else {
         pauseMs = Math.min(longestPauseMs, pauseMs * 2 || firstPauseMs);
-        notBefore = Date.now() + Math.max(+headers.get('Retry-After')! * 1000 || 0, pauseMs * (1 + Math.random()));
+        notBefore = Date.now() + Math.max(Number(headers?.get('Retry-After')) * 1000 || 0, pauseMs * (1 + Math.random()));
       }
     }
   };
