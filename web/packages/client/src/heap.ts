@@ -26,19 +26,19 @@ export interface MemoryPerformance {
  */
 export function createHeapReader(page: MemoryPerformance, isolated: boolean): (at: number) => HeapReading | undefined {
   let reading: HeapReading | undefined;
-  let due: number | undefined;
+  let last = NaN;
   return (at) => {
     if (isolated && page.measureUserAgentSpecificMemory) {
-      // It may take a collection and therefore many seconds, so the pauses are spread exponentially, with a mean of five
-      // minutes: readings favour no moment of the page's work.
-      if (at >= (due ??= at - Math.log(1 - Math.random()) * 300_000)) {
-        due = undefined;
-        page.measureUserAgentSpecificMemory().then(
-          ({ bytes }) => (reading = { source: 'agent', bytes, at }),
+      // It may take a collection and therefore many seconds, so it is done every five minutes or so; by chance, so that
+      // readings favour no moment of the page's work.
+      if (Math.random() * 300_000 < at - last) {
+        page
+          .measureUserAgentSpecificMemory()
+          .then(({ bytes }) => (reading = { source: 'agent', bytes, at }))
           // The browser refuses while a navigation is under way; the next reading is tried all the same.
-          () => undefined,
-        );
+          .catch(() => undefined);
       }
+      last = at;
     } else if (page.memory) {
       reading = { source: 'engine', bytes: page.memory.usedJSHeapSize, limitBytes: page.memory.jsHeapSizeLimit, at };
     }

@@ -1,11 +1,10 @@
 export { createMemoryMonitor } from './memoryMonitor';
-export type { CacheStats, MemoryMonitor, MemoryStats, MonitorOptions } from './memoryMonitor';
+export type { CacheStats, MemoryMonitor, MemoryStats, MonitorOptions, SelfStats } from './memoryMonitor';
 export type { ComponentRecord, Components } from './registry';
 export { compareSnapshots } from './snapshots';
 export type { Snapshot, SnapshotChange } from './snapshots';
 export type { Thresholds, Warning, WarningKind } from './warnings';
 export type { BlockingStats } from './tasks';
 export type { HeapReading, HeapSource } from './heap';
-export type { SelfStats } from './budget';
 export type { FrontendReport, ReportItem } from './transport';
 export type { components, paths } from './api.gen';

@@ -1,8 +1,7 @@
-import { createBudget, type SelfStats } from './budget';
 import { createHeapReader, type HeapReading, type MemoryPerformance } from './heap';
-import { changesOf, recordOf, since, type ComponentRecord, type Components } from './registry';
+import { changesOf, maxComponents, since, type ComponentRecord, type Components } from './registry';
 import type { Snapshot } from './snapshots';
-import { addBlocking, nothingBlocked, observe, type BlockingStats } from './tasks';
+import { observe, type BlockingStats } from './tasks';
 import { bytesOf, createTransport } from './transport';
 import { growth, trendLength, type Thresholds, type Warning, type WarningKind } from './warnings';
 
@@ -22,6 +21,16 @@ export interface MonitorOptions {
   readonly budget?: number;
   /** Called for each warning; the same one comes again after five minutes at the earliest. */
   readonly onWarning?: (warning: Warning) => void;
+}
+
+/** What the monitor itself took of the page's time. */
+export interface SelfStats {
+  /** In all, in milliseconds: measured, and for commits estimated from their number. */
+  readonly ms: number;
+  /** Of the time since the last look, from 0 to 1. */
+  readonly share: number;
+  /** Whether the monitor turned itself off because it took too much. */
+  readonly off: boolean;
 }
 
 /** What a cache tells of itself. */
@@ -86,6 +95,10 @@ const maxJudged = 3_000;
 /** How many components a report names: those that grew most since the last, then those with the most commits. */
 const maxReported = 50;
 const warningPauseMs = 300_000;
+/** What the hook takes for one commit, at most; `npm run bench` measures it. No clock is read there. */
+const commitCostMs = 0.0005;
+/** So many looks in a row over the budget turn the monitor off. */
+const patience = 3;
 
 /** What is known of a figure that is judged: its newest readings, and until when nothing is told of it. */
 type Judged = [series: readonly number[], quietUntil: number];
@@ -94,7 +107,7 @@ type Judged = [series: readonly number[], quietUntil: number];
 let draw: number | undefined;
 
 export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor {
-  const { endpoint, release = '', sampleRate = 1, intervalMs = 10_000, reportIntervalMs = 60_000, budget: share = 0.005, onWarning } = options;
+  const { endpoint, release = '', sampleRate = 1, intervalMs = 10_000, reportIntervalMs = 60_000, budget = 0.005, onWarning } = options;
   if (!(sampleRate >= 0 && sampleRate <= 1 && intervalMs >= 100 && reportIntervalMs >= 100 && bytesOf(release) <= 128)) {
     throw new RangeError('sampleRate: 0 to 1; intervalMs, reportIntervalMs: 100 or more; release: 128 bytes or less');
   }
@@ -109,23 +122,36 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
     growing_cache: 100,
     ...options.thresholds,
   };
-  const budget = createBudget(share, () => performance.now());
   const readHeap = createHeapReader(performance as MemoryPerformance, globalThis.crossOriginIsolated);
-  const transport = createTransport((sampled && endpoint) || '', release);
-  const records = new Map<string, ComponentRecord>();
+  const { add: report, flush, leave, dropped } = createTransport(sampled ? endpoint : undefined, release);
+  const records: Record<string, ComponentRecord> = Object.create(null);
   const caches = new Map<() => CacheStats, string>();
   const parts = new Map<() => () => void, (() => void) | void>();
   const listeners = new Set<() => void>();
   const judged = new Map<string, Judged>();
+  const longTasks = { count: 0, totalMs: 0, longestMs: 0 };
+  const longFrames = { count: 0, totalMs: 0, longestMs: 0 };
 
   let watches = 0;
-  let longTasks = nothingBlocked;
-  let longFrames = nothingBlocked;
+  let names = 0;
   let warnings: readonly Warning[] = [];
   let snapshots: readonly Snapshot[] = [];
-  let self = budget.look(0);
+  let self: SelfStats = { ms: 0, share: 0, off: false };
+  let ms = 0;
+  let over = 0;
 
-  const readCaches = () => {
+  /** Runs something of the monitor's own, and adds what it took. */
+  const run = (task: () => void) => {
+    const began = performance.now();
+    try {
+      task();
+    } finally {
+      ms += performance.now() - began;
+    }
+  };
+
+  const read = (): MemoryStats => {
+    const at = Date.now();
     const all: Record<string, CacheStats> = {};
     for (const [readCache, name] of caches) {
       try {
@@ -136,138 +162,131 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
         reportError(error);
       }
     }
-    return all;
-  };
-
-  const read = (): MemoryStats => {
-    const at = Date.now();
-    const components = structuredClone(Object.fromEntries(records));
-    return { at, heap: readHeap(at), components, longTasks, longFrames, caches: readCaches(), warnings, self };
+    return { ...structuredClone({ components: records, longTasks, longFrames }), at, heap: readHeap(at), caches: all, warnings, self };
   };
   let stats = read();
   let reported = stats;
 
-  /** Judges a figure; one that is to grow by its growth, the heap by that as a share of what its series began with. */
-  const judge = (kind: WarningKind, subject: string, value: number) => {
-    const key = kind + ' ' + subject;
+  /** Judges a figure; a trend by its growth, the heap by that as a share of what its series began with. */
+  const judge = (kind: WarningKind, subject: string, value: number, trend?: boolean) => {
+    const at = Date.now();
+    const key = kind + subject;
     let [series, quietUntil] = judged.get(key) ?? [[], 0];
-    if (kind.startsWith('growing')) {
+    if (trend) {
       series = [...series, value].slice(-trendLength);
       value = growth(series) / (kind === 'growing_heap' ? series[0]! : 1);
     }
-    const at = Date.now();
     const threshold = thresholds[kind];
     const told = value > threshold && at >= quietUntil;
     if (told) quietUntil = at + warningPauseMs;
     // Caches have what names they like: those of yesterday are forgotten, at the price of trends that begin anew.
     if (judged.size >= maxJudged) judged.clear();
     judged.set(key, [series, quietUntil]);
-    if (!told) return;
-    const warning = { kind, subject, value, threshold, at };
-    warnings = [...warnings, warning].slice(-maxWarnings);
-    transport.add('warning', { ...warning, warning: kind });
-    onWarning?.(warning);
-  };
-
-  /** Judges what has become of the page since the last look, and tells how many commits there were. */
-  const judgeAll = (now: MemoryStats) => {
-    let all = 0;
-    for (const { name, commits, timed, totalMs } of changesOf(now.components, stats.components)) {
-      all += commits;
-      judge('slow_commit', name, totalMs / timed);
-      // A page that is hidden is looked at out of turn: what happened in a moment is no rate.
-      judge('many_commits', name, (commits * 1000) / Math.max(intervalMs, now.at - stats.at));
-      judge('growing_instances', name, now.components[name]!.live);
+    if (told) {
+      const warning = { kind, subject, value, threshold, at };
+      warnings = [...warnings, warning].slice(-maxWarnings);
+      report('warning', { ...warning, warning: kind });
+      onWarning?.(warning);
     }
-    if (now.heap && now.heap !== stats.heap) judge('growing_heap', now.heap.source, now.heap.bytes);
-    for (const name in now.caches) judge('growing_cache', name, now.caches[name]!.entries);
-    return all;
   };
 
-  const queueFigures = () => {
-    const components = changesOf(stats.components, reported.components)
-      .slice(0, maxReported)
-      .map((change) => ({ ...change, live: stats.components[change.name]!.live }));
-    transport.add('figures', {
-      ...stats,
-      components: undefined,
-      warnings: undefined,
-      longTasks: since(stats.longTasks, reported.longTasks),
-      longFrames: since(stats.longFrames, reported.longFrames),
-      ms: Math.max(0, stats.at - reported.at),
-      dropped: transport.dropped(),
-    });
-    // One item for ten: an item must fit into a body, however long the names are.
-    while (components.length) transport.add('components', { components: components.splice(0, 10) });
-    reported = stats;
-  };
-
-  const tick = () => {
-    budget.run(() => {
+  /** Judges what is new since the last look, and sends figures when it is time to, which it is where the page may be left. */
+  const tick = (leaving?: Event) => {
+    // The page is shown again.
+    if (leaving && !document.hidden) return;
+    run(() => {
       const now = read();
-      self = budget.look(judgeAll(now));
+      const { heap, caches, components } = now;
+      const news = since(now, stats);
+      // A page that is hidden is looked at out of turn: what happened in a moment is no rate.
+      const newsMs = Math.max(intervalMs, news.at);
+      for (const { name, commits, timed, totalMs } of changesOf(news)) {
+        ms += commits * commitCostMs;
+        judge('slow_commit', name, totalMs / timed);
+        judge('many_commits', name, (commits * 1000) / newsMs);
+        judge('growing_instances', name, components[name]!.live, true);
+      }
+      if (heap && heap !== stats.heap) judge('growing_heap', heap.source, heap.bytes, true);
+      for (const name in caches) judge('growing_cache', name, caches[name]!.entries, true);
+
+      const share = (ms - self.ms) / newsMs;
+      over = share > budget ? over + 1 : 0;
+      self = { ms, share, off: over >= patience };
       stats = { ...now, warnings, self };
       if (self.off) {
-        transport.add('monitor_off', self);
-        run(false);
+        report('monitor_off', self);
+        turn();
       }
+
       // At the nearest look: none comes to the millisecond.
-      if (self.off || stats.at - reported.at >= reportIntervalMs - intervalMs / 2) {
-        queueFigures();
-        void transport.flush();
-      }
+      if (!leaving && !self.off && stats.at - reported.at < reportIntervalMs - intervalMs / 2) return;
+      const change = since(stats, reported);
+      const changed = changesOf(change).slice(0, maxReported);
+      for (const one of changed) one.live = components[one.name]!.live;
+      report('figures', {
+        heap,
+        caches,
+        self,
+        longTasks: change.longTasks,
+        longFrames: change.longFrames,
+        ms: Math.max(0, change.at),
+        dropped: dropped(),
+      });
+      // One item for ten: an item must fit into a body, however long the names are.
+      while (changed.length) report('components', { components: changed.splice(0, 10) });
+      reported = stats;
+      if (leaving) leave();
+      else void flush();
     });
-    listeners.forEach((listener) => listener());
+    for (const listener of listeners) listener();
   };
 
-  const onHidden = () => {
-    if (!document.hidden) return;
-    tick();
-    queueFigures();
-    transport.leave();
-  };
-
-  const run = (on: boolean) => {
-    for (const [start, stop] of parts) parts.set(start, on ? start() : stop?.());
-  };
+  /** Starts a part or stops it, unless it is as it should be. */
+  const turnPart = (stop: (() => void) | void, start: () => () => void) => parts.set(start, watches && !self.off ? (stop ?? start()) : stop?.());
+  const turn = () => parts.forEach(turnPart);
 
   const addPart = (start: () => () => void) => {
-    parts.set(start, watches && !self.off ? start() : undefined);
+    turnPart(undefined, start);
     return () => {
       parts.get(start)?.();
       parts.delete(start);
     };
   };
 
-  addPart(() => observe('longtask', ({ duration }) => (longTasks = addBlocking(longTasks, duration))));
-  addPart(() => observe('long-animation-frame', ({ blockingDuration }) => (longFrames = addBlocking(longFrames, blockingDuration))));
+  addPart(() => observe('longtask', longTasks));
+  addPart(() => observe('long-animation-frame', longFrames));
   addPart(() => {
     const timer = setInterval(tick, intervalMs);
-    document.addEventListener('visibilitychange', onHidden);
+    document.addEventListener('visibilitychange', tick);
     return () => {
       clearInterval(timer);
-      document.removeEventListener('visibilitychange', onHidden);
+      document.removeEventListener('visibilitychange', tick);
     };
   });
 
   return {
     sampled,
     start() {
-      let on = sampled && !self.off;
-      if (on && !watches++) run(true);
+      let mine = +sampled;
+      watches += mine;
+      turn();
       return () => {
-        if (on && !--watches) run(false);
-        on = false;
+        watches -= mine;
+        mine = 0;
+        turn();
       };
     },
-    component: (name) => recordOf(records, name),
+    component(name) {
+      if (!(name in records) && names++ >= maxComponents) name = '(other)';
+      return (records[name] ??= { name, commits: 0, mounts: 0, live: 0, timed: 0, totalMs: 0, longestMs: 0 });
+    },
     addCache(name, readCache) {
       caches.set(readCache, name);
       return () => caches.delete(readCache);
     },
     addPart,
-    run: budget.run,
-    report: transport.add,
+    run,
+    report,
     stats: () => stats,
     subscribe(listener) {
       listeners.add(listener);
@@ -279,6 +298,6 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       return snapshot;
     },
     snapshots: () => snapshots,
-    flush: transport.flush,
+    flush,
   };
 }

@@ -27,19 +27,20 @@ export function recordOf(records: Map<string, ComponentRecord>, name: string): C
   return record;
 }
 
-/** What has changed of figures since an earlier reading; all of them if there is none. `longestMs` stays as it is. */
+/** What has changed of figures since an earlier reading, at all levels. What is new stays as it is, and so does `longestMs`. */
 export function since<Figures extends object>(now: Figures, was: Figures | undefined): Figures {
-  const change = { ...now };
+  const change = { ...now } as Record<string, unknown>;
   for (const key in was) {
-    if (key !== 'longestMs' && typeof was[key] === 'number') (change[key] as number) -= was[key];
+    const before = was[key] as unknown;
+    if (typeof before === 'object') change[key] = since(change[key] as object, before!);
+    else if (typeof before === 'number' && key !== 'longestMs') (change[key] as number) -= before;
   }
-  return change;
+  return change as Figures;
 }
 
-/** The changes of those of which something changed: the ones that grew most come first, then the ones with the most commits. */
-export function changesOf(now: Components, before: Components): ComponentRecord[] {
-  return Object.values(now)
-    .map((record) => since(record, before[record.name]))
-    .filter(({ commits, mounts, live, timed }) => commits || mounts || live || timed)
+/** Of changes the components of which something changed: the ones that grew most come first, then the ones with the most commits. */
+export function changesOf(change: { readonly components: Components }): ComponentRecord[] {
+  return Object.values(change.components)
+    .filter((one) => one.commits || one.mounts || one.live || one.timed)
     .sort((a, b) => b.live - a.live || b.commits - a.commits);
 }

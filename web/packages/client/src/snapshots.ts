@@ -1,5 +1,5 @@
 import type { MemoryStats } from './memoryMonitor';
-import { changesOf, type ComponentRecord } from './registry';
+import { changesOf, since, type ComponentRecord } from './registry';
 
 /** Statistics that were kept, to be compared with later ones. */
 export interface Snapshot {
@@ -21,16 +21,14 @@ export interface SnapshotChange {
 
 /** A function of its own, so that pages that compare nothing do not load it. */
 export function compareSnapshots({ stats: before }: Snapshot, { stats: after }: Snapshot): SnapshotChange {
+  const change = since(after, before);
   const caches: Record<string, number> = {};
-  for (const name in after.caches) {
-    const was = before.caches[name];
-    if (was) caches[name] = after.caches[name]!.entries - was.entries;
-  }
+  for (const name in before.caches) if (name in after.caches) caches[name] = change.caches[name]!.entries;
   return {
-    ms: after.at - before.at,
-    heapBytes: before.heap && before.heap.source === after.heap?.source ? after.heap.bytes - before.heap.bytes : undefined,
-    components: changesOf(after.components, before.components),
-    longTasks: after.longTasks.count - before.longTasks.count,
+    ms: change.at,
+    heapBytes: before.heap?.source === after.heap?.source ? change.heap?.bytes : undefined,
+    components: changesOf(change),
+    longTasks: change.longTasks.count,
     caches,
   };
 }

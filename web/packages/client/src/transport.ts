@@ -8,13 +8,13 @@ export type ReportItem = FrontendReport['items'][number];
 export const maxItems = 500;
 /** What one body takes at most. Browsers share 64 KiB among all that is sent as a page goes. */
 export const maxBodyBytes = 16 << 10;
-/** What is left of a body for one item. */
-const maxItemBytes = maxBodyBytes - 4096;
+/** What a body has for its items, beside release and page at their longest. */
+const maxItemBytes = maxBodyBytes - 3072;
 /** How many bodies are sent as the page goes. */
 const maxLeavingBodies = 3;
-/** It doubles before each pause. */
-const halfFirstPauseMs = 2_500;
-const longestPauseMs = 300_000;
+/** Each pause is twice the one before, and as much again at most by chance. */
+const firstPauseMs = 2_500;
+const longestPauseMs = 150_000;
 
 export interface Transport {
   /** Queues an item; it is encoded at once, with its names in snake case, and dropped if it alone is too large for a body. */
@@ -27,6 +27,13 @@ export interface Transport {
   dropped(): number;
 }
 
+/** What `fetch` is given, and how many items are in it. */
+interface Post extends RequestInit {
+  readonly body: string;
+  readonly activateAfter: number;
+  readonly items: number;
+}
+
 /** Where the browser has it, it sends what it was given even if the page is gone by then. */
 declare const fetchLater: (url: string, init: object) => unknown;
 
@@ -34,26 +41,26 @@ export function bytesOf(text: string): number {
   return new Blob([text]).size;
 }
 
-/** What looks like a name within a text is none: there its quotes have a backslash before them. */
-function encode(item: object): string {
-  return JSON.stringify(item, (_, value: unknown) => (typeof value === 'number' ? Number(value.toFixed(3)) : value)).replace(
-    /"\w+":/g,
-    (name) => name.replace(/[A-Z]/g, '_$&').toLowerCase(),
-  );
-}
 
-/** Reports are posted to the endpoint; if it is empty nothing is queued, and so nothing sent. */
-export function createTransport(endpoint: string, release?: string): Transport {
+/** Reports are posted to the endpoint; if there is none nothing is queued, and so nothing sent. */
+export function createTransport(endpoint: string | undefined, release?: string): Transport {
   const queue: string[] = [];
   let dropped = 0;
-  // A body whose answer was not heard is sent again as it was: the service keeps equal bodies once.
-  let pending = '';
-  let pauseMs = halfFirstPauseMs;
+  // What was not answered is sent again as it was: the service keeps equal bodies once. As the page goes all of it is sent.
+  let pending: Post | undefined;
+  let pauseMs = 0;
   let notBefore = 0;
   let sending: Promise<void> | undefined;
 
-  const takeBody = () => {
+  const next = (): Post | undefined => {
     if (!pending && queue.length) {
+      // One item fits in any case.
+      let left = maxItemBytes;
+      let items = 0;
+      for (const text of queue) {
+        if ((left -= bytesOf(text) + 1) < 0) break;
+        items++;
+      }
       const head = JSON.stringify({
         schema: 1,
         release,
@@ -61,58 +68,56 @@ export function createTransport(endpoint: string, release?: string): Transport {
         page: (location.origin + location.pathname).slice(0, 2048),
         sent_at: new Date(),
         items: [],
-      }).slice(0, -2);
-      // One fits in any case.
-      let left = maxBodyBytes - 1 - bytesOf(head);
-      let items = 0;
-      while (items < queue.length && (left -= bytesOf(queue[items]!) + 1) >= 0) items++;
-      pending = head + queue.splice(0, items) + ']}';
+      });
+      // Text needs no permission to be sent elsewhere; the answer from there cannot be read, and counts as yes.
+      pending = {
+        method: 'POST',
+        body: head.slice(0, -2) + queue.splice(0, items) + ']}',
+        mode: 'no-cors',
+        keepalive: true,
+        activateAfter: 0,
+        items,
+      };
     }
     return pending;
   };
 
-  // Text needs no permission to be sent elsewhere; the answer from there cannot be read, and counts as yes.
-  const post = (body: string) => ({ method: 'POST', body, mode: 'no-cors', keepalive: true, activateAfter: 0 }) as const;
-
   const send = async () => {
-    let body;
-    while (Date.now() >= notBefore && (body = takeBody())) {
-      let waitMs = 0;
-      try {
-        const { status, headers } = await fetch(endpoint, post(body));
-        if (status < 500 && status !== 429) {
-          if (status >= 400) dropped += (JSON.parse(body) as FrontendReport).items.length;
-          pauseMs = halfFirstPauseMs;
-          // Meanwhile the page may have been left, and the body sent once more.
-          if (pending === body) pending = '';
-          continue;
-        }
-        waitMs = Number(headers.get('Retry-After')) * 1000 || 0;
-      } catch {
-        // No network, or a filter: the items stay in the queue, whose bound says how long.
+    let post;
+    while (Date.now() >= notBefore && (post = next())) {
+      // No network, or a filter: as if the service were busy. The items stay in the queue, whose bound says how long.
+      const { status = 503, headers } = await fetch(endpoint!, post).catch((): Partial<Response> => ({}));
+      if (status < 500 && status !== 429) {
+        if (status >= 400) dropped += post.items;
+        pending = undefined;
+        pauseMs = 0;
+      } else {
+        pauseMs = Math.min(longestPauseMs, pauseMs * 2 || firstPauseMs);
+        notBefore = Date.now() + Math.max(Number(headers?.get('Retry-After')) * 1000 || 0, pauseMs * (1 + Math.random()));
       }
-      pauseMs = Math.min(longestPauseMs, pauseMs * 2);
-      notBefore = Date.now() + Math.max(waitMs, pauseMs * (0.5 + Math.random() / 2));
     }
   };
 
   return {
     add(kind, fields) {
       if (!endpoint) return;
-      const text = encode({ ...fields, kind, at: new Date() });
-      if (bytesOf(text) > maxItemBytes || (queue.push(text) > maxItems && queue.shift())) dropped++;
+      const item = { ...fields, kind, at: new Date() };
+      const text = JSON.stringify(item, (_, value: unknown) => (typeof value === 'number' ? +value.toFixed(3) : value))
+        // What looks like a name within a text is none: there its quotes have a backslash before them.
+        .replace(/"\w+":/g, (name) => name.replace(/[A-Z]/g, '_$&').toLowerCase());
+      if (bytesOf(text) >= maxItemBytes || (queue.push(text) > maxItems && queue.shift())) dropped++;
     },
     flush: () => (sending ??= send().finally(() => (sending = undefined))),
     leave() {
-      for (let i = 0; i < maxLeavingBodies && takeBody(); i++) {
-        const body = pending;
-        pending = '';
+      let post;
+      for (let i = 0; i < maxLeavingBodies && (post = next()); i++) {
+        pending = undefined;
         try {
-          fetchLater(endpoint, post(body));
+          fetchLater(endpoint!, post);
         } catch {
           // There is none, its quota is used up, or the page's policy forbids it: a beacon may still go. If it does not, no
           // answer is waited for: the page may be gone before one comes, and what failed cannot be told to anyone.
-          if (!navigator.sendBeacon?.(endpoint, body)) fetch(endpoint, post(body)).catch(() => undefined);
+          if (!navigator.sendBeacon?.(endpoint!, post.body)) fetch(endpoint!, post).catch(() => undefined);
         }
       }
     },

@@ -298,3 +298,45 @@ test('a monitor that takes too much turns itself off, and says so', () => {
   monitor.start();
   expect(vi.getTimerCount()).toBe(0);
 });
+
+describe('the share of the time that the monitor takes', () => {
+  /** A monitor whose clock moves when told to. */
+  const setUp = () => {
+    const time = { now: 0 };
+    vi.spyOn(performance, 'now').mockImplementation(() => time.now);
+    const monitor = started({ budget: 0.01 });
+    const look = () => {
+      vi.advanceTimersByTime(second);
+      return monitor.stats().self;
+    };
+    return { time, monitor, look };
+  };
+  afterEach(() => void vi.restoreAllMocks());
+
+  test('three looks in a row over the budget turn it off', () => {
+    const { time, monitor, look } = setUp();
+    const took = (ms: number) => {
+      monitor.run(() => (time.now += ms));
+      return look();
+    };
+    expect([50, 50, 1, 50, 50].map((ms) => took(ms).off)).toEqual([false, false, false, false, false]);
+    expect(took(50)).toEqual({ ms: 251, share: 0.05, off: true });
+  });
+
+  test('commits are part of it', () => {
+    const { monitor, look } = setUp();
+    monitor.component('Busy').commits += 100_000;
+    expect(look().share).toBeCloseTo(0.05);
+  });
+
+  test('work that fails is measured, and fails', () => {
+    const { time, monitor, look } = setUp();
+    expect(() =>
+      monitor.run(() => {
+        time.now += 7;
+        throw new Error('broken');
+      }),
+    ).toThrow('broken');
+    expect(look().ms).toBe(7);
+  });
+});

@@ -1,9 +1,9 @@
 // @vitest-environment node
-import { describe, expect, test, vi } from 'vitest';
-import { createBudget } from '../src/budget';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createHeapReader } from '../src/heap';
-import { changesOf, maxComponents, recordOf, since, type ComponentRecord } from '../src/registry';
-import { addBlocking, nothingBlocked } from '../src/tasks';
+import { createMemoryMonitor } from '../src/memoryMonitor';
+import { changesOf, maxComponents, since, type ComponentRecord } from '../src/registry';
+import { observe } from '../src/tasks';
 import { growth, trendLength } from '../src/warnings';
 
 describe('heap', () => {
@@ -47,11 +47,24 @@ describe('heap', () => {
 
 describe('registry', () => {
   test('names beyond the bound share one record', () => {
-    const records = new Map<string, ComponentRecord>();
-    for (let i = 0; i < maxComponents + 50; i++) recordOf(records, 'C' + i).mounts++;
-    expect(records.size).toBe(maxComponents + 1);
-    expect(recordOf(records, '(other)').mounts).toBe(50);
-    expect(recordOf(records, 'C0').mounts).toBe(1);
+    const { component, takeSnapshot } = createMemoryMonitor();
+    for (let i = 0; i < maxComponents + 50; i++) component('C' + i).mounts++;
+    expect(Object.keys(takeSnapshot('').stats.components)).toHaveLength(maxComponents + 1);
+    expect(component('(other)').mounts).toBe(50);
+    expect(component('C0').mounts).toBe(1);
+  });
+
+  test('a component may have any name', () => {
+    const { component, takeSnapshot } = createMemoryMonitor();
+    const before = takeSnapshot('').stats;
+    const names = ['__proto__', 'constructor', 'longestMs'];
+    for (const name of names) component(name).commits = 2;
+    const middle = takeSnapshot('').stats;
+    for (const name of names) component(name).commits = 5;
+    const after = takeSnapshot('').stats;
+    const commits = (was: typeof after) => changesOf(since(after, was)).map((record) => [record.name, record.commits]);
+    expect(commits(before)).toEqual(names.map((name) => [name, 5]));
+    expect(commits(middle)).toEqual(names.map((name) => [name, 3]));
   });
 
   test('changes are of those of which something changed, since an earlier reading or the beginning, what grew first', () => {
@@ -59,18 +72,57 @@ describe('registry', () => {
     const before = { A: record('A', 3), B: record('B', 5), Same: record('Same', 1) };
     const now = { A: record('A', 1), B: { ...record('B', 5, 20), timed: 10 }, Same: record('Same', 1), New: record('New', 2) };
     const none = { commits: 0, mounts: 0, live: 0, timed: 0, totalMs: 0, longestMs: 7 };
-    expect(changesOf(now, before)).toEqual([now.New, { ...none, name: 'B', timed: 1, totalMs: 20 }, { ...none, name: 'A', live: -2 }]);
+    expect(changesOf(since({ components: now }, { components: before as typeof now }))).toEqual([now.New, { ...none, name: 'B', timed: 1, totalMs: 20 }, { ...none, name: 'A', live: -2 }]);
   });
 });
 
-test('blocking tasks add up', () => {
-  expect([60, 200, 80].reduce(addBlocking, nothingBlocked)).toEqual({ count: 3, totalMs: 340, longestMs: 200 });
-});
+describe('blocking tasks', () => {
+  afterEach(() => void vi.unstubAllGlobals());
 
-test('what has changed since a reading is told, and the longest of all', () => {
-  const [was, now] = [[60], [60, 200, 80]].map((all) => all.reduce(addBlocking, nothingBlocked));
-  expect(since(now!, was)).toEqual({ count: 2, totalMs: 280, longestMs: 200 });
-  expect(since(now!, undefined)).toEqual(now);
+  /** What the browser tells of entries of one kind, and what becomes of that. */
+  const sumOf = (type: Parameters<typeof observe>[0], entries: object[]) => {
+    const calls: unknown[] = [];
+    vi.stubGlobal(
+      'PerformanceObserver',
+      class {
+        static supportedEntryTypes = ['longtask', 'long-animation-frame'];
+        constructor(private readonly tell: (list: object) => void) {}
+        observe(what: object) {
+          calls.push(what);
+          this.tell({ getEntries: () => entries });
+        }
+        disconnect() {
+          calls.push('disconnect');
+        }
+      },
+    );
+    const record = { count: 0, totalMs: 0, longestMs: 0 };
+    observe(type, record)();
+    expect(calls).toEqual([{ type, buffered: true }, 'disconnect']);
+    return record;
+  };
+
+  test('add up', () => {
+    const sum = { count: 3, totalMs: 340, longestMs: 200 };
+    expect(sumOf('longtask', [60, 200, 80].map((duration) => ({ duration })))).toEqual(sum);
+    expect(sumOf('long-animation-frame', [60, 200, 80].map((blockingDuration) => ({ duration: 999, blockingDuration })))).toEqual(sum);
+  });
+
+  test('what has changed since a reading is told, and the longest of all', () => {
+    const [was, now] = [[60], [60, 200, 80]].map((all) => sumOf('longtask', all.map((duration) => ({ duration }))));
+    expect(since(now!, was)).toEqual({ count: 2, totalMs: 280, longestMs: 200 });
+    expect(since(now!, undefined)).toEqual(now);
+  });
+
+  test('are not asked for where the browser does not know them', () => {
+    const ask = vi.fn();
+    vi.stubGlobal('PerformanceObserver', class {
+      static supportedEntryTypes = [];
+      observe = ask;
+    });
+    observe('longtask', { count: 0, totalMs: 0, longestMs: 0 });
+    expect(ask).not.toHaveBeenCalled();
+  });
 });
 
 describe('growth', () => {
@@ -97,40 +149,5 @@ describe('growth', () => {
 
   test('a series that is not full says nothing', () => {
     expect(growth([1, 100, 1000])).toBe(0);
-  });
-});
-
-describe('budget', () => {
-  const setUp = () => {
-    const time = { now: 0 };
-    return { time, budget: createBudget(0.01, () => time.now) };
-  };
-
-  test('three looks in a row over it turn it off', () => {
-    const { time, budget } = setUp();
-    const second = (ms: number) => {
-      budget.run(() => (time.now += ms));
-      time.now += 1000 - ms;
-      return budget.look(0);
-    };
-    expect([50, 50, 1, 50, 50].map((ms) => second(ms).off)).toEqual([false, false, false, false, false]);
-    expect(second(50)).toEqual({ ms: 251, share: 0.05, off: true });
-  });
-
-  test('commits are part of it', () => {
-    const { time, budget } = setUp();
-    time.now = 1000;
-    expect(budget.look(100_000).share).toBeCloseTo(0.05);
-  });
-
-  test('work that fails is measured, and fails', () => {
-    const { time, budget } = setUp();
-    expect(() =>
-      budget.run(() => {
-        time.now += 7;
-        throw new Error('broken');
-      }),
-    ).toThrow('broken');
-    expect(budget.look(0).ms).toBe(7);
   });
 });
