@@ -19,14 +19,6 @@ export interface ComponentRecord {
 /** Readings of records by their names. */
 export type Components = Readonly<Record<string, Readonly<ComponentRecord>>>;
 
-/** The record of a name; it is made if there is none. */
-export function recordOf(records: Map<string, ComponentRecord>, name: string): ComponentRecord {
-  if (!records.has(name) && records.size >= maxComponents) name = '(other)';
-  const record = records.get(name) ?? { name, commits: 0, mounts: 0, live: 0, timed: 0, totalMs: 0, longestMs: 0 };
-  records.set(name, record);
-  return record;
-}
-
 /** What has changed of figures since an earlier reading, at all levels. What is new stays as it is, and so does `longestMs`. */
 export function since<Figures extends object>(now: Figures, was: Figures | undefined): Figures {
   const change = { ...now } as Record<string, unknown>;

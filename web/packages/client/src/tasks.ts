@@ -25,7 +25,8 @@ export function observe(type: 'longtask' | 'long-animation-frame', record: Block
       record.longestMs = Math.max(record.longestMs, ms);
     }
   });
+  // What is buffered was counted already where there is a count: the monitor starts again.
   // Browsers write a warning to the console if they are asked for what they do not know.
-  if (PerformanceObserver.supportedEntryTypes.includes(type)) observer.observe({ type, buffered: true });
+  if (PerformanceObserver.supportedEntryTypes.includes(type)) observer.observe({ type, buffered: !record.count });
   return () => observer.disconnect();
 }

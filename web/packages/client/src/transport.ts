@@ -85,8 +85,9 @@ export function createTransport(endpoint: string | undefined, release?: string):
   const send = async () => {
     let post;
     while (Date.now() >= notBefore && (post = next())) {
-      // No network, or a filter: as if the service were busy. The items stay in the queue, whose bound says how long.
-      const { status = 503, headers } = await fetch(endpoint!, post).catch((): Partial<Response> => ({}));
+      // No network, or a filter that throws: as if the service were busy. The items stay in the queue, whose bound says how long.
+      const once = async (): Promise<Partial<Response>> => fetch(endpoint!, post!);
+      const { status = 503, headers } = await once().catch((): Partial<Response> => ({}));
       if (status < 500 && status !== 429) {
         if (status >= 400) dropped += post.items;
         pending = undefined;

@@ -89,7 +89,7 @@ describe('blocking tasks', () => {
         constructor(private readonly tell: (list: object) => void) {}
         observe(what: object) {
           calls.push(what);
-          this.tell({ getEntries: () => entries });
+          if (calls.length === 1) this.tell({ getEntries: () => entries });
         }
         disconnect() {
           calls.push('disconnect');
@@ -99,6 +99,8 @@ describe('blocking tasks', () => {
     const record = { count: 0, totalMs: 0, longestMs: 0 };
     observe(type, record)();
     expect(calls).toEqual([{ type, buffered: true }, 'disconnect']);
+    observe(type, record)();
+    expect(calls.slice(2), 'what was counted is not asked for again').toEqual([{ type, buffered: false }, 'disconnect']);
     return record;
   };
 

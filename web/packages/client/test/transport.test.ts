@@ -131,6 +131,20 @@ describe('flush', () => {
     await transport.flush();
     expect(bodies).toHaveLength(1);
   });
+
+  test('keeps everything where a page’s own fetch throws', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    const transport = createTransport(endpoint);
+    transport.add('note', {});
+    vi.stubGlobal('fetch', () => {
+      throw new Error('no');
+    });
+    await transport.flush();
+    vi.unstubAllGlobals();
+    vi.advanceTimersByTime(10_000);
+    await transport.flush();
+    expect(bodies).toHaveLength(1);
+  });
 });
 
 test('names are written in snake case and texts as they are', async () => {
