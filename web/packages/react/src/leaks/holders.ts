@@ -9,27 +9,25 @@ export interface Holders {
   grownBy(count: number, name: string): string[];
 }
 
-/** How many places in the code are told apart. */
-const maxSites = 500;
-/** How many timers are known at a time. */
+/** How much is known at a time; the oldest is forgotten first. */
 const maxHeld = 10_000;
 const maxNamed = 5;
 
 type Method = (this: unknown, ...args: unknown[]) => unknown;
 
-/** What is held: by what it is found again, which is not kept alive, a key beside that, and what it is called. */
-type Entry = [by: object, key: unknown, what: string];
+/** What is held: by what it is found again, and what it is called. */
+type Entry = [key: unknown, what: string];
 
 /** The place in the code that called a function, where the engine can leave out the frames before. */
 function callerOf(callee: Method): string {
   const error: { stack?: string } = {};
   Error.captureStackTrace?.(error, callee);
-  return /^(?: *at )?(.*:\d+:\d+.*)/m.exec(error.stack ?? '')?.[1] ?? 'an unknown place';
+  return /\S.*:\d.*/.exec(error.stack!)?.[0] ?? 'at an unknown place';
 }
 
 /** Whether a target is held by the page, beyond the life of what is shown in it. */
-function outlives(target: unknown): boolean {
-  return !(target instanceof Element) || target === document.body || target === document.documentElement;
+function outlives(target?: { localName?: string }): boolean {
+  return /^(undefined|body|html)$/.test(`${target?.localName}`);
 }
 
 /**
@@ -38,63 +36,44 @@ function outlives(target: unknown): boolean {
  * call, in about 10 µs: it is for development and for the few pages that are looked at closely.
  */
 export function keepHolders(): Holders {
-  const sites = new Map<string, number>();
-  const held = new WeakMap<object, Map<unknown, string>>();
+  /** The place of each. Objects have a number here, which does not keep them alive. */
+  const held = new Map<unknown, string>();
   const numbers = new WeakMap<object, number>();
-  let targets = 0;
-  let undo: (() => void)[] = [];
+  const undo: (() => void)[] = [];
+  let last = 0;
 
-  const hold = ([by, key, what]: Entry, callee: Method) => {
-    const all = held.get(by) ?? new Map<unknown, string>();
-    if (all.has(key) || all.size >= maxHeld) return;
-    const site = what + ' at ' + callerOf(callee);
-    const count = sites.get(site) ?? 0;
-    if (!count && sites.size >= maxSites) return;
-    sites.set(site, count + 1);
-    held.set(by, all.set(key, site));
+  const numberOf = (one: object) => {
+    if (!numbers.has(one)) numbers.set(one, ++last);
+    return numbers.get(one);
   };
 
-  const drop = ([by, key]: Entry) => {
-    const all = held.get(by);
-    const site = all?.get(key);
-    if (site && all!.delete(key)) sites.set(site, sites.get(site)! - 1);
-  };
-
-  /** Puts another method in the place of one until the end. */
-  const replace = (owner: Record<string, Method>, name: string, wrap: (native: Method) => Method) => {
-    const native = owner[name]!;
-    const ours = wrap(native);
-    owner[name] = ours;
-    undo.push(() => {
-      // What somebody else has wrapped since stays as it is: to take ours out would take theirs out too.
-      if (owner[name] === ours) owner[name] = native;
-    });
-  };
-
-  /** Keeps book of what one method begins until another ends it. */
-  const keep = (owner: object, begin: string, end: string, entryOf: (self: object, args: unknown[], id: unknown) => Entry | undefined, once = false) => {
-    replace(owner as Record<string, Method>, begin, (native) =>
-      function begun(...args) {
+  /** Keeps book of what one method begins until another ends it, or, where it comes once, until it has come. */
+  const keep = (owner: object, begin: string, end: string, entryOf: (self: object, args: unknown[], id: unknown) => Entry | undefined, once?: boolean) => {
+    const methods = owner as Record<string, Method>;
+    for (const name of [begin, end]) {
+      const native = methods[name]!;
+      const ours = (methods[name] = function (...args) {
         const [callback] = args;
-        if (once && typeof callback === 'function') {
+        if (name === begin && once && typeof callback === 'function') {
           args[0] = function (...rest: unknown[]) {
-            if (entry) drop(entry);
-            return (callback as Method).apply(this, rest);
+            held.delete(entry![0]);
+            return callback.apply(this, rest);
           } satisfies Method;
         }
         const result = native.apply(this, args);
-        const entry = entryOf(this as object, args, result);
-        if (entry) hold(entry, begun);
+        const entry = entryOf(this as object, args, result ?? callback);
+        if (entry) {
+          if (name === end) held.delete(entry[0]);
+          else held.set(entry[0], `${entry[1]} ${callerOf(ours)}`);
+          if (held.size > maxHeld) held.delete(held.keys().next().value);
+        }
         return result;
-      },
-    );
-    replace(owner as Record<string, Method>, end, (native) =>
-      function (...args) {
-        const entry = entryOf(this as object, args, args[0]);
-        if (entry) drop(entry);
-        return native.apply(this, args);
-      },
-    );
+      });
+      undo.push(() => {
+        // What somebody else has wrapped since stays as it is: to take ours out would take theirs out too.
+        if (methods[name] === ours) methods[name] = native;
+      });
+    }
   };
 
   return {
@@ -104,28 +83,27 @@ export function keepHolders(): Holders {
         const { capture = options === true, once, signal } = Object(options) as AddEventListenerOptions;
         // One that goes after its first call holds nothing for long; one that was aborted already was not added.
         if (!listener || once || signal?.aborted || !outlives(target)) return undefined;
-        if (!numbers.has(target)) numbers.set(target, ++targets);
-        const what = `listener of ${target.constructor.name} for ${String(type)}`;
-        const entry: Entry = [listener, [numbers.get(target), type, !!capture].join(), what];
-        signal?.addEventListener('abort', () => drop(entry), { once: true });
-        return entry;
+        const key = [numberOf(target), numberOf(listener), type, !!capture].join();
+        signal?.addEventListener('abort', () => held.delete(key), { once: true });
+        return [key, `listener of ${target.constructor.name} for ${type}`];
       });
-      keep(globalThis, 'setInterval', 'clearInterval', (_self, _args, id) => [held, id, 'interval']);
+      keep(globalThis, 'setInterval', 'clearInterval', (_self, _args, id) => [id, 'interval']);
       // Of those that end by themselves one that begins the next from its callback is there all the time.
-      keep(globalThis, 'setTimeout', 'clearTimeout', (_self, _args, id) => [held, id, 'timeout'], true);
-      keep(globalThis, 'requestAnimationFrame', 'cancelAnimationFrame', (_self, _args, id) => [sites, id, 'animation frame'], true);
+      keep(globalThis, 'setTimeout', 'clearTimeout', (_self, _args, id) => [id, 'timeout'], true);
+      keep(globalThis, 'requestAnimationFrame', 'cancelAnimationFrame', (_self, _args, id) => [`frame ${id}`, 'animation frame'], true);
       for (const name of ['ResizeObserver', 'IntersectionObserver', 'MutationObserver', 'PerformanceObserver']) {
         const kind = (globalThis as unknown as Record<string, { prototype: object } | undefined>)[name];
-        if (kind) keep(kind.prototype, 'observe', 'disconnect', (self, [target]) => (outlives(target) ? [self, 0, name] : undefined));
+        if (kind) keep(kind.prototype, 'observe', 'disconnect', (self, [target]) => (outlives(target as object) ? [name + numberOf(self), name] : undefined));
       }
     },
     stop() {
-      undo.forEach((one) => one());
-      undo = [];
+      undo.splice(0).forEach((one) => one());
     },
     grownBy(survivors, name) {
+      const sites: Record<string, number> = {};
+      for (const site of held.values()) sites[site] = (sites[site] ?? 0) + 1;
       const distance = ([site, count]: [string, number]) => (site.includes(name) ? -1 : Math.abs(count - survivors));
-      const grown = [...sites]
+      const grown = Object.entries(sites)
         .filter(([, count]) => count >= Math.max(3, survivors / 2))
         .sort((a, b) => distance(a) - distance(b))
         .slice(0, maxNamed)
