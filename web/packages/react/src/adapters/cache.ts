@@ -5,16 +5,8 @@ const maxOfList = 20;
 /** How many values are looked at on each level, about, and for how long in all. */
 const maxValues = 20_000;
 const maxMs = 2;
-/** What a level leaves to the one below, at most, and where that ends: so there is an end to what goes on for ever. */
-const inward = 0.5;
+/** Where it ends what a level leaves to the one below, which is half at most: so there is an end to what goes on for ever. */
 const fewest = 0.1;
-
-/** The first of what a collection holds. */
-function firstOf(collection: Iterable<unknown>): unknown[] {
-  const first: unknown[] = [];
-  for (const part of collection) if (first.push(part) >= maxOfList) break;
-  return first;
-}
 
 /**
  * About how many bytes the values of entries take: headers and slots as engines have them, and strings of one byte for each
@@ -23,17 +15,16 @@ function firstOf(collection: Iterable<unknown>): unknown[] {
  */
 export function estimateBytes<T>(entries: readonly T[], valueOf: (entry: T) => unknown): number {
   const began = performance.now();
-  const seen = new WeakSet();
+  const seen = new Set();
 
-  const sizeOfAll = <Part>(list: readonly Part[], valueOf: (part: Part) => unknown, may: number): number => {
-    const step = Math.ceil(list.length / Math.min(maxOfList, may));
+  const sizeOfAll = <Part>(list: readonly Part[], may: number, valueOf: (part: Part) => unknown = (part) => part): number => {
+    const few = Math.min(list.length, maxOfList, may);
     let bytes = 0;
-    let looked = 0;
-    for (let i = 0; i < list.length && (!i || performance.now() - began < maxMs); i += step) {
-      bytes += sizeOf(valueOf(list[i]!), may * Math.min(inward, step / list.length));
-      looked++;
+    let i = 0;
+    for (; i < few && (!i || performance.now() - began < maxMs); i++) {
+      bytes += sizeOf(valueOf(list[Math.floor((i * list.length) / few)]!), may / (few + 1));
     }
-    return looked && 24 + (8 + bytes / looked) * list.length;
+    return i && 24 + (8 + bytes / i) * list.length;
   };
 
   const sizeOf = (value: unknown, may: number): number => {
@@ -43,42 +34,22 @@ export function estimateBytes<T>(entries: readonly T[], valueOf: (entry: T) => u
     if (ArrayBuffer.isView(value)) return sizeOf(value.buffer, may);
     if (value instanceof ArrayBuffer) return value.byteLength;
     if (value instanceof Blob) return value.size;
-    if (Array.isArray(value)) return sizeOfAll(value, (part) => part, may);
-    if (value instanceof Map || value instanceof Set) {
-      return sizeOfAll(firstOf(value), (part) => part, may) * Math.max(1, value.size / maxOfList);
-    }
-    return sizeOfAll(Object.keys(value), (key) => Object.getOwnPropertyDescriptor(value, key)?.value, may);
+    if (value instanceof Array) return sizeOfAll(value, may);
+    if (value instanceof Map || value instanceof Set) return sizeOfAll([...value.values()], may);
+    return sizeOfAll(Object.keys(value), may, (key) => Object.getOwnPropertyDescriptor(value, key)?.value);
   };
 
-  return Math.round(sizeOfAll(entries, valueOf, maxValues));
+  return Math.round(sizeOfAll(entries, maxValues, valueOf));
 }
 
-/**
- * What an adapter reads of a cache: its entries, what one holds, whether nobody uses it, and whether it is never given up.
- * Without that none ever is. Last is what stands for itself alone.
- */
-export type Entries<T> = readonly [
-  all: readonly T[],
-  valueOf: (entry: T) => unknown,
-  isInactive: ((entry: T) => boolean) | undefined,
-  isKept?: ((entry: T) => boolean) | undefined,
-  single?: readonly unknown[],
-];
-
 /** Adds a cache to a monitor. It is read so rarely that this takes no more than a thousandth of the page's time. */
-export function watchCache<T>(monitor: MemoryMonitor, name: string, read: () => Entries<T>): () => void {
+export function watchCache(monitor: MemoryMonitor, name: string, read: () => CacheStats): () => void {
   let stats: CacheStats;
   let next = 0;
   return monitor.addCache(name, () => {
     const began = performance.now();
     if (began >= next) {
-      const [all, valueOf, isInactive, isKept, single = []] = read();
-      stats = {
-        entries: all.length,
-        ...(isInactive && { inactive: all.filter(isInactive).length }),
-        bytes: estimateBytes(all, valueOf) + estimateBytes(single, (value) => value),
-        neverCollected: isKept ? all.filter(isKept).length : all.length,
-      };
+      stats = read();
       next = began + 1000 * (performance.now() - began);
     }
     return stats;
