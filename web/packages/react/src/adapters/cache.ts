@@ -13,33 +13,26 @@ const fewest = 0.1;
  * unit. Of each list a few are looked at, and stand for the others; they share what may be looked at among them. None of the
  * page's code runs for that: getters are left alone.
  */
-export function estimateBytes<T>(entries: readonly T[], valueOf: (entry: T) => unknown): number {
-  const began = performance.now();
-  const seen = new Set();
+export function estimateBytes<T>(list: readonly T[], valueOf: (entry: T) => unknown, may = maxValues, until = performance.now() + maxMs, seen = new Set()): number {
+  const few = Math.min(list.length, maxOfList, may);
+  let bytes = 0;
+  let i = 0;
+  const inner = <Part>(parts: readonly Part[], valueOf: (part: Part) => unknown = (part) => part) => estimateBytes(parts, valueOf, may / (few + 1), until, seen);
 
-  const sizeOfAll = <Part>(list: readonly Part[], may: number, valueOf: (part: Part) => unknown = (part) => part): number => {
-    const few = Math.min(list.length, maxOfList, may);
-    let bytes = 0;
-    let i = 0;
-    for (; i < few && (!i || performance.now() - began < maxMs); i++) {
-      bytes += sizeOf(valueOf(list[Math.floor((i * list.length) / few)]!), may / (few + 1));
-    }
-    return i && 24 + (8 + bytes / i) * list.length;
-  };
-
-  const sizeOf = (value: unknown, may: number): number => {
+  const sizeOf = (value: unknown): number => {
     if (typeof value === 'string') return 16 + value.length;
     if (typeof value !== 'object' || !value || seen.has(value) || may < fewest) return 0;
     seen.add(value);
-    if (ArrayBuffer.isView(value)) return sizeOf(value.buffer, may);
+    if (ArrayBuffer.isView(value)) return sizeOf(value.buffer);
     if (value instanceof ArrayBuffer) return value.byteLength;
     if (value instanceof Blob) return value.size;
-    if (value instanceof Array) return sizeOfAll(value, may);
-    if (value instanceof Map || value instanceof Set) return sizeOfAll([...value.values()], may);
-    return sizeOfAll(Object.keys(value), may, (key) => Object.getOwnPropertyDescriptor(value, key)?.value);
+    if (value instanceof Array) return inner(value);
+    if (value instanceof Map || value instanceof Set) return inner([...value.values()]);
+    return inner(Object.keys(value), (key) => Object.getOwnPropertyDescriptor(value, key)?.value);
   };
 
-  return Math.round(sizeOfAll(entries, maxValues, valueOf));
+  for (; i < few && (!i || performance.now() < until); i++) bytes += sizeOf(valueOf(list[Math.floor((i * list.length) / few)]!));
+  return i && 24 + (8 + Math.floor(bytes / i)) * list.length;
 }
 
 /** Adds a cache to a monitor. It is read so rarely that this takes no more than a thousandth of the page's time. */

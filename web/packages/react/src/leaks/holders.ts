@@ -18,16 +18,9 @@ type Method = (this: unknown, ...args: unknown[]) => unknown;
 /** What is held: by what it is found again, and what it is called. */
 type Entry = [key: unknown, what: string];
 
-/** The place in the code that called a function, where the engine can leave out the frames before. */
-function callerOf(callee: Method): string {
-  const error: { stack?: string } = {};
-  Error.captureStackTrace?.(error, callee);
-  return /\S.*:\d.*/.exec(error.stack!)?.[0] ?? 'at an unknown place';
-}
-
 /** Whether a target is held by the page, beyond the life of what is shown in it. */
 function outlives(target?: { localName?: string }): boolean {
-  return /^(undefined|body|html)$/.test(`${target?.localName}`);
+  return /^(undefined|body|html)$/.test(target?.localName as string);
 }
 
 /**
@@ -48,7 +41,7 @@ export function keepHolders(): Holders {
   };
 
   /** Keeps book of what one method begins until another ends it, or, where it comes once, until it has come. */
-  const keep = (owner: object, begin: string, end: string, entryOf: (self: object, args: unknown[], id: unknown) => Entry | undefined, once?: boolean) => {
+  const keep = (owner: object, begin: string, end: string, entryOf: (id: unknown, args: unknown[], self: object) => Entry | undefined, once?: boolean) => {
     const methods = owner as Record<string, Method>;
     for (const name of [begin, end]) {
       const native = methods[name]!;
@@ -56,15 +49,18 @@ export function keepHolders(): Holders {
         const [callback] = args;
         if (name === begin && once && typeof callback === 'function') {
           args[0] = function (...rest: unknown[]) {
-            held.delete(entry![0]);
+            held.delete(key);
             return callback.apply(this, rest);
           } satisfies Method;
         }
         const result = native.apply(this, args);
-        const entry = entryOf(this as object, args, result ?? callback);
-        if (entry) {
-          if (name === end) held.delete(entry[0]);
-          else held.set(entry[0], `${entry[1]} ${callerOf(ours)}`);
+        const [key, what] = entryOf(result ?? callback, args, this as object) ?? [];
+        held.delete(key);
+        if (what && name === begin) {
+          // Where the engine cannot leave out the frames before, there is no place.
+          const error: { stack?: string } = {};
+          Error.captureStackTrace?.(error, ours);
+          held.set(key, `${what} ${/\S.*:\d.*/.exec(error.stack!) ?? 'somewhere'}`);
           if (held.size > maxHeld) held.delete(held.keys().next().value);
         }
         return result;
@@ -79,21 +75,21 @@ export function keepHolders(): Holders {
   return {
     start() {
       if (undo.length) return;
-      keep(EventTarget.prototype, 'addEventListener', 'removeEventListener', (target = window, [type, listener, options]) => {
-        const { capture = options === true, once, signal } = Object(options) as AddEventListenerOptions;
+      keep(EventTarget.prototype, 'addEventListener', 'removeEventListener', (_, [type, listener, options], target = window) => {
+        const { capture = options === true, once, signal } = (options ?? 0) as AddEventListenerOptions;
         // One that goes after its first call holds nothing for long; one that was aborted already was not added.
         if (!listener || once || signal?.aborted || !outlives(target)) return undefined;
         const key = [numberOf(target), numberOf(listener), type, !!capture].join();
         signal?.addEventListener('abort', () => held.delete(key), { once: true });
         return [key, `listener of ${target.constructor.name} for ${type}`];
       });
-      keep(globalThis, 'setInterval', 'clearInterval', (_self, _args, id) => [id, 'interval']);
+      keep(globalThis, 'setInterval', 'clearInterval', (id) => [id, 'interval']);
       // Of those that end by themselves one that begins the next from its callback is there all the time.
-      keep(globalThis, 'setTimeout', 'clearTimeout', (_self, _args, id) => [id, 'timeout'], true);
-      keep(globalThis, 'requestAnimationFrame', 'cancelAnimationFrame', (_self, _args, id) => [`frame ${id}`, 'animation frame'], true);
+      keep(globalThis, 'setTimeout', 'clearTimeout', (id) => [id, 'timeout'], true);
+      keep(globalThis, 'requestAnimationFrame', 'cancelAnimationFrame', (id) => [`frame ${id}`, 'animation frame'], true);
       for (const name of ['ResizeObserver', 'IntersectionObserver', 'MutationObserver', 'PerformanceObserver']) {
         const kind = (globalThis as unknown as Record<string, { prototype: object } | undefined>)[name];
-        if (kind) keep(kind.prototype, 'observe', 'disconnect', (self, [target]) => (outlives(target as object) ? [name + numberOf(self), name] : undefined));
+        if (kind) keep(kind.prototype, 'observe', 'disconnect', (_, [target], self) => (outlives(target as object) ? [name + numberOf(self), name] : undefined));
       }
     },
     stop() {
