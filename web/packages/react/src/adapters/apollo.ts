@@ -18,11 +18,12 @@ const maxObjects = 5_000;
 export function watchApolloCache(monitor: MemoryMonitor, cache: ApolloCacheLike, name = 'apollo'): () => void {
   return watchCache(monitor, name, () => {
     const { __META, ...data } = cache.extract() as Data & { __META?: { extraRootIds: string[] } };
-    const all = Object.keys(data);
-    const roots = all.filter((id) => id.startsWith('ROOT_'));
-    const others = all.filter((id) => !id.startsWith('ROOT_'));
+    const all = Object.values(data);
+    const roots = Object.keys(data)
+      .filter((id) => id.startsWith('ROOT_'))
+      .map((id) => data[id]);
     /** What roots lead to, as `gc()` finds it: entries, and objects on the way. */
-    const reached = new Set<object>([roots.concat(__META?.extraRootIds ?? []).map((id) => ({ __ref: id }))]);
+    const reached = new Set<object>([roots, (__META?.extraRootIds ?? []).map((id) => ({ __ref: id }))]);
     for (const one of reached) {
       if (reached.size > maxObjects) break;
       for (const inner of Object.values(one)) {
@@ -32,9 +33,9 @@ export function watchApolloCache(monitor: MemoryMonitor, cache: ApolloCacheLike,
     }
     return {
       entries: all.length,
-      ...(reached.size <= maxObjects && { inactive: all.filter((id) => !reached.has(data[id]!)).length }),
-      // A root is like no other entry, and stands for none.
-      bytes: estimateBytes(others, (id) => data[id]) + estimateBytes(roots, (id) => data[id]),
+      ...(reached.size <= maxObjects && { inactive: all.filter((one) => !reached.has(one)).length }),
+      // A root is like no other entry, and stands for none: it was seen when all are looked at.
+      bytes: all.length && estimateBytes([roots, all]),
       neverCollected: all.length,
     };
   });

@@ -5,23 +5,19 @@ const maxOfList = 20;
 /** How many values are looked at on each level, about, and for how long in all. */
 const maxValues = 20_000;
 const maxMs = 2;
-/** Where it ends what a level leaves to the one below, which is half at most: so there is an end to what goes on for ever. */
-const fewest = 0.1;
 
 /**
- * About how many bytes the values of entries take: headers and slots as engines have them, and strings of one byte for each
- * unit. Of each list a few are looked at, and stand for the others; they share what may be looked at among them. None of the
- * page's code runs for that: getters are left alone.
+ * About how many bytes the values of a list take: headers and slots as engines have them, and strings of one byte for each
+ * unit. Of each list a few are looked at, and stand for the others; they share what may be looked at among them, half at most
+ * for each, so that there is an end to what goes on for ever. None of the page's code runs for that: getters are left alone.
  */
-export function estimateBytes<T>(list: readonly T[], valueOf: (entry: T) => unknown, may = maxValues, until = performance.now() + maxMs, seen = new Set()): number {
-  const few = Math.min(list.length, maxOfList, may);
-  let bytes = 0;
-  let i = 0;
-  const inner = <Part>(parts: readonly Part[], valueOf: (part: Part) => unknown = (part) => part) => estimateBytes(parts, valueOf, may / (few + 1), until, seen);
+export function estimateBytes<T>(list: readonly T[], valueOf: (entry: T) => unknown = (one) => one, may = maxValues, until = performance.now() + maxMs, seen = new Set()): number {
+  const few = Math.min(list.length, maxOfList, Math.floor(may));
+  const inner = <Part>(parts: readonly Part[], valueOf?: (part: Part) => unknown) => estimateBytes(parts, valueOf, may / (few + 1), until, seen);
 
   const sizeOf = (value: unknown): number => {
     if (typeof value === 'string') return 16 + value.length;
-    if (typeof value !== 'object' || !value || seen.has(value) || may < fewest) return 0;
+    if (typeof value !== 'object' || !value || seen.has(value)) return 0;
     seen.add(value);
     if (ArrayBuffer.isView(value)) return sizeOf(value.buffer);
     if (value instanceof ArrayBuffer) return value.byteLength;
@@ -31,6 +27,8 @@ export function estimateBytes<T>(list: readonly T[], valueOf: (entry: T) => unkn
     return inner(Object.keys(value), (key) => Object.getOwnPropertyDescriptor(value, key)?.value);
   };
 
+  let bytes = 0;
+  let i = 0;
   for (; i < few && (!i || performance.now() < until); i++) bytes += sizeOf(valueOf(list[Math.floor((i * list.length) / few)]!));
   return i && 24 + (8 + Math.floor(bytes / i)) * list.length;
 }
