@@ -9,7 +9,7 @@ export interface Holders {
   grownBy(count: number, name: string): string[];
 }
 
-/** How much is known at a time; the oldest is forgotten first. */
+/** How much is known at a time, before it begins anew. */
 const maxHeld = 10_000;
 const maxNamed = 5;
 
@@ -36,21 +36,21 @@ export function keepHolders(): Holders {
   let last = 0;
 
   const numberOf = (one: object) => {
-    if (!numbers.has(one)) numbers.set(one, ++last);
-    return numbers.get(one);
+    const number = numbers.get(one) ?? ++last;
+    numbers.set(one, number);
+    return number;
   };
 
   /** Keeps book of what one method begins until another ends it, or, where it comes once, until it has come. */
-  const keep = (owner: object, begin: string, end: string, entryOf: (id: unknown, args: unknown[], self: object) => Entry | undefined, once?: boolean) => {
-    const methods = owner as Record<string, Method>;
+  const keep = (owner: Record<string, Method>, begin: string, end: string, entryOf: (id: unknown, args: unknown[], self: object) => Entry | undefined, once?: boolean) => {
     for (const name of [begin, end]) {
-      const native = methods[name]!;
-      const ours = (methods[name] = function (...args) {
+      const native = owner[name]!;
+      const ours = (owner[name] = function (...args) {
         const [callback] = args;
-        if (name === begin && once && typeof callback === 'function') {
+        if (once && typeof callback === 'function') {
           args[0] = function (...rest: unknown[]) {
             held.delete(key);
-            return callback.apply(this, rest);
+            callback.apply(this, rest);
           } satisfies Method;
         }
         const result = native.apply(this, args);
@@ -60,14 +60,14 @@ export function keepHolders(): Holders {
           // Where the engine cannot leave out the frames before, there is no place.
           const error: { stack?: string } = {};
           Error.captureStackTrace?.(error, ours);
+          if (held.size >= maxHeld) held.clear();
           held.set(key, `${what} ${/\S.*:\d.*/.exec(error.stack!) ?? 'somewhere'}`);
-          if (held.size > maxHeld) held.delete(held.keys().next().value);
         }
         return result;
       });
       undo.push(() => {
         // What somebody else has wrapped since stays as it is: to take ours out would take theirs out too.
-        if (methods[name] === ours) methods[name] = native;
+        if (owner[name] === ours) owner[name] = native;
       });
     }
   };
@@ -75,7 +75,7 @@ export function keepHolders(): Holders {
   return {
     start() {
       if (undo.length) return;
-      keep(EventTarget.prototype, 'addEventListener', 'removeEventListener', (_, [type, listener, options], target = window) => {
+      keep(EventTarget.prototype as never, 'addEventListener', 'removeEventListener', (_, [type, listener, options], target = window) => {
         const { capture = options === true, once, signal } = (options ?? 0) as AddEventListenerOptions;
         // One that goes after its first call holds nothing for long; one that was aborted already was not added.
         if (!listener || once || signal?.aborted || !outlives(target)) return undefined;
@@ -83,13 +83,13 @@ export function keepHolders(): Holders {
         signal?.addEventListener('abort', () => held.delete(key), { once: true });
         return [key, `listener of ${target.constructor.name} for ${type}`];
       });
-      keep(globalThis, 'setInterval', 'clearInterval', (id) => [id, 'interval']);
+      keep(globalThis as never, 'setInterval', 'clearInterval', (id) => [id, 'interval']);
       // Of those that end by themselves one that begins the next from its callback is there all the time.
-      keep(globalThis, 'setTimeout', 'clearTimeout', (id) => [id, 'timeout'], true);
-      keep(globalThis, 'requestAnimationFrame', 'cancelAnimationFrame', (id) => [`frame ${id}`, 'animation frame'], true);
+      keep(globalThis as never, 'setTimeout', 'clearTimeout', (id) => [id, 'timeout'], true);
+      keep(globalThis as never, 'requestAnimationFrame', 'cancelAnimationFrame', (id) => [`frame ${id}`, 'animation frame'], true);
       for (const name of ['ResizeObserver', 'IntersectionObserver', 'MutationObserver', 'PerformanceObserver']) {
         const kind = (globalThis as unknown as Record<string, { prototype: object } | undefined>)[name];
-        if (kind) keep(kind.prototype, 'observe', 'disconnect', (_, [target], self) => (outlives(target as object) ? [name + numberOf(self), name] : undefined));
+        if (kind) keep(kind.prototype as never, 'observe', 'disconnect', (_, [target], self) => (outlives(target as object) ? [name + numberOf(self), name] : undefined));
       }
     },
     stop() {
