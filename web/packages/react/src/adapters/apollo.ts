@@ -19,24 +19,18 @@ export function watchApolloCache(monitor: MemoryMonitor, cache: ApolloCacheLike,
   return watchCache(monitor, name, () => {
     const { __META, ...data } = cache.extract() as Data & { __META?: { extraRootIds: string[] } };
     const all = Object.values(data);
-    const roots = Object.keys(data)
-      .filter((id) => id.startsWith('ROOT_'))
-      .map((id) => data[id]);
+    const roots = [...(__META?.extraRootIds ?? []), 'ROOT_QUERY', 'ROOT_MUTATION', 'ROOT_SUBSCRIPTION'].map((id) => data[id]);
+    // A root is like no other entry, and stands for none: it was seen when all are looked at.
+    const stats = { entries: all.length, bytes: all.length && estimateBytes<unknown>([roots, all]), neverCollected: all.length };
     /** What roots lead to, as `gc()` finds it: entries, and objects on the way. */
-    const reached = new Set<object>([roots, (__META?.extraRootIds ?? []).map((id) => ({ __ref: id }))]);
+    const reached = new Set<object>([roots]);
     for (const one of reached) {
-      if (reached.size > maxObjects) break;
+      if (reached.size > maxObjects) return stats;
       for (const inner of Object.values(one)) {
         const next = data[inner?.__ref] ?? inner;
         if (typeof next === 'object' && next) reached.add(next);
       }
     }
-    return {
-      entries: all.length,
-      ...(reached.size <= maxObjects && { inactive: all.filter((one) => !reached.has(one)).length }),
-      // A root is like no other entry, and stands for none: it was seen when all are looked at.
-      bytes: all.length && estimateBytes([roots, all]),
-      neverCollected: all.length,
-    };
+    return { ...stats, inactive: all.filter((one) => !reached.has(one)).length };
   });
 }
