@@ -12,7 +12,7 @@ const maxMs = 2;
  * for each, so that there is an end to what goes on for ever. None of the page's code runs for that: getters are left alone.
  */
 export function estimateBytes<T>(list: readonly T[], valueOf: (entry: T) => unknown = (one) => one, may = maxValues, until = performance.now() + maxMs, seen = new Set()): number {
-  const few = Math.min(list.length, maxOfList, Math.floor(may));
+  const few = Math.min(list.length, maxOfList, may | 0);
   const inner = <Part>(parts: readonly Part[], valueOf?: (part: Part) => unknown) => estimateBytes(parts, valueOf, may / (few + 1), until, seen);
 
   const sizeOf = (value: unknown): number => {
@@ -29,8 +29,8 @@ export function estimateBytes<T>(list: readonly T[], valueOf: (entry: T) => unkn
 
   let bytes = 0;
   let i = 0;
-  for (; i < few && (!i || performance.now() < until); i++) bytes += sizeOf(valueOf(list[Math.floor((i * list.length) / few)]!));
-  return i && 24 + (8 + Math.floor(bytes / i)) * list.length;
+  for (; i < few && (!i || performance.now() < until); i++) bytes += sizeOf(valueOf(list[((i * list.length) / few) | 0]!));
+  return i && 24 + (8 + (bytes - (bytes % i)) / i) * list.length;
 }
 
 /** Adds a cache to a monitor. It is read so rarely that this takes no more than a thousandth of the page's time. */

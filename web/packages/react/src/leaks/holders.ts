@@ -15,8 +15,8 @@ const maxNamed = 5;
 
 type Method = (this: unknown, ...args: unknown[]) => unknown;
 
-/** What is held: by what it is found again, and what it is called. */
-type Entry = [key: unknown, what: string];
+/** What is held: by what it is found again, what it is called, and what ends it before its time. */
+type Entry = [key: unknown, what: string, signal?: AbortSignal | undefined];
 
 /** Whether a target is held by the page, beyond the life of what is shown in it. */
 function outlives(target?: { localName?: string }): boolean {
@@ -29,21 +29,24 @@ function outlives(target?: { localName?: string }): boolean {
  * call, in about 10 µs: it is for development and for the few pages that are looked at closely.
  */
 export function keepHolders(): Holders {
-  /** The place of each. Objects have a number here, which does not keep them alive. */
+  const page = globalThis as unknown as Record<string, { prototype: object } | undefined>;
+  /** What each is called, with its place. Objects have a number in its key, which does not keep them alive. */
   const held = new Map<unknown, string>();
   const numbers = new WeakMap<object, number>();
   const undo: (() => void)[] = [];
   let last = 0;
 
-  const numberOf = (one: object) => {
-    const number = numbers.get(one) ?? ++last;
-    numbers.set(one, number);
-    return number;
-  };
+  const numberOf = (one: object) => numbers.get(one) ?? numbers.set(one, ++last).get(one);
 
   /** Keeps book of what one method begins until another ends it, or, where it comes once, until it has come. */
-  const keep = (owner: Record<string, Method>, begin: string, end: string, entryOf: (id: unknown, args: unknown[], self: object) => Entry | undefined, once?: boolean) => {
-    for (const name of [begin, end]) {
+  const keep = <Args extends unknown[]>(
+    owner: Record<string, Method>,
+    begin: string,
+    end: string,
+    entryOf: (id: unknown, args: Args, self: object) => Entry | false | null,
+    once?: boolean,
+  ) => {
+    for (const name of owner ? [begin, end] : []) {
       const native = owner[name]!;
       const ours = (owner[name] = function (...args) {
         const [callback] = args;
@@ -54,7 +57,7 @@ export function keepHolders(): Holders {
           } satisfies Method;
         }
         const result = native.apply(this, args);
-        const [key, what] = entryOf(result ?? callback, args, this as object) ?? [];
+        const [key, what, signal] = entryOf(result ?? callback, args as Args, this as object) || [];
         held.delete(key);
         if (what && name === begin) {
           // Where the engine cannot leave out the frames before, there is no place.
@@ -62,6 +65,7 @@ export function keepHolders(): Holders {
           Error.captureStackTrace?.(error, ours);
           if (held.size >= maxHeld) held.clear();
           held.set(key, `${what} ${/\S.*:\d.*/.exec(error.stack!) ?? 'somewhere'}`);
+          signal?.addEventListener('abort', () => held.delete(key), { once: true });
         }
         return result;
       });
@@ -75,21 +79,18 @@ export function keepHolders(): Holders {
   return {
     start() {
       if (undo.length) return;
-      keep(EventTarget.prototype as never, 'addEventListener', 'removeEventListener', (_, [type, listener, options], target = window) => {
+      keep(EventTarget.prototype as never, 'addEventListener', 'removeEventListener', (_, [type, listener, options]: Parameters<EventTarget['addEventListener']>, target = window) => {
         const { capture = options === true, once, signal } = (options ?? 0) as AddEventListenerOptions;
         // One that goes after its first call holds nothing for long; one that was aborted already was not added.
-        if (!listener || once || signal?.aborted || !outlives(target)) return undefined;
-        const key = [numberOf(target), numberOf(listener), type, !!capture].join();
-        signal?.addEventListener('abort', () => held.delete(key), { once: true });
-        return [key, `listener of ${target.constructor.name} for ${type}`];
+        return listener && !once && !signal?.aborted && outlives(target) && [[numberOf(target), numberOf(listener), type, capture].join(), `listener of ${target.constructor.name} for ${type}`, signal];
       });
-      keep(globalThis as never, 'setInterval', 'clearInterval', (id) => [id, 'interval']);
+      keep(page as never, 'setInterval', 'clearInterval', (id) => [id, 'interval']);
       // Of those that end by themselves one that begins the next from its callback is there all the time.
-      keep(globalThis as never, 'setTimeout', 'clearTimeout', (id) => [id, 'timeout'], true);
-      keep(globalThis as never, 'requestAnimationFrame', 'cancelAnimationFrame', (id) => [`frame ${id}`, 'animation frame'], true);
+      keep(page as never, 'setTimeout', 'clearTimeout', (id) => [id, 'timeout'], true);
+      // Ids of frames are other numbers than those of timers.
+      keep(page as never, 'requestAnimationFrame', 'cancelAnimationFrame', (id) => [-(id as number), 'animation frame'], true);
       for (const name of ['ResizeObserver', 'IntersectionObserver', 'MutationObserver', 'PerformanceObserver']) {
-        const kind = (globalThis as unknown as Record<string, { prototype: object } | undefined>)[name];
-        if (kind) keep(kind.prototype as never, 'observe', 'disconnect', (_, [target], self) => (outlives(target as object) ? [name + numberOf(self), name] : undefined));
+        keep(page[name]?.prototype as never, 'observe', 'disconnect', (_, [target]: [object?], self) => outlives(target) && [name + numberOf(self), name]);
       }
     },
     stop() {
@@ -97,7 +98,7 @@ export function keepHolders(): Holders {
     },
     grownBy(survivors, name) {
       const sites: Record<string, number> = {};
-      for (const site of held.values()) sites[site] = (sites[site] ?? 0) + 1;
+      held.forEach((site) => (sites[site] = (sites[site] ?? 0) + 1));
       const distance = ([site, count]: [string, number]) => (site.includes(name) ? -1 : Math.abs(count - survivors));
       const grown = Object.entries(sites)
         .filter(([, count]) => count >= Math.max(3, survivors / 2))
