@@ -9,9 +9,16 @@ const maxMs = 2;
 /**
  * About how many bytes the values of a list take: headers and slots as engines have them, and strings of one byte for each
  * unit. Of each list a few are looked at, and stand for the others; they share what may be looked at among them, half at most
- * for each, so that there is an end to what goes on for ever. None of the page's code runs for that: getters are left alone.
+ * for each, so that there is an end to what goes on for ever. Of a Map its values are looked at. None of the page's code runs
+ * for that: getters are left alone.
  */
-export function estimateBytes<T>(list: readonly T[], valueOf: (entry: T) => unknown = (one) => one, may = maxValues, until = performance.now() + maxMs, seen = new Set()): number {
+export function estimateBytes<T>(
+  list: readonly T[],
+  valueOf: (entry: T) => unknown = (one) => one,
+  may = maxValues,
+  until = performance.now() + maxMs,
+  seen = new Set(),
+): number {
   const few = Math.min(list.length, maxOfList, may | 0);
   const inner = <Part>(parts: readonly Part[], valueOf?: (part: Part) => unknown) => estimateBytes(parts, valueOf, may / (few + 1), until, seen);
 
@@ -29,8 +36,8 @@ export function estimateBytes<T>(list: readonly T[], valueOf: (entry: T) => unkn
 
   let bytes = 0;
   let i = 0;
-  for (; i < few && (!i || performance.now() < until); i++) bytes += sizeOf(valueOf(list[((i * list.length) / few) | 0]!));
-  return i && 24 + (8 + (bytes - (bytes % i)) / i) * list.length;
+  while (i < few && (!i || performance.now() < until)) bytes += sizeOf(valueOf(list[((i++ * list.length) / few) | 0]!));
+  return i && 24 + 8 * list.length + Math.floor((bytes * list.length) / i);
 }
 
 /** Adds a cache to a monitor. It is read so rarely that this takes no more than a thousandth of the page's time. */

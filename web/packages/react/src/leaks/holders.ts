@@ -14,14 +14,13 @@ const maxHeld = 10_000;
 const maxNamed = 5;
 
 type Method = (this: unknown, ...args: unknown[]) => unknown;
+type Listening = Parameters<EventTarget['addEventListener']>;
 
 /** What is held: by what it is found again, what it is called, and what ends it before its time. */
 type Entry = [key: unknown, what: string, signal?: AbortSignal | undefined];
 
 /** Whether a target is held by the page, beyond the life of what is shown in it. */
-function outlives(target?: { localName?: string }): boolean {
-  return /^(undefined|body|html)$/.test(target?.localName as string);
-}
+const outlives = (target?: { localName?: string }) => /^(undefined|body|html)$/.test(target?.localName as string);
 
 /**
  * Wraps what adds and removes listeners, timers and observers of the page while it is started. What that does and returns
@@ -64,7 +63,7 @@ export function keepHolders(): Holders {
           const error: { stack?: string } = {};
           Error.captureStackTrace?.(error, ours);
           if (held.size >= maxHeld) held.clear();
-          held.set(key, `${what} ${/\S.*:\d.*/.exec(error.stack!) ?? 'somewhere'}`);
+          held.set(key, what + ' ' + (/\S.*:\d.*/.exec(error.stack!) ?? 'somewhere'));
           signal?.addEventListener('abort', () => held.delete(key), { once: true });
         }
         return result;
@@ -79,10 +78,15 @@ export function keepHolders(): Holders {
   return {
     start() {
       if (undo.length) return;
-      keep(EventTarget.prototype as never, 'addEventListener', 'removeEventListener', (_, [type, listener, options]: Parameters<EventTarget['addEventListener']>, target = window) => {
+      keep(EventTarget.prototype as never, 'addEventListener', 'removeEventListener', (_, [type, listener, options]: Listening, target = window) => {
         const { capture = options === true, once, signal } = (options ?? 0) as AddEventListenerOptions;
         // One that goes after its first call holds nothing for long; one that was aborted already was not added.
-        return listener && !once && !signal?.aborted && outlives(target) && [[numberOf(target), numberOf(listener), type, capture].join(), `listener of ${target.constructor.name} for ${type}`, signal];
+        return (
+          listener &&
+          !once &&
+          !signal?.aborted &&
+          outlives(target) && [[numberOf(target), numberOf(listener), type, capture].join(), 'listener of ' + target.constructor.name + ' for ' + type, signal]
+        );
       });
       keep(page as never, 'setInterval', 'clearInterval', (id) => [id, 'interval']);
       // Of those that end by themselves one that begins the next from its callback is there all the time.
@@ -97,14 +101,14 @@ export function keepHolders(): Holders {
       undo.splice(0).forEach((one) => one());
     },
     grownBy(survivors, name) {
-      const sites: Record<string, number> = {};
-      held.forEach((site) => (sites[site] = (sites[site] ?? 0) + 1));
+      const sites = new Map<string, number>();
+      held.forEach((site) => sites.set(site, (sites.get(site) ?? 0) + 1));
       const distance = ([site, count]: [string, number]) => (site.includes(name) ? -1 : Math.abs(count - survivors));
-      const grown = Object.entries(sites)
+      const grown = [...sites]
         .filter(([, count]) => count >= Math.max(3, survivors / 2))
         .sort((a, b) => distance(a) - distance(b))
         .slice(0, maxNamed)
-        .map(([site, count]) => `${site}: ${count} not removed`);
+        .map(([site, count]) => site + ': ' + count + ' not removed');
       return grown.length ? grown : ['a closure, a store or a promise'];
     },
   };
