@@ -5,12 +5,13 @@ const maxOfList = 20;
 /** How many values are looked at on each level, about, and for how long in all. */
 const maxValues = 20_000;
 const maxMs = 2;
+/** Where it ends what a level leaves to the one below, which is half at most: so there is an end to what goes on for ever. */
+const fewest = 0.1;
 
 /**
  * About how many bytes the values of a list take: headers and slots as engines have them, and strings of one byte for each
- * unit. Of each list a few are looked at, and stand for the others; they share what may be looked at among them, half at most
- * for each, so that there is an end to what goes on for ever. Of a Map its values are looked at. None of the page's code runs
- * for that: getters are left alone.
+ * unit. Of each list a few are looked at, and stand for the others; they share what may be looked at among them. Of a Map
+ * its values are looked at. None of the page's code runs for that: getters are left alone.
  */
 export function estimateBytes<T>(
   list: readonly T[],
@@ -19,8 +20,8 @@ export function estimateBytes<T>(
   until = performance.now() + maxMs,
   seen = new Set(),
 ): number {
-  const few = Math.min(list.length, maxOfList, may | 0);
-  const inner = <Part>(parts: readonly Part[], valueOf?: (part: Part) => unknown) => estimateBytes(parts, valueOf, may / (few + 1), until, seen);
+  const few = may < fewest ? 0 : Math.min(list.length, maxOfList, may);
+  const inner = <Part>(parts: readonly Part[], valueOf?: (part: Part) => unknown) => estimateBytes(parts, valueOf, may / Math.max(2, few), until, seen);
 
   const sizeOf = (value: unknown): number => {
     if (typeof value === 'string') return 16 + value.length;
