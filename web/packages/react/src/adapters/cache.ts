@@ -5,80 +5,50 @@ const maxOfList = 20;
 /** How many values are looked at on each level, about, and for how long in all. */
 const maxValues = 20_000;
 const maxMs = 2;
-/** What a level leaves to the one below, at most, and where that ends: so there is an end to what goes on for ever. */
-const inward = 0.5;
+/** Where it ends what a level leaves to the one below, which is half at most: so there is an end to what goes on for ever. */
 const fewest = 0.1;
 
-/** The first of what a collection holds. */
-function firstOf(collection: Iterable<unknown>): unknown[] {
-  const first: unknown[] = [];
-  for (const part of collection) if (first.push(part) >= maxOfList) break;
-  return first;
-}
-
 /**
- * About how many bytes the values of entries take: headers and slots as engines have them, and strings of one byte for each
- * unit. Of each list a few are looked at, and stand for the others; they share what may be looked at among them. None of the
- * page's code runs for that: getters are left alone.
+ * About how many bytes the values of a list take: headers and slots as engines have them, and strings of one byte for each
+ * unit. Of each list a few are looked at, and stand for the others; they share what may be looked at among them. Of a Map
+ * its values are looked at. None of the page's code runs for that: getters are left alone.
  */
-export function estimateBytes<T>(entries: readonly T[], valueOf: (entry: T) => unknown): number {
-  const began = performance.now();
-  const seen = new WeakSet();
+export function estimateBytes<T>(
+  list: readonly T[],
+  valueOf: (entry: T) => unknown = (one) => one,
+  may = maxValues,
+  until = performance.now() + maxMs,
+  seen = new Set(),
+): number {
+  const few = may < fewest ? 0 : Math.min(list.length, maxOfList, may);
+  const inner = <Part>(parts: readonly Part[], valueOf?: (part: Part) => unknown) => estimateBytes(parts, valueOf, may / Math.max(2, few), until, seen);
 
-  const sizeOfAll = <Part>(list: readonly Part[], valueOf: (part: Part) => unknown, may: number): number => {
-    const step = Math.ceil(list.length / Math.min(maxOfList, may));
-    let bytes = 0;
-    let looked = 0;
-    for (let i = 0; i < list.length && (!i || performance.now() - began < maxMs); i += step) {
-      bytes += sizeOf(valueOf(list[i]!), may * Math.min(inward, step / list.length));
-      looked++;
-    }
-    return looked && 24 + (8 + bytes / looked) * list.length;
-  };
-
-  const sizeOf = (value: unknown, may: number): number => {
+  const sizeOf = (value: unknown): number => {
     if (typeof value === 'string') return 16 + value.length;
-    if (typeof value !== 'object' || !value || seen.has(value) || may < fewest) return 0;
+    if (typeof value !== 'object' || !value || seen.has(value)) return 0;
     seen.add(value);
-    if (ArrayBuffer.isView(value)) return sizeOf(value.buffer, may);
+    if (ArrayBuffer.isView(value)) return sizeOf(value.buffer);
     if (value instanceof ArrayBuffer) return value.byteLength;
     if (value instanceof Blob) return value.size;
-    if (Array.isArray(value)) return sizeOfAll(value, (part) => part, may);
-    if (value instanceof Map || value instanceof Set) {
-      return sizeOfAll(firstOf(value), (part) => part, may) * Math.max(1, value.size / maxOfList);
-    }
-    return sizeOfAll(Object.keys(value), (key) => Object.getOwnPropertyDescriptor(value, key)?.value, may);
+    if (value instanceof Array) return inner(value);
+    if (value instanceof Map || value instanceof Set) return inner([...value.values()]);
+    return inner(Object.keys(value), (key) => Object.getOwnPropertyDescriptor(value, key)?.value);
   };
 
-  return Math.round(sizeOfAll(entries, valueOf, maxValues));
+  let bytes = 0;
+  let i = 0;
+  while (i < few && (!i || performance.now() < until)) bytes += sizeOf(valueOf(list[((i++ * list.length) / few) | 0]!));
+  return i && 24 + 8 * list.length + Math.floor((bytes * list.length) / i);
 }
 
-/**
- * What an adapter reads of a cache: its entries, what one holds, whether nobody uses it, and whether it is never given up.
- * Without that none ever is. Last is what stands for itself alone.
- */
-export type Entries<T> = readonly [
-  all: readonly T[],
-  valueOf: (entry: T) => unknown,
-  isInactive: ((entry: T) => boolean) | undefined,
-  isKept?: ((entry: T) => boolean) | undefined,
-  single?: readonly unknown[],
-];
-
 /** Adds a cache to a monitor. It is read so rarely that this takes no more than a thousandth of the page's time. */
-export function watchCache<T>(monitor: MemoryMonitor, name: string, read: () => Entries<T>): () => void {
+export function watchCache(monitor: MemoryMonitor, name: string, read: () => CacheStats): () => void {
   let stats: CacheStats;
   let next = 0;
   return monitor.addCache(name, () => {
     const began = performance.now();
     if (began >= next) {
-      const [all, valueOf, isInactive, isKept, single = []] = read();
-      stats = {
-        entries: all.length,
-        ...(isInactive && { inactive: all.filter(isInactive).length }),
-        bytes: estimateBytes(all, valueOf) + estimateBytes(single, (value) => value),
-        neverCollected: isKept ? all.filter(isKept).length : all.length,
-      };
+      stats = read();
       next = began + 1000 * (performance.now() - began);
     }
     return stats;

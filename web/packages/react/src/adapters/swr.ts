@@ -1,6 +1,6 @@
 import type { MemoryMonitor } from '@memwarden/client';
 import { SWRGlobalState } from 'swr/_internal';
-import { watchCache } from './cache';
+import { estimateBytes, watchCache } from './cache';
 
 /** What is used of a cache of SWR 2: `SWRConfig.defaultValue.cache`, `useSWRConfig().cache`, or what a provider made. */
 export interface SwrCacheLike {
@@ -18,6 +18,12 @@ type State = WeakMap<SwrCacheLike, readonly unknown[] & { 0: Record<string, read
 export function watchSwrCache(monitor: MemoryMonitor, cache: SwrCacheLike, name = 'swr'): () => void {
   return watchCache(monitor, name, () => {
     const users = (SWRGlobalState as State | undefined)?.get(cache)?.[0];
-    return [[...cache.keys()], (key) => cache.get(key), users && ((key) => !users[key]?.length)];
+    const all = [...cache.keys()];
+    return {
+      entries: all.length,
+      ...(users && { inactive: all.filter((key) => !users[key]?.length).length }),
+      bytes: estimateBytes(all, (key) => cache.get(key)),
+      neverCollected: all.length,
+    };
   });
 }

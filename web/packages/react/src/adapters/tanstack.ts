@@ -1,5 +1,5 @@
 import type { MemoryMonitor } from '@memwarden/client';
-import { watchCache } from './cache';
+import { estimateBytes, watchCache } from './cache';
 
 /** What is used of a QueryClient of TanStack Query, version 4 or 5. */
 export interface QueryClientLike {
@@ -16,10 +16,13 @@ export interface QueryLike {
 
 /** Adds the queries of a client to a monitor; returns what removes them. */
 export function watchQueryCache(monitor: MemoryMonitor, client: QueryClientLike, name = 'tanstack'): () => void {
-  return watchCache(monitor, name, () => [
-    client.getQueryCache().getAll(),
-    (query) => query.state,
-    (query) => !query.getObserversCount(),
-    (query) => (query.gcTime ?? query.cacheTime) === Infinity,
-  ]);
+  return watchCache(monitor, name, () => {
+    const all = client.getQueryCache().getAll();
+    return {
+      entries: all.length,
+      inactive: all.filter((query) => !query.getObserversCount()).length,
+      bytes: estimateBytes(all, (query) => query.state),
+      neverCollected: all.filter((query) => (query.gcTime ?? query.cacheTime) === Infinity).length,
+    };
+  });
 }

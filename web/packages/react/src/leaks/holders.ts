@@ -9,28 +9,18 @@ export interface Holders {
   grownBy(count: number, name: string): string[];
 }
 
-/** How many places in the code are told apart. */
-const maxSites = 500;
-/** How many timers are known at a time. */
+/** How much is known at a time, before it begins anew. */
 const maxHeld = 10_000;
 const maxNamed = 5;
 
 type Method = (this: unknown, ...args: unknown[]) => unknown;
+type Listening = Parameters<EventTarget['addEventListener']>;
 
-/** What is held: by what it is found again, which is not kept alive, a key beside that, and what it is called. */
-type Entry = [by: object, key: unknown, what: string];
-
-/** The place in the code that called a function, where the engine can leave out the frames before. */
-function callerOf(callee: Method): string {
-  const error: { stack?: string } = {};
-  Error.captureStackTrace?.(error, callee);
-  return /^(?: *at )?(.*:\d+:\d+.*)/m.exec(error.stack ?? '')?.[1] ?? 'an unknown place';
-}
+/** What is held: by what it is found again, what it is called, and what ends it before its time. */
+type Entry = [key: unknown, what: string, signal?: AbortSignal | undefined];
 
 /** Whether a target is held by the page, beyond the life of what is shown in it. */
-function outlives(target: unknown): boolean {
-  return !(target instanceof Element) || target === document.body || target === document.documentElement;
-}
+const outlives = (target?: { localName?: string }) => /^(undefined|body|html)$/.test(target?.localName as string);
 
 /**
  * Wraps what adds and removes listeners, timers and observers of the page while it is started. What that does and returns
@@ -38,98 +28,87 @@ function outlives(target: unknown): boolean {
  * call, in about 10 µs: it is for development and for the few pages that are looked at closely.
  */
 export function keepHolders(): Holders {
-  const sites = new Map<string, number>();
-  const held = new WeakMap<object, Map<unknown, string>>();
+  const page = globalThis as unknown as Record<string, { prototype: object } | undefined>;
+  /** What each is called, with its place. Objects have a number in its key, which does not keep them alive. */
+  const held = new Map<unknown, string>();
   const numbers = new WeakMap<object, number>();
-  let targets = 0;
-  let undo: (() => void)[] = [];
+  const undo: (() => void)[] = [];
+  let last = 0;
 
-  const hold = ([by, key, what]: Entry, callee: Method) => {
-    const all = held.get(by) ?? new Map<unknown, string>();
-    if (all.has(key) || all.size >= maxHeld) return;
-    const site = what + ' at ' + callerOf(callee);
-    const count = sites.get(site) ?? 0;
-    if (!count && sites.size >= maxSites) return;
-    sites.set(site, count + 1);
-    held.set(by, all.set(key, site));
-  };
+  const numberOf = (one: object) => numbers.get(one) ?? numbers.set(one, ++last).get(one);
 
-  const drop = ([by, key]: Entry) => {
-    const all = held.get(by);
-    const site = all?.get(key);
-    if (site && all!.delete(key)) sites.set(site, sites.get(site)! - 1);
-  };
-
-  /** Puts another method in the place of one until the end. */
-  const replace = (owner: Record<string, Method>, name: string, wrap: (native: Method) => Method) => {
-    const native = owner[name]!;
-    const ours = wrap(native);
-    owner[name] = ours;
-    undo.push(() => {
-      // What somebody else has wrapped since stays as it is: to take ours out would take theirs out too.
-      if (owner[name] === ours) owner[name] = native;
-    });
-  };
-
-  /** Keeps book of what one method begins until another ends it. */
-  const keep = (owner: object, begin: string, end: string, entryOf: (self: object, args: unknown[], id: unknown) => Entry | undefined, once = false) => {
-    replace(owner as Record<string, Method>, begin, (native) =>
-      function begun(...args) {
+  /** Keeps book of what one method begins until another ends it, or, where it comes once, until it has come. */
+  const keep = <Args extends unknown[]>(
+    owner: Record<string, Method>,
+    begin: string,
+    end: string,
+    entryOf: (id: unknown, args: Args, self: object) => Entry | false | null,
+    once?: boolean,
+  ) => {
+    for (const name of owner ? [begin, end] : []) {
+      const native = owner[name]!;
+      const ours = (owner[name] = function (...args) {
         const [callback] = args;
         if (once && typeof callback === 'function') {
           args[0] = function (...rest: unknown[]) {
-            if (entry) drop(entry);
-            return (callback as Method).apply(this, rest);
+            held.delete(key);
+            callback.apply(this, rest);
           } satisfies Method;
         }
         const result = native.apply(this, args);
-        const entry = entryOf(this as object, args, result);
-        if (entry) hold(entry, begun);
+        const [key, what, signal] = entryOf(result ?? callback, args as Args, this as object) || [];
+        held.delete(key);
+        if (what && name === begin) {
+          // Where the engine cannot leave out the frames before, there is no place.
+          const error: { stack?: string } = {};
+          Error.captureStackTrace?.(error, ours);
+          if (held.size >= maxHeld) held.clear();
+          held.set(key, what + ' ' + (/\S.*:\d.*/.exec(error.stack!) ?? 'somewhere'));
+          signal?.addEventListener('abort', () => held.delete(key), { once: true });
+        }
         return result;
-      },
-    );
-    replace(owner as Record<string, Method>, end, (native) =>
-      function (...args) {
-        const entry = entryOf(this as object, args, args[0]);
-        if (entry) drop(entry);
-        return native.apply(this, args);
-      },
-    );
+      });
+      undo.push(() => {
+        // What somebody else has wrapped since stays as it is: to take ours out would take theirs out too.
+        if (owner[name] === ours) owner[name] = native;
+      });
+    }
   };
 
   return {
     start() {
       if (undo.length) return;
-      keep(EventTarget.prototype, 'addEventListener', 'removeEventListener', (target = window, [type, listener, options]) => {
-        const { capture = options === true, once, signal } = Object(options) as AddEventListenerOptions;
+      keep(EventTarget.prototype as never, 'addEventListener', 'removeEventListener', (_, [type, listener, options]: Listening, target = window) => {
+        const { capture = options === true, once, signal } = (options ?? 0) as AddEventListenerOptions;
         // One that goes after its first call holds nothing for long; one that was aborted already was not added.
-        if (!listener || once || signal?.aborted || !outlives(target)) return undefined;
-        if (!numbers.has(target)) numbers.set(target, ++targets);
-        const what = `listener of ${target.constructor.name} for ${String(type)}`;
-        const entry: Entry = [listener, [numbers.get(target), type, !!capture].join(), what];
-        signal?.addEventListener('abort', () => drop(entry), { once: true });
-        return entry;
+        return (
+          listener &&
+          !once &&
+          !signal?.aborted &&
+          outlives(target) && [[numberOf(target), numberOf(listener), type, capture].join(), 'listener of ' + target.constructor.name + ' for ' + type, signal]
+        );
       });
-      keep(globalThis, 'setInterval', 'clearInterval', (_self, _args, id) => [held, id, 'interval']);
+      keep(page as never, 'setInterval', 'clearInterval', (id) => [id, 'interval']);
       // Of those that end by themselves one that begins the next from its callback is there all the time.
-      keep(globalThis, 'setTimeout', 'clearTimeout', (_self, _args, id) => [held, id, 'timeout'], true);
-      keep(globalThis, 'requestAnimationFrame', 'cancelAnimationFrame', (_self, _args, id) => [sites, id, 'animation frame'], true);
+      keep(page as never, 'setTimeout', 'clearTimeout', (id) => [id, 'timeout'], true);
+      // Ids of frames are other numbers than those of timers.
+      keep(page as never, 'requestAnimationFrame', 'cancelAnimationFrame', (id) => [-(id as number), 'animation frame'], true);
       for (const name of ['ResizeObserver', 'IntersectionObserver', 'MutationObserver', 'PerformanceObserver']) {
-        const kind = (globalThis as unknown as Record<string, { prototype: object } | undefined>)[name];
-        if (kind) keep(kind.prototype, 'observe', 'disconnect', (self, [target]) => (outlives(target) ? [self, 0, name] : undefined));
+        keep(page[name]?.prototype as never, 'observe', 'disconnect', (_, [target]: [object?], self) => outlives(target) && [name + numberOf(self), name]);
       }
     },
     stop() {
-      undo.forEach((one) => one());
-      undo = [];
+      undo.splice(0).forEach((one) => one());
     },
     grownBy(survivors, name) {
+      const sites = new Map<string, number>();
+      held.forEach((site) => sites.set(site, (sites.get(site) ?? 0) + 1));
       const distance = ([site, count]: [string, number]) => (site.includes(name) ? -1 : Math.abs(count - survivors));
       const grown = [...sites]
         .filter(([, count]) => count >= Math.max(3, survivors / 2))
         .sort((a, b) => distance(a) - distance(b))
         .slice(0, maxNamed)
-        .map(([site, count]) => `${site}: ${count} not removed`);
+        .map(([site, count]) => site + ': ' + count + ' not removed');
       return grown.length ? grown : ['a closure, a store or a promise'];
     },
   };
