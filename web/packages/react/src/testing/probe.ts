@@ -2,7 +2,8 @@ import { createMemoryMonitor } from '@memwarden/client';
 import { createCanary } from '../leaks/canary';
 import { hasGuest, setGuest, type Guest } from '../leaks/guest';
 import { keepHolders } from '../leaks/holders';
-import { watchLeaks, type LeakReport, type Released } from '../leaks/watch';
+import type { Released } from '../leaks/cohort';
+import { watchLeaks, type LeakReport } from '../leaks/watch';
 
 /** What a probe knows after it has looked. */
 export interface Findings {
@@ -41,8 +42,7 @@ export function startProbe(minSurvivors: number): Probe {
   return {
     look() {
       watch.sweep();
-      canary.step();
-      return { at: performance.now(), collections: canary.collections(), released: watch.released(), leaks: watch.leaks() };
+      return { at: performance.now(), collections: canary(), released: watch.released(), leaks: watch.leaks() };
     },
     stop() {
       setGuest(undefined);
