@@ -2,7 +2,7 @@ import type { MemoryMonitor } from '@memwarden/client';
 import { createCanary } from './canary';
 import { judge, type Moment, type Released, type Rules } from './cohort';
 import { fiberOf, isCutOff, nameOf, ownersOf, type Fiber } from './fiber';
-import { tellGuest } from './guest';
+import { page } from './guest';
 import { createPopulation } from './population';
 import type { Holders } from './holders';
 
@@ -203,7 +203,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
   const remove = monitor.addPart(start);
   const watch: LeakWatch = {
     track(object, name) {
-      const endForGuest = tellGuest(object, name);
+      const endForGuest = page.__memwarden?.(object, name);
       if (endForGuest) return endForGuest;
       let ended = false;
       population.recall(object);
