@@ -1,12 +1,12 @@
-import { useEffect, useRef } from 'react';
+import { useEffect, useState } from 'react';
 import type { MemoryMonitor } from '@memwarden/client';
-import { createInstance, type Instance } from './instance';
+import { createInstance } from './instance';
 
 /**
  * The monitor that components are counted by: that of the newest provider. It is no context, because to read one in each
  * render takes as long as the counting does.
  */
-let current: MemoryMonitor | undefined;
+export const newest: { monitor?: MemoryMonitor } = {};
 
 /** What the hook does on this page. Once it has been called that never changes, nor the order of hooks in its callers. */
 let chosen: ((name: string) => void) | undefined;
@@ -14,12 +14,9 @@ let chosen: ((name: string) => void) | undefined;
 function useNothing(): void {}
 
 function useCommits(name: string): void {
-  const instance = useRef<Instance | undefined>(undefined);
+  const [count] = useState(() => createInstance(() => newest.monitor?.component(name)));
   // The function is new for each render: by it the instance knows a render whose effects React runs twice.
-  const commit = (): (() => void) | undefined => {
-    instance.current ??= current && createInstance(current.component(name));
-    return instance.current?.commit(commit);
-  };
+  const commit = () => count(commit);
   useEffect(commit);
 }
 
@@ -29,20 +26,11 @@ export function decideFor(monitor: MemoryMonitor): MemoryMonitor {
   return monitor;
 }
 
-export function countBy(monitor: MemoryMonitor): void {
-  current = monitor;
-}
-
-function hookOfPage(): (name: string) => void {
-  return (chosen ??= useCommits);
-}
-
 /**
  * Counts the commits, mounts and live instances of the component that calls it, under a name that minifying leaves alone.
  * The name of the first commit stays. Counting is done in an effect, and no clock is read: what React renders and throws
  * away is not counted. Without a provider, on a server and on a page that is not sampled nothing is counted.
  */
 export function usePerformanceTracking(name: string): void {
-  const useTracking = hookOfPage();
-  useTracking(name);
+  (chosen ??= useCommits)(name);
 }

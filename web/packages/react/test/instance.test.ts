@@ -5,14 +5,14 @@ import { createInstance } from '../src/instance';
 
 test('one render counts once, and an instance that comes back is the same', () => {
   const record = createMemoryMonitor().component('A');
-  const instance = createInstance(record);
+  const instance = createInstance(() => record);
   const first = {};
-  instance.commit(first)(); // StrictMode: effect, cleanup, effect
-  let release = instance.commit(first);
+  instance(first)!(); // StrictMode: effect, cleanup, effect
+  let release = instance(first);
   expect(record).toMatchObject({ commits: 1, mounts: 1, live: 1 });
-  release(); // an update: cleanup of the last render, effect of the next
-  release = instance.commit({});
+  release!(); // an update: cleanup of the last render, effect of the next
+  release = instance({});
   expect(record).toMatchObject({ commits: 2, mounts: 1, live: 1 });
-  release();
+  release!();
   expect(record).toMatchObject({ commits: 2, mounts: 1, live: 0 });
 });

@@ -83,13 +83,13 @@ export function judge(cohort: Cohort, now: Moment, { minAgeMs = 10_000, minSurvi
       now.at - at >= minAgeMs && now.commits - commits >= commitsToWait && now.collections - collections >= collectionsToWait,
   );
   const released = ripe.reduce((sum, batch) => sum + batch.released, 0);
-  let seen = 0;
+  let half = released / 2;
   let survivors = 0;
   let older = 0;
   for (const { released: more, alive } of ripe) {
-    seen += more;
+    half -= more;
     survivors += alive;
-    if (seen <= released / 2) older += alive;
+    if (half >= 0) older += alive;
   }
   const leaking = ripe.length >= minBatches && older >= 2 && survivors - older >= 2 && survivors >= minSurvivors;
   return { kind, name, owners, released, survivors, leaking };

@@ -33,7 +33,10 @@ export function ownersOf(fiber: Fiber | undefined, most: number): string[] {
   return names;
 }
 
-/** Whether React has cut a fiber off its tree, as it does with all of what it removes, after its effects have run. */
-export function isCutOff(fiber: Fiber): boolean {
-  return !fiber.return;
+/**
+ * Whether an element is out of the document, or a fiber out of React's tree: React cuts off all of what it removes, after its
+ * effects have run.
+ */
+export function isOut(one: { readonly isConnected?: boolean; readonly return?: Fiber | null }): boolean {
+  return !(one.isConnected ?? one.return);
 }

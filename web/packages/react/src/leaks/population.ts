@@ -23,9 +23,8 @@ interface Member {
  */
 export interface Population {
   cohorts(): Cohort[];
-  /** Begins to look at something; tells its cohort, or nothing if there are too many. */
+  /** Begins to look at something; tells its cohort, or nothing if it is looked at already or there are too many. */
   add<T extends object>(kind: LeakKind, name: string, hasEnded: (object: T) => boolean, object: T, twin?: T | null): Cohort | undefined;
-  knows(object: object | null): boolean;
   /** Takes it out, released or not; tells whether it was known. */
   recall(object: object): boolean;
   /** Looks at what is in use in steps: yields now and then, releases what has ended. */
@@ -47,7 +46,7 @@ export function createPopulation(): Population {
     add(kind, name, hasEnded, object, twin) {
       const names = (cohorts[kind] ??= new Map<string, Cohort>());
       const cohort = names.get(name) ?? { kind, name, owners: [], batches: [] };
-      if (size >= maxMembers || (!names.has(name) && names.size >= maxCohorts)) return undefined;
+      if (known.has(object) || known.has(twin!) || size >= maxMembers || (!names.has(name) && names.size >= maxCohorts)) return undefined;
       size++;
       names.set(name, cohort);
       const member: Member = { cohort, hasEnded, ref: new WeakRef(object), twin: twin ? new WeakRef(twin) : undefined };
@@ -56,7 +55,6 @@ export function createPopulation(): Population {
       if (twin) known.set(twin, member);
       return cohort;
     },
-    knows: (object) => known.has(object!),
     recall(object) {
       const member = known.get(object);
       if (!member) return false;

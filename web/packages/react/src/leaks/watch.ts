@@ -1,7 +1,7 @@
 import type { MemoryMonitor } from '@memwarden/client';
 import { createCanary } from './canary';
 import { judge, type Moment, type Released, type Rules } from './cohort';
-import { fiberOf, isCutOff, nameOf, ownersOf, type Fiber } from './fiber';
+import { fiberOf, isOut, nameOf, ownersOf, type Fiber } from './fiber';
 import { page } from './guest';
 import { createPopulation } from './population';
 import type { Holders } from './holders';
@@ -51,16 +51,6 @@ export function leakWatchOf(monitor: MemoryMonitor | undefined): LeakWatch | und
   return watches.get(monitor!);
 }
 
-/** Calls back when the browser has nothing else to do, in two seconds at the latest; where it does not tell, soon. */
-function whenIdle(task: () => void): void {
-  (globalThis.requestIdleCallback ?? setTimeout)(task, { timeout: 2_000 } as never);
-}
-
-/** Whether an element is out of the document. */
-function isOut(element: Element): boolean {
-  return !element.isConnected;
-}
-
 /**
  * Watches for components, removed elements and tracked objects that are not collected although they should be. Components
  * are found by the elements that React makes; where React's marks are missing, elements and tracked objects remain.
@@ -86,19 +76,18 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
     if (next && waiting.length < maxWaiting) waiting.push(next);
   };
 
-  /** Begins to look at a component, unless it is known already. */
-  const isNew = (fiber: Fiber) => {
-    if (population.knows(fiber) || population.knows(fiber.alternate)) return false;
+  /** Begins to look at a fiber; tells whether there may be something new above it. */
+  const adopt = (fiber: Fiber) => {
     const name = nameOf(fiber.type);
-    const cohort = name && population.add('component', name, isCutOff, fiber, fiber.alternate);
+    const cohort = name && population.add('component', name, isOut, fiber, fiber.alternate);
     // React forgets the owners of what it removes: one that has gone when it is looked at has none.
     if (cohort && !cohort.owners.length) cohort.owners = ownersOf(fiber, maxOwners);
-    return true;
+    return cohort || !name;
   };
 
   const look = (next: Element | Fiber) => {
     if (!(next instanceof Element)) {
-      isNew(next);
+      adopt(next);
       wait(next.sibling);
       wait(next.child);
       return;
@@ -115,7 +104,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
     componentOf.set(next, name);
     // What holds React's elements and is none itself, as the container of a portal, belongs to who put them there.
     if (around && around !== document.body && !fiberOf(around)) componentOf.set(around, name);
-    for (let above: Fiber | null = fiber; above && isNew(above); above = above.return);
+    for (let above: Fiber | null = fiber; above && adopt(above); above = above.return);
     wait(fiber.child);
   };
 
@@ -149,10 +138,10 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
       .map((one) => ({ ...one, holders: book?.grownBy(one.survivors, one.name) ?? [] }))
       .sort((a, b) => b.survivors - a.survivors);
     for (const leak of leaks) {
-      const key = leak.kind + ' ' + leak.name;
-      if (leak.survivors < 2 * told[key]!) continue;
-      told[key] = leak.survivors;
-      monitor.report('leak', { ...leak, what: leak.kind, leaking: undefined });
+      const { kind, name, survivors } = leak;
+      if (survivors < 2 * told[kind + name]!) continue;
+      told[kind + name] = survivors;
+      monitor.report('leak', { ...leak, what: kind, leaking: undefined });
       onLeak?.(leak);
     }
   };
@@ -161,11 +150,11 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
     const root = options.root ?? document;
     const observer = new MutationObserver((records) => {
       commits++;
+      dirty = true;
       monitor.run(() => {
         for (const { addedNodes, removedNodes, target } of records) {
-          for (const node of addedNodes) if (node instanceof Element) wait(node);
-          for (const node of removedNodes) if (node instanceof Element) depart(node, target);
-          dirty ||= removedNodes.length > 0;
+          addedNodes.forEach((node) => node instanceof Element && wait(node));
+          removedNodes.forEach((node) => node instanceof Element && depart(node, target));
         }
         for (let left = eager; left-- && waiting.length; ) look(waiting.pop()!);
       });
@@ -182,15 +171,16 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
           tell();
         }
       });
-      if (current) whenIdle(slice);
+      if (current) plan();
     };
-    const begin = () => {
+    /** Works on when the browser has nothing else to do, in two seconds at the latest; where it does not tell, soon. */
+    const plan = () => {
       current ??= work();
-      whenIdle(slice);
+      (globalThis.requestIdleCallback ?? setTimeout)(slice, { timeout: 2_000 } as never);
     };
-    const timer = setInterval(begin, sweepMs);
+    const timer = setInterval(plan, sweepMs);
     waiting.push(...root.children);
-    begin();
+    plan();
     return () => {
       observer.disconnect();
       clearInterval(timer);
