@@ -1,4 +1,10 @@
-import type { ComponentRecord } from '@memwarden/client';
+import type { ComponentRecord, MemoryMonitor } from '@memwarden/client';
+
+/**
+ * What components are counted by: the monitor of the newest provider. It is no context, because to read one in each render
+ * takes as long as the counting does.
+ */
+export const newest: { monitor?: MemoryMonitor } = {};
 
 /**
  * A mounted component: called from an effect that runs after each commit, with something that is new for each render, it
@@ -7,12 +13,12 @@ import type { ComponentRecord } from '@memwarden/client';
  */
 export type Instance = (render: unknown) => (() => void) | undefined;
 
-/** Counts from the first commit on for which there is a record. */
-export function createInstance(find: () => ComponentRecord | undefined): Instance {
+/** Counts from the first commit on that has a monitor. */
+export function createInstance(name: string): Instance {
   let record: ComponentRecord | undefined;
   let last: unknown;
   return (render) => {
-    record ??= find();
+    record ??= newest.monitor?.component(name);
     if (!record) return undefined;
     if (last !== render) {
       if (!last) record.mounts++;

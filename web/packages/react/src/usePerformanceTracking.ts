@@ -2,19 +2,11 @@ import { useEffect, useState } from 'react';
 import type { MemoryMonitor } from '@memwarden/client';
 import { createInstance } from './instance';
 
-/**
- * The monitor that components are counted by: that of the newest provider. It is no context, because to read one in each
- * render takes as long as the counting does.
- */
-export const newest: { monitor?: MemoryMonitor } = {};
-
 /** What the hook does on this page. Once it has been called that never changes, nor the order of hooks in its callers. */
 let chosen: ((name: string) => void) | undefined;
 
-function useNothing(): void {}
-
 function useCommits(name: string): void {
-  const [count] = useState(() => createInstance(() => newest.monitor?.component(name)));
+  const [count] = useState(() => createInstance(name));
   // The function is new for each render: by it the instance knows a render whose effects React runs twice.
   const commit = () => count(commit);
   useEffect(commit);
@@ -22,7 +14,7 @@ function useCommits(name: string): void {
 
 /** Leaves the hook empty on a page that is not sampled, if no component has called it before the first provider. */
 export function decideFor(monitor: MemoryMonitor): MemoryMonitor {
-  chosen ??= monitor.sampled ? useCommits : useNothing;
+  chosen ??= monitor.sampled ? useCommits : () => undefined;
   return monitor;
 }
 

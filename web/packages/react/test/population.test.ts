@@ -66,10 +66,24 @@ test('nothing is kept alive, and what goes between two sweeps counts as released
 });
 
 describe('one component with two fibers', () => {
+  interface Twin {
+    alternate?: Twin;
+  }
+  /** While they are in use each leads to the other, as React's do. */
+  const twins = (): Twin[] => {
+    const fibers: [Twin, Twin] = [{}, {}];
+    [fibers[0].alternate, fibers[1].alternate] = [fibers[1], fibers[0]];
+    return fibers;
+  };
+  const end = (fiber: Twin | undefined) => {
+    if (fiber) delete fiber.alternate;
+  };
+
   test('is one release, and lives as long as one of them does', async () => {
     const population = createPopulation();
-    const fibers = some(2);
+    const fibers = twins();
     const cohort = add(population, fibers[0]!, fibers[1])!;
+    fibers.forEach(end);
     sweep(population, 1, () => true);
     expect(sums(cohort)).toEqual({ released: 1, alive: 1 });
     fibers.pop();
@@ -83,7 +97,7 @@ describe('one component with two fibers', () => {
 
   test('is looked at by the one that is left', async () => {
     const population = createPopulation();
-    const fibers = some(2);
+    const fibers = twins();
     const cohort = add(population, fibers[1]!, fibers[0])!;
     fibers.pop();
     await collect();
@@ -91,6 +105,21 @@ describe('one component with two fibers', () => {
     sweep(population, 2, () => true);
     expect(sums(cohort)).toEqual({ released: 1, alive: 1 });
     expect(fibers).toHaveLength(1);
+  });
+
+  test('counts as alive by the other where the one that is looked at has gone between two sweeps', async () => {
+    const population = createPopulation();
+    const fibers = twins();
+    const cohort = add(population, fibers[1]!, fibers[0])!;
+    fibers.forEach(end);
+    fibers.pop();
+    await collect();
+    expect(size(population, 1)).toBe(0);
+    await collect();
+    expect(sums(cohort)).toEqual({ released: 1, alive: 1 });
+    fibers.pop();
+    await collect();
+    expect(sums(cohort)).toEqual({ released: 1, alive: 0 });
   });
 });
 

@@ -66,7 +66,7 @@ export function count(cohort: Cohort, moment: Moment, released: number, alive: n
   batches.push({ ...moment, released, alive });
   if (batches.length <= maxBatches) return;
   // The newest stay as they are: joined to what comes after them all the time they would never have had theirs.
-  const least = batches.slice(0, -2).reduce((one, other) => (other.released < one.released ? other : one));
+  const [least] = batches.slice(0, -2).sort((a, b) => a.released - b.released) as [Batch];
   batches.splice(batches.indexOf(least), 1);
   count(cohort, least, least.released, least.alive);
 }

@@ -8,9 +8,8 @@ export const maxMembers = 50_000;
 /** Something that is in use, or was released and is waited for. */
 interface Member {
   readonly cohort: Cohort;
+  /** The object itself, or one of the two fibers that React has for one component; in use, each leads to the other. */
   readonly ref: WeakRef<object>;
-  /** Another object that stands for it too, as React has two fibers for one component. */
-  readonly twin: WeakRef<object> | undefined;
   readonly hasEnded: (object: never) => boolean;
   /** When it was released. */
   since?: Moment;
@@ -23,7 +22,10 @@ interface Member {
  */
 export interface Population {
   cohorts(): Cohort[];
-  /** Begins to look at something; tells its cohort, or nothing if it is looked at already or there are too many. */
+  /**
+   * Begins to look at something, or at two objects that stand for one; tells its cohort, or nothing if it is looked at already
+   * or there are too many.
+   */
   add<T extends object>(kind: LeakKind, name: string, hasEnded: (object: T) => boolean, object: T, twin?: T | null): Cohort | undefined;
   /** Takes it out, released or not; tells whether it was known. */
   recall(object: object): boolean;
@@ -45,11 +47,11 @@ export function createPopulation(): Population {
     cohorts: () => Object.values(cohorts).flatMap((names) => [...names.values()]),
     add(kind, name, hasEnded, object, twin) {
       const names = (cohorts[kind] ??= new Map<string, Cohort>());
-      const cohort = names.get(name) ?? { kind, name, owners: [], batches: [] };
-      if (known.has(object) || known.has(twin!) || size >= maxMembers || (!names.has(name) && names.size >= maxCohorts)) return undefined;
+      const cohort = names.get(name) ?? (names.size < maxCohorts && { kind, name, owners: [], batches: [] });
+      if (known.has(object) || known.has(twin!) || size >= maxMembers || !cohort) return undefined;
       size++;
       names.set(name, cohort);
-      const member: Member = { cohort, hasEnded, ref: new WeakRef(object), twin: twin ? new WeakRef(twin) : undefined };
+      const member: Member = { cohort, hasEnded, ref: new WeakRef(object) };
       inUse.add(member);
       known.set(object, member);
       if (twin) known.set(twin, member);
@@ -57,19 +59,20 @@ export function createPopulation(): Population {
     },
     recall(object) {
       const member = known.get(object);
-      if (!member) return false;
-      size--;
-      known.delete(object);
-      inUse.delete(member);
-      registry.unregister(member);
-      if (member.since) count(member.cohort, member.since, -1, -1);
-      return true;
+      if (member) {
+        size--;
+        known.delete(object);
+        inUse.delete(member);
+        registry.unregister(member);
+        if (member.since) count(member.cohort, member.since, -1, -1);
+      }
+      return !!member;
     },
     *sweep(now) {
       let i = 0;
       for (const member of inUse) {
-        const { cohort, ref, twin, hasEnded } = member;
-        const object = ref.deref() ?? twin?.deref();
+        const { cohort, ref, hasEnded } = member;
+        const object = ref.deref();
         if (!object || hasEnded(object as never)) {
           inUse.delete(member);
           member.since = now;

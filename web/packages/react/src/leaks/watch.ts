@@ -193,9 +193,9 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
   const remove = monitor.addPart(start);
   const watch: LeakWatch = {
     track(object, name) {
+      let ended = false;
       const endForGuest = page.__memwarden?.(object, name);
       if (endForGuest) return endForGuest;
-      let ended = false;
       population.recall(object);
       if (monitor.sampled) population.add('object', name, () => ended, object);
       return () => {
