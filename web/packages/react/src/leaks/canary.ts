@@ -2,27 +2,22 @@
 const oldAfter = 2;
 
 /**
- * Counts collections of the old generation, as seen at the calls of the function that it returns. A canary is held until
- * small collections of young objects have made it old: what takes it then would have taken any other garbage. With each one
- * a feather goes out that nobody holds; only when that was taken follows the next, so that each canary has survived one
- * collection more than the one after it.
+ * Counts collections of the old generation, as seen at the calls of the function that it returns. One object after the other
+ * is let go of, the next when the last was collected: at first two feathers, then canaries, which were held meanwhile and so
+ * have grown old. What takes one of these would have taken any other garbage.
  */
 export function createCanary(): () => number {
-  let collections = 0;
-  let feather: WeakRef<object> | undefined;
+  let collected = -1 - oldAfter;
   let released: WeakRef<object> | undefined;
   /** The oldest first. */
   const held: object[] = [];
   return () => {
-    if (released && !released.deref()) {
-      collections++;
-      released = undefined;
+    if (!released?.deref()) {
+      collected++;
+      released = new WeakRef(held.length < oldAfter ? {} : held.shift()!);
+      held.push({});
     }
-    if (!feather?.deref()) {
-      feather = new WeakRef({});
-      if (held.length <= oldAfter) held.push({});
-      if (!released && held.length > oldAfter) released = new WeakRef(held.shift()!);
-    }
-    return collections;
+    // Young objects do not count.
+    return Math.max(0, collected);
   };
 }
