@@ -94,11 +94,8 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
     }
     if (next.isConnected) population.recall(next);
     const fiber = fiberOf(next);
-    if (!fiber) {
-      // React did not make it, but may have made what is in it.
-      for (const child of next.children) wait(child);
-      return;
-    }
+    // React did not make it, but may have made what is in it.
+    if (!fiber) return [...next.children].forEach(wait);
     const [name] = ownersOf(fiber, 1);
     const around = next.parentNode;
     componentOf.set(next, name);
@@ -119,8 +116,8 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
 
   /** One look at all there is, in steps. */
   function* work(): Generator<undefined, void> {
-    for (let next; (next = waiting.pop()); ) {
-      look(next);
+    while (waiting.length) {
+      look(waiting.pop()!);
       yield;
     }
     if (dirty) {
