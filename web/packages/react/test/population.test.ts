@@ -110,15 +110,21 @@ describe('one component with two fibers', () => {
   test('counts as alive by the other where the one that is looked at has gone between two sweeps', async () => {
     const population = createPopulation();
     const fibers = twins();
-    const cohort = add(population, fibers[1]!, fibers[0])!;
-    fibers.forEach(end);
-    fibers.pop();
+    // A function of its own: what a test has handled it may hold.
+    const addAndDrop = () => {
+      const cohort = add(population, fibers[1]!, fibers[0])!;
+      fibers.forEach(end);
+      fibers.length = 1;
+      return cohort;
+    };
+    const cohort = addAndDrop();
     await collect();
     expect(size(population, 1)).toBe(0);
     await collect();
     expect(sums(cohort)).toEqual({ released: 1, alive: 1 });
-    fibers.pop();
-    await collect();
+    fibers.length = 0;
+    // The engine may need one more turn to tell.
+    for (let i = 0; i < 5 && sums(cohort).alive; i++) await collect();
     expect(sums(cohort)).toEqual({ released: 1, alive: 0 });
   });
 });
