@@ -1,7 +1,8 @@
 import { createElement, useEffect, useInsertionEffect, useState, type ReactElement, type ReactNode } from 'react';
 import { createMemoryMonitor, type MemoryMonitor, type MonitorOptions } from '@memwarden/client';
 import { MonitorContext } from './context';
-import { countBy, decideFor } from './usePerformanceTracking';
+import { newest } from './instance';
+import { decideFor } from './usePerformanceTracking';
 
 export interface MemoryMonitorProviderProps {
   /** A monitor of one's own. The one of the first render stays. */
@@ -18,7 +19,9 @@ export interface MemoryMonitorProviderProps {
 export function MemoryMonitorProvider({ monitor, options, children }: MemoryMonitorProviderProps): ReactElement {
   const [watching] = useState(() => decideFor(monitor ?? createMemoryMonitor(options)));
   // Before the effects of the components below, which count.
-  useInsertionEffect(() => countBy(watching), [watching]);
+  useInsertionEffect(() => {
+    newest.monitor = watching;
+  }, [watching]);
   useEffect(() => watching.start(), [watching]);
   return createElement(MonitorContext.Provider, { value: watching }, children);
 }

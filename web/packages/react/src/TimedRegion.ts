@@ -17,11 +17,12 @@ export function TimedRegion({ name, children }: TimedRegionProps): ReactElement 
     {
       id: name,
       onRender: (_id, _phase, actualMs) => {
-        if (!monitor?.sampled) return;
-        const record = monitor.component(name);
-        record.timed++;
-        record.totalMs += actualMs;
-        record.longestMs = Math.max(record.longestMs, actualMs);
+        if (monitor?.sampled) {
+          const record = monitor.component(name);
+          record.timed++;
+          record.totalMs += actualMs;
+          record.longestMs = Math.max(record.longestMs, actualMs);
+        }
       },
     },
     children,

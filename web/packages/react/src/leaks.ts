@@ -1,5 +1,5 @@
 'use client';
 export { keepHolders, type Holders } from './leaks/holders';
 export { useLeakTracking } from './leaks/useLeakTracking';
-export { leakWatchOf, watchLeaks, type LeakOptions, type LeakReport, type LeakWatch, type Released } from './leaks/watch';
-export type { LeakKind } from './leaks/cohort';
+export { leakWatchOf, watchLeaks, type LeakOptions, type LeakReport, type LeakWatch } from './leaks/watch';
+export type { LeakKind, Released } from './leaks/cohort';

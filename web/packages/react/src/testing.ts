@@ -7,8 +7,8 @@ export type { LeakTestOptions, LeakTestResult, Scenario } from './testing/trial'
 export type { Reading } from './testing/readings';
 export type { BrowserPage, DevtoolsSession } from './testing/inBrowser';
 export type { Mount, Mounted } from './testing/inProcess';
-export type { LeakKind } from './leaks/cohort';
-export type { LeakReport, Released } from './leaks/watch';
+export type { LeakKind, Released } from './leaks/cohort';
+export type { LeakReport } from './leaks/watch';
 
 /**
  * Repeats a scenario on a page of Playwright, has the browser collect garbage, and throws a LeakError that names what is

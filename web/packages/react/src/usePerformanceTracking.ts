@@ -1,40 +1,21 @@
-import { useEffect, useRef } from 'react';
+import { useEffect, useState } from 'react';
 import type { MemoryMonitor } from '@memwarden/client';
-import { createInstance, type Instance } from './instance';
-
-/**
- * The monitor that components are counted by: that of the newest provider. It is no context, because to read one in each
- * render takes as long as the counting does.
- */
-let current: MemoryMonitor | undefined;
+import { createInstance } from './instance';
 
 /** What the hook does on this page. Once it has been called that never changes, nor the order of hooks in its callers. */
 let chosen: ((name: string) => void) | undefined;
 
-function useNothing(): void {}
-
 function useCommits(name: string): void {
-  const instance = useRef<Instance | undefined>(undefined);
+  const [count] = useState(() => createInstance(name));
   // The function is new for each render: by it the instance knows a render whose effects React runs twice.
-  const commit = (): (() => void) | undefined => {
-    instance.current ??= current && createInstance(current.component(name));
-    return instance.current?.commit(commit);
-  };
+  const commit = () => count(commit);
   useEffect(commit);
 }
 
 /** Leaves the hook empty on a page that is not sampled, if no component has called it before the first provider. */
 export function decideFor(monitor: MemoryMonitor): MemoryMonitor {
-  chosen ??= monitor.sampled ? useCommits : useNothing;
+  chosen ??= monitor.sampled ? useCommits : () => undefined;
   return monitor;
-}
-
-export function countBy(monitor: MemoryMonitor): void {
-  current = monitor;
-}
-
-function hookOfPage(): (name: string) => void {
-  return (chosen ??= useCommits);
 }
 
 /**
@@ -43,6 +24,5 @@ function hookOfPage(): (name: string) => void {
  * away is not counted. Without a provider, on a server and on a page that is not sampled nothing is counted.
  */
 export function usePerformanceTracking(name: string): void {
-  const useTracking = hookOfPage();
-  useTracking(name);
+  (chosen ??= useCommits)(name);
 }

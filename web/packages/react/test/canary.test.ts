@@ -3,32 +3,30 @@ import { expect, test } from 'vitest';
 import { createCanary } from '../src/leaks/canary';
 import { collect } from './collect';
 
-/** Steps and collects so many times; a canary is old after two collections, and the third one takes it. */
-async function collectTimes(canary: ReturnType<typeof createCanary>, times: number) {
-  for (let i = 0; i < times; i++) {
-    canary.step();
-    await collect();
-  }
-}
-
 test('a collection is told of by what was old before it', async () => {
   const canary = createCanary();
-  await collectTimes(canary, 2);
-  expect(canary.collections()).toBe(0); // all of it was young
-  await collectTimes(canary, 1);
-  expect(canary.collections()).toBe(1);
-  await collect();
-  expect(canary.collections()).toBe(1); // none was dropped in between
-  await collectTimes(canary, 4);
-  expect(canary.collections()).toBe(5);
+  const countAfter = async (times: number) => {
+    for (let i = 0; i < times; i++) await collect();
+    return canary();
+  };
+  canary();
+  expect(await countAfter(1)).toBe(0);
+  expect(await countAfter(1)).toBe(0); // all of it was young
+  expect(await countAfter(1)).toBe(1);
+  expect(canary()).toBe(1);
+  expect(await countAfter(3)).toBe(2); // none was dropped in between
+  for (const count of [3, 4, 5]) expect(await countAfter(1)).toBe(count);
 });
 
-test('however often it steps, nothing is told without a collection', async () => {
+test('however often it is asked, nothing is told without a collection', async () => {
   const canary = createCanary();
-  await collectTimes(canary, 2);
-  for (let i = 0; i < 1_000; i++) canary.step();
+  for (let i = 0; i < 2; i++) {
+    canary();
+    await collect();
+  }
+  for (let i = 0; i < 1_000; i++) expect(canary()).toBe(0);
   await new Promise((resolve) => setTimeout(resolve, 20));
-  expect(canary.collections()).toBe(0);
+  expect(canary()).toBe(0);
   await collect();
-  expect(canary.collections()).toBe(1);
+  expect(canary()).toBe(1);
 });

@@ -1,7 +1,7 @@
 import { act, Component, forwardRef, lazy, memo, Suspense, type ReactNode } from 'react';
 import { createRoot, type Root } from 'react-dom/client';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { fiberOf, isCutOff, nameOf, ownersOf, type Fiber } from '../src/leaks/fiber';
+import { fiberOf, isOut, nameOf, ownersOf, type Fiber } from '../src/leaks/fiber';
 
 let container: HTMLElement;
 let root: Root;
@@ -81,7 +81,7 @@ test('a fiber is cut off once it is removed, and not before', async () => {
   const row = makerOf('i');
   await show(page(true, 2));
   await show(page(true, 3));
-  expect(isCutOff(row)).toBe(false);
+  expect(isOut(row)).toBe(false);
   await show(page(false, 3));
-  expect(isCutOff(row)).toBe(true);
+  expect(isOut(row)).toBe(true);
 });

@@ -1,18 +1,21 @@
 // @vitest-environment node
 import { expect, test } from 'vitest';
 import { createMemoryMonitor } from '@memwarden/client';
-import { createInstance } from '../src/instance';
+import { createInstance, newest } from '../src/instance';
 
 test('one render counts once, and an instance that comes back is the same', () => {
-  const record = createMemoryMonitor().component('A');
-  const instance = createInstance(record);
+  const monitor = createMemoryMonitor();
+  const record = monitor.component('A');
+  const instance = createInstance('A');
   const first = {};
-  instance.commit(first)(); // StrictMode: effect, cleanup, effect
-  let release = instance.commit(first);
+  expect(instance(first)).toBeUndefined(); // there is no provider yet
+  newest.monitor = monitor;
+  instance(first)!(); // StrictMode: effect, cleanup, effect
+  let release = instance(first);
   expect(record).toMatchObject({ commits: 1, mounts: 1, live: 1 });
-  release(); // an update: cleanup of the last render, effect of the next
-  release = instance.commit({});
+  release!(); // an update: cleanup of the last render, effect of the next
+  release = instance({});
   expect(record).toMatchObject({ commits: 2, mounts: 1, live: 1 });
-  release();
+  release!();
   expect(record).toMatchObject({ commits: 2, mounts: 1, live: 0 });
 });

@@ -8,13 +8,10 @@ export interface Moment {
   readonly collections: number;
 }
 
-/** What was released between two looks. */
-export interface Batch {
-  readonly since: Moment;
+/** What was released at a moment, or since the batch before if that was joined to it. */
+export interface Batch extends Moment {
   released: number;
   alive: number;
-  /** Another batch that this one was joined to. */
-  into?: Batch;
 }
 
 export type LeakKind = 'component' | 'dom' | 'object';
@@ -25,7 +22,20 @@ export interface Cohort {
   readonly name: string;
   /** The components above, the nearest first. */
   owners: readonly string[];
-  batches: Batch[];
+  readonly batches: Batch[];
+}
+
+/** What became of everything of one kind and name that was released long enough ago. */
+export interface Released {
+  /** What survives: components, elements that were removed, or objects given to `track`. */
+  readonly kind: LeakKind;
+  /** The component, the component around the removed element or else its tag, or the name given to `track`. */
+  readonly name: string;
+  /** The components above, the nearest first. */
+  readonly owners: readonly string[];
+  readonly released: number;
+  readonly survivors: number;
+  readonly leaking: boolean;
 }
 
 export interface Rules {
@@ -35,59 +45,30 @@ export interface Rules {
   readonly minSurvivors: number;
 }
 
-export const defaultRules: Rules = { minAgeMs: 10_000, minSurvivors: 5 };
-
 /** React keeps what it has just removed until it commits again, in both of its trees. */
 const commitsToWait = 2;
 /** The first canary may have been dropped before the release; the second proves that a collection came after it. */
 const collectionsToWait = 2;
-/** Then neighbours are joined, so that a cohort's history is coarser and never longer. */
+/** Then the smallest is joined to the next, so that a cohort's history is coarser and never longer. */
 const maxBatches = 32;
 /** So many releases apart at least: one screen full of survivors may have one cause that goes away. */
 const minBatches = 3;
 
-/** The batch of a release at this moment. */
-export function batchAt(cohort: Cohort, now: Moment): Batch {
-  const newest = cohort.batches.at(-1);
-  if (newest && newest.since.at === now.at) return newest;
-  if (cohort.batches.length >= maxBatches) join(cohort);
-  const batch: Batch = { since: now, released: 0, alive: 0 };
-  cohort.batches.push(batch);
-  return batch;
-}
-
-function join(cohort: Cohort): void {
-  cohort.batches = cohort.batches.filter((batch, i, all) => {
-    const next = all[i + 1];
-    if (i % 2 || !next) return true;
-    next.released += batch.released;
-    next.alive += batch.alive;
-    batch.into = next;
-    return false;
-  });
-}
-
-/** The batch that now has what was released in the given one. */
-function current(batch: Batch): Batch {
-  return batch.into ? current(batch.into) : batch;
-}
-
-/** Takes one that was collected off its batch. */
-export function collected(batch: Batch): void {
-  current(batch).alive--;
-}
-
-/** Takes one that came back off its batch. */
-export function returned(batch: Batch): void {
-  current(batch).released--;
-  collected(batch);
-}
-
-export interface Verdict {
-  /** Whether survivors are many, and of releases early and late. */
-  readonly leaking: boolean;
-  readonly released: number;
-  readonly survivors: number;
+/** Counts for the batch of a moment, or for the one that it was joined to. */
+export function count(cohort: Cohort, moment: Moment, released: number, alive: number): void {
+  const { batches } = cohort;
+  const batch = batches.find(({ at }) => at >= moment.at);
+  if (batch) {
+    batch.released += released;
+    batch.alive += alive;
+    return;
+  }
+  batches.push({ ...moment, released, alive });
+  if (batches.length <= maxBatches) return;
+  // The newest stay as they are: joined to what comes after them all the time they would never have had theirs.
+  const [least] = batches.slice(0, -2).sort((a, b) => a.released - b.released) as [Batch];
+  batches.splice(batches.indexOf(least), 1);
+  count(cohort, least, least.released, least.alive);
 }
 
 /**
@@ -95,25 +76,21 @@ export interface Verdict {
  * older half of the releases survive and some of the newer half too. A cache that keeps the last few keeps none of the
  * older ones, one that is full takes none of the newer ones, and a lasting single survivor is somebody's last one.
  */
-export function judge(cohort: Cohort, now: Moment, rules: Rules): Verdict {
-  const ripe = cohort.batches.filter(
-    ({ since }) =>
-      now.at - since.at >= rules.minAgeMs &&
-      now.commits - since.commits >= commitsToWait &&
-      now.collections - since.collections >= collectionsToWait,
+export function judge(cohort: Cohort, now: Moment, { minAgeMs = 10_000, minSurvivors = 5 }: Partial<Rules>): Released {
+  const { kind, name, owners, batches } = cohort;
+  const ripe = batches.filter(
+    ({ at, commits, collections }) =>
+      now.at - at >= minAgeMs && now.commits - commits >= commitsToWait && now.collections - collections >= collectionsToWait,
   );
   const released = ripe.reduce((sum, batch) => sum + batch.released, 0);
-  let seen = 0;
+  let half = released / 2;
   let survivors = 0;
   let older = 0;
   for (const { released: more, alive } of ripe) {
-    seen += more;
+    half -= more;
     survivors += alive;
-    if (seen <= released / 2) older += alive;
+    if (half >= 0) older += alive;
   }
-  return {
-    leaking: ripe.length >= minBatches && older >= 2 && survivors - older >= 2 && survivors >= rules.minSurvivors,
-    released,
-    survivors,
-  };
+  const leaking = ripe.length >= minBatches && older >= 2 && survivors - older >= 2 && survivors >= minSurvivors;
+  return { kind, name, owners, released, survivors, leaking };
 }

@@ -1,6 +1,6 @@
 import { useEffect } from 'react';
 import { useMemoryMonitor } from '../context';
-import { tellGuest } from './guest';
+import { page } from './guest';
 import { leakWatchOf } from './watch';
 
 /**
@@ -9,5 +9,5 @@ import { leakWatchOf } from './watch';
  */
 export function useLeakTracking(object: object, name: string): void {
   const monitor = useMemoryMonitor();
-  useEffect(() => tellGuest(object, name) ?? leakWatchOf(monitor)?.track(object, name), [monitor, object, name]);
+  useEffect(() => page.__memwarden?.(object, name) ?? leakWatchOf(monitor)?.track(object, name), [monitor, object, name]);
 }

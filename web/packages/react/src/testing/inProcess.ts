@@ -66,6 +66,8 @@ export function inProcess(mount: Mount): { place: Place; scenario: Scenario } {
       return findings;
     },
     async collect() {
+      // What was just looked at through a weak reference lives until the turn is over.
+      await tasks();
       collect();
       await tasks();
       const { heapUsed, arrayBuffers } = process.memoryUsage();

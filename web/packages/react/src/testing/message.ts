@@ -1,5 +1,5 @@
-import type { LeakKind } from '../leaks/cohort';
-import type { LeakReport, Released } from '../leaks/watch';
+import type { LeakKind, Released } from '../leaks/cohort';
+import type { LeakReport } from '../leaks/watch';
 import { heapGrowth, type Reading } from './readings';
 
 const maxNamed = 20;

@@ -1,8 +1,9 @@
 import { createMemoryMonitor } from '@memwarden/client';
 import { createCanary } from '../leaks/canary';
-import { hasGuest, setGuest, type Guest } from '../leaks/guest';
+import { page, type Guest } from '../leaks/guest';
 import { keepHolders } from '../leaks/holders';
-import { watchLeaks, type LeakReport, type Released } from '../leaks/watch';
+import type { Released } from '../leaks/cohort';
+import { watchLeaks, type LeakReport } from '../leaks/watch';
 
 /** What a probe knows after it has looked. */
 export interface Findings {
@@ -24,7 +25,7 @@ export interface Probe {
 const never = 2 ** 31 - 1;
 
 export function startProbe(minSurvivors: number): Probe {
-  if (hasGuest()) throw new Error('expectNoLeaks: one is under way on this page already; let it end first');
+  if (page.__memwarden) throw new Error('expectNoLeaks: one is under way on this page already; let it end first');
   // A test looks when it likes, at any cost.
   const monitor = createMemoryMonitor({ sampleRate: 1, budget: Infinity, intervalMs: never });
   const watch = watchLeaks(monitor, { minSurvivors, minAgeMs: 0, sweepMs: never, holders: keepHolders() });
@@ -32,20 +33,19 @@ export function startProbe(minSurvivors: number): Probe {
   const end = monitor.start();
   const guest: Guest = (object, name) => {
     // Else the watch would tell the guest, which is itself.
-    setGuest(undefined);
+    page.__memwarden = undefined;
     const endTracking = watch.track(object, name);
-    setGuest(guest);
+    page.__memwarden = guest;
     return endTracking;
   };
-  setGuest(guest);
+  page.__memwarden = guest;
   return {
     look() {
       watch.sweep();
-      canary.step();
-      return { at: performance.now(), collections: canary.collections(), released: watch.released(), leaks: watch.leaks() };
+      return { at: performance.now(), collections: canary(), released: watch.released(), leaks: watch.leaks() };
     },
     stop() {
-      setGuest(undefined);
+      page.__memwarden = undefined;
       watch.stop();
       end();
     },

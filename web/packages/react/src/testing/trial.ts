@@ -1,4 +1,5 @@
-import type { LeakReport, Released } from '../leaks/watch';
+import type { Released } from '../leaks/cohort';
+import type { LeakReport } from '../leaks/watch';
 import { failureMessage } from './message';
 import type { Findings } from './probe';
 import { heapGrowth, type Reading } from './readings';
