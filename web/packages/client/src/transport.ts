@@ -8,8 +8,6 @@ export type ReportItem = FrontendReport['items'][number];
 export const maxItems = 500;
 /** What one body takes at most. Browsers share 64 KiB among all that is sent as a page goes. */
 export const maxBodyBytes = 16 << 10;
-/** What a body has for its items, beside release and page at their longest. */
-const maxItemBytes = maxBodyBytes - 3072;
 /** How many bodies are sent as the page goes. */
 const maxLeavingBodies = 3;
 /** Each pause is twice the one before, and as much again at most by chance. */
@@ -41,9 +39,10 @@ export function bytesOf(text: string): number {
   return new Blob([text]).size;
 }
 
-
 /** Reports are posted to the endpoint; if there is none nothing is queued, and so nothing sent. */
 export function createTransport(endpoint: string | undefined, release?: string): Transport {
+  // What a body has for its items, beside release and page at their longest. Here, and not above, minifiers write the figure.
+  const maxItemBytes = maxBodyBytes - 3072;
   const queue: string[] = [];
   let dropped = 0;
   // What was not answered is sent again as it was: the service keeps equal bodies once. As the page goes all of it is sent.
@@ -111,7 +110,7 @@ export function createTransport(endpoint: string | undefined, release?: string):
     flush: () => (sending ??= send().finally(() => (sending = undefined))),
     leave() {
       let post;
-      for (let i = 0; i < maxLeavingBodies && (post = next()); i++) {
+      for (let left = maxLeavingBodies; left-- && (post = next()); ) {
         pending = undefined;
         try {
           fetchLater(endpoint!, post);

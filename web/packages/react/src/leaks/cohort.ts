@@ -61,9 +61,7 @@ export function count(cohort: Cohort, moment: Moment, released: number, alive: n
   if (batch) {
     batch.released += released;
     batch.alive += alive;
-    return;
-  }
-  batches.push({ ...moment, released, alive });
+  } else batches.push({ ...moment, released, alive });
   if (batches.length <= maxBatches) return;
   // The newest stay as they are: joined to what comes after them all the time they would never have had theirs.
   const [least] = batches.slice(0, -2).sort((a, b) => a.released - b.released) as [Batch];
@@ -77,12 +75,13 @@ export function count(cohort: Cohort, moment: Moment, released: number, alive: n
  * older ones, one that is full takes none of the newer ones, and a lasting single survivor is somebody's last one.
  */
 export function judge(cohort: Cohort, now: Moment, { minAgeMs = 10_000, minSurvivors = 5 }: Partial<Rules>): Released {
-  const { kind, name, owners, batches } = cohort;
+  const { batches, ...what } = cohort;
   const ripe = batches.filter(
     ({ at, commits, collections }) =>
       now.at - at >= minAgeMs && now.commits - commits >= commitsToWait && now.collections - collections >= collectionsToWait,
   );
-  const released = ripe.reduce((sum, batch) => sum + batch.released, 0);
+  let released = 0;
+  for (const batch of ripe) released += batch.released;
   let half = released / 2;
   let survivors = 0;
   let older = 0;
@@ -91,6 +90,10 @@ export function judge(cohort: Cohort, now: Moment, { minAgeMs = 10_000, minSurvi
     survivors += alive;
     if (half >= 0) older += alive;
   }
-  const leaking = ripe.length >= minBatches && older >= 2 && survivors - older >= 2 && survivors >= minSurvivors;
-  return { kind, name, owners, released, survivors, leaking };
+  return {
+    ...what,
+    released,
+    survivors,
+    leaking: ripe.length >= minBatches && older >= 2 && survivors - older >= 2 && survivors >= minSurvivors,
+  };
 }

@@ -28,7 +28,6 @@ const outlives = (target?: { localName?: string }) => /^(undefined|body|html)$/.
  * call, in about 10 µs: it is for development and for the few pages that are looked at closely.
  */
 export function keepHolders(): Holders {
-  const page = globalThis as unknown as Record<string, { prototype: object } | undefined>;
   /** What each is called, with its place. Objects have a number in its key, which does not keep them alive. */
   const held = new Map<unknown, string>();
   const numbers = new WeakMap<object, number>();
@@ -59,11 +58,10 @@ export function keepHolders(): Holders {
         const [key, what, signal] = entryOf(result ?? callback, args as Args, this as object) || [];
         held.delete(key);
         if (what && name === begin) {
-          // Where the engine cannot leave out the frames before, there is no place.
-          const error: { stack?: string } = {};
-          Error.captureStackTrace?.(error, ours);
+          // The list is the call's own, and done with. Where the engine cannot leave out the frames before, there is no place.
+          Error.captureStackTrace?.(args, ours);
           if (held.size >= maxHeld) held.clear();
-          held.set(key, what + ' ' + (/\S.*:\d.*/.exec(error.stack!) ?? 'somewhere'));
+          held.set(key, what + ' ' + (/\S.*:\d.*/.exec((args as { stack?: string }).stack!) ?? 'somewhere'));
           signal?.addEventListener('abort', () => held.delete(key), { once: true });
         }
         return result;
@@ -88,13 +86,13 @@ export function keepHolders(): Holders {
           outlives(target) && [[numberOf(target), numberOf(listener), type, capture].join(), 'listener of ' + target.constructor.name + ' for ' + type, signal]
         );
       });
-      keep(page as never, 'setInterval', 'clearInterval', (id) => [id, 'interval']);
+      keep(window as never, 'setInterval', 'clearInterval', (id) => [id, 'interval']);
       // Of those that end by themselves one that begins the next from its callback is there all the time.
-      keep(page as never, 'setTimeout', 'clearTimeout', (id) => [id, 'timeout'], true);
+      keep(window as never, 'setTimeout', 'clearTimeout', (id) => [id, 'timeout'], true);
       // Ids of frames are other numbers than those of timers.
-      keep(page as never, 'requestAnimationFrame', 'cancelAnimationFrame', (id) => [-(id as number), 'animation frame'], true);
+      keep(window as never, 'requestAnimationFrame', 'cancelAnimationFrame', (id) => [-(id as number), 'animation frame'], true);
       for (const name of ['ResizeObserver', 'IntersectionObserver', 'MutationObserver', 'PerformanceObserver']) {
-        keep(page[name]?.prototype as never, 'observe', 'disconnect', (_, [target]: [object?], self) => outlives(target) && [name + numberOf(self), name]);
+        keep((window as never)[name]?.['prototype'] as never, 'observe', 'disconnect', (_, [target]: [object?], self) => outlives(target) && [name + numberOf(self), name]);
       }
     },
     stop() {

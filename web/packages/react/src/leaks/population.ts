@@ -79,7 +79,7 @@ export function createPopulation(): Population {
           count(cohort, now, 1, 1);
           registry.register(member, [cohort, now], member);
         }
-        if (++i % 64 === 0) yield;
+        if (!(++i % 64)) yield;
       }
     },
   };

@@ -96,8 +96,8 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
     const fiber = fiberOf(next);
     // React did not make it, but may have made what is in it.
     if (!fiber) return [...next.children].forEach(wait);
-    const [name] = ownersOf(fiber, 1);
     const around = next.parentNode;
+    const [name] = ownersOf(fiber, 1);
     componentOf.set(next, name);
     // What holds React's elements and is none itself, as the container of a portal, belongs to who put them there.
     if (around && around !== document.body && !fiberOf(around)) componentOf.set(around, name);
@@ -111,7 +111,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
 
   const depart = (element: Element, from: Node) => {
     if (population.recall(element)) return;
-    population.add('dom', belongsTo(element) ?? belongsTo(from) ?? `<${element.localName}>`, isOut, element);
+    population.add('dom', belongsTo(element) ?? belongsTo(from) ?? '<' + element.localName + '>', isOut, element);
   };
 
   /** One look at all there is, in steps. */
