@@ -42,7 +42,7 @@ type program struct {
 const (
 	plain   = iota // the service as it is
 	watched        // with a warden
-	woken          // as it is, woken as often as a warden's default wakes it, to do nothing
+	woken          // as it is, woken as often as a warden wakes one that is not at rest, to do nothing
 )
 
 // measureOverhead runs the same small service with and without a warden, and takes the differences.
@@ -74,7 +74,7 @@ func measureCost(ctx context.Context, p plan, w workshop, ratio float64, bytes i
 		woken:   {command: "plain", arguments: append([]string{"-every", wakes().String()}, arguments...)},
 	}
 	processor := figure.Figure{Name: "processor time, of one processor", Unit: figure.Percent, Goal: figure.AtMost(ratio)}
-	idle := figure.Figure{Name: "for comparison: what waking as often to do nothing takes", Unit: figure.Percent}
+	idle := figure.Figure{Name: "for comparison: what waking once a second to do nothing takes", Unit: figure.Percent}
 	resident := figure.Figure{Name: "resident memory (RSS)", Unit: figure.Bytes, Goal: figure.AtMost(float64(bytes))}
 	anonymous := figure.Figure{Name: "of which anonymous: heap, stacks, data", Unit: figure.Bytes}
 	proportional := figure.Figure{Name: "proportional memory (PSS)", Unit: figure.Bytes}
@@ -165,7 +165,7 @@ func observe(ctx context.Context, file string, p plan, one program) (c cost, err
 	return c, err
 }
 
-// wakes is how often a warden of default settings wakes its program.
+// wakes is how often a warden of default settings wakes a program that is not at rest.
 func wakes() time.Duration {
 	return time.Duration(memwarden.DefaultConfig().Sampling.IntervalSeconds * float64(time.Second))
 }

@@ -154,6 +154,14 @@ test('observers of what outlives elements are counted until they are disconnecte
   expect(() => observers[0]!.observe(document, {})).toThrow();
 });
 
+test('so many are known at a time; then the book begins anew', () => {
+  const target = new EventTarget();
+  times(10_000, () => target.addEventListener('full', () => undefined));
+  expect(held('listener of EventTarget for full at ')).toBe(10_000);
+  times(5, () => target.addEventListener('full', () => undefined));
+  expect(held('listener of EventTarget for full at ')).toBe(5);
+});
+
 test('where nothing has grown it says what remains', () => {
   expect(book.grownBy(5, 'Cart')).toEqual(['a closure, a store or a promise']);
 });
