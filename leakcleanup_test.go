@@ -136,7 +136,7 @@ func TestAConfirmedLeakIsCleanedUp(t *testing.T) {
 	contains(t, actions,
 		"cleaned up at …: the leak is confirmed", "kept evidence: incident bundle ",
 		`ran cleanup tasks: drop_sessions (…by its own account), cleanup: task "fails": no luck, …panicked: no way: 6… MiB freed, from `,
-		"collected: … freed, … returned to the operating system; live heap …; resident memory ", "goroutines went from ")
+		"collected: … freed, … returned to the operating system; live heap …iB; resident memory ", "goroutines went from ")
 	kept, err := w.Incidents()
 	if err != nil {
 		t.Fatal(err)

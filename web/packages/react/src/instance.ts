@@ -17,6 +17,9 @@ export type Instance = (render: unknown) => (() => void) | undefined;
 export function createInstance(name: string): Instance {
   let record: ComponentRecord | undefined;
   let last: unknown;
+  const release = () => {
+    record!.live--;
+  };
   return (render) => {
     record ??= newest.monitor?.component(name);
     if (!record) return undefined;
@@ -26,8 +29,6 @@ export function createInstance(name: string): Instance {
       record.commits++;
     }
     record.live++;
-    return () => {
-      record!.live--;
-    };
+    return release;
   };
 }
