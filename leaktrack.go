@@ -213,32 +213,36 @@ func (i *investigator) forgetTracked(overdue []track.Overdue) {
 	}
 }
 
-// findHolders takes one snapshot and finds in it what holds the objects of which that is not known yet. What it cannot
-// do becomes evidence.
+// findHolders takes one snapshot and finds in it what holds the objects of which that is not known yet, or is known of
+// fewer than there are by now. What it cannot do becomes evidence.
 func (i *investigator) findHolders(ctx context.Context, news []tracked, allowed bool) {
 	var unknown []tracked
 	for _, n := range news {
-		if n.told.held == nil || n.told.held.Reached == 0 {
-			n.told.held = nil
+		if held := n.told.held; held == nil || held.Reached == 0 || held.Found < uint64(len(n.Objects)) {
 			unknown = append(unknown, n)
 		}
 	}
 	if len(unknown) == 0 {
 		return
 	}
+	var list []retain.Held
 	evidence := "no snapshot: none is allowed (MEMWARDEN_LEAK_SNAPSHOTS)"
 	if allowed {
-		id, list, err := i.holders(ctx, unknown)
-		evidence = "snapshot " + id
+		id, found, err := i.holders(ctx, unknown)
+		list, evidence = found, "snapshot "+id
 		if err != nil {
 			evidence = "no snapshot: " + oneLine(err.Error())
 		}
-		for k := range list {
-			unknown[k].told.held = &list[k]
-		}
 	}
-	for _, n := range unknown {
-		n.told.evidence = []string{evidence}
+	for k, n := range unknown {
+		switch told := n.told; {
+		case k < len(list):
+			told.held, told.evidence = &list[k], []string{evidence}
+		case told.held == nil || told.held.Reached == 0:
+			told.held, told.evidence = nil, []string{evidence}
+		default: // what was found of fewer remains true of those
+			told.evidence = append(told.evidence[:1:1], evidence)
+		}
 	}
 }
 
@@ -304,7 +308,12 @@ func (i *investigator) trackReport(n tracked) LeakReport {
 		if held.Inner > 0 && held.Type != n.Type {
 			by += ", as a part of " + held.Type
 		}
-		by += "; with what they hold, " + bytesize.Format(int64(held.RetainedBytes)) + " stay"
+		size := bytesize.Format(int64(held.RetainedBytes))
+		if held.Found < uint64(n.Count) {
+			by += fmt.Sprintf("; with what they hold, %s stay of the %d that were looked at", size, held.Found)
+		} else {
+			by += "; with what they hold, " + size + " stay"
+		}
 		for _, other := range held.Paths[1:min(len(held.Paths), 4)] {
 			r.Evidence = append(r.Evidence, fmt.Sprintf("%d by %s", other.Count, other))
 		}

@@ -30,6 +30,7 @@ var forgotten map[string]*trackedSession
 // trackedSessions tracks and releases so many sessions, and keeps them if they are to leak.
 func trackedSessions(t *testing.T, w *Warden, owner string, n int, leak bool) {
 	t.Helper()
+	var all []*track.Handle // released together, so that they are overdue together
 	for i := range n {
 		s := &trackedSession{user: fmt.Sprint(owner, i)}
 		if leak {
@@ -39,6 +40,9 @@ func trackedSessions(t *testing.T, w *Warden, owner string, n int, leak bool) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		all = append(all, h)
+	}
+	for _, h := range all {
 		h.Release()
 	}
 }
@@ -347,6 +351,47 @@ func TestObjectsThatWentLate(t *testing.T) {
 	runtime.KeepAlive(alive)
 }
 
+// TestMoreRetainedObjectsAreLookedAtAnew: what was found of the first few is not told of all; where nothing more can be
+// found it is said of how many it was.
+func TestMoreRetainedObjectsAreLookedAtAnew(t *testing.T) {
+	w := beginPatient(t, Options{Snapshot: SnapshotOptions{Dir: filepath.Join(t.TempDir(), "snapshots"), Cooldown: -1}})
+	i := &investigator{w: w, tracked: map[trackKey]*toldTracked{}}
+	overdue := track.Overdue{Owner: "sessions", Type: "memwarden.trackedSession", Collections: 3, Since: time.Now()}
+	forgotten = map[string]*trackedSession{}
+	t.Cleanup(func() { forgotten = nil })
+	grow := func(to int) {
+		for n := overdue.Count; n < to; n++ {
+			s := &trackedSession{user: fmt.Sprint(n)}
+			forgotten[s.user] = s
+			h, err := Track(w, s, overdue.Owner)
+			if err != nil {
+				t.Fatal(err)
+			}
+			overdue.Objects = append(overdue.Objects, h)
+		}
+		overdue.Count = to
+	}
+	for _, step := range []struct {
+		objects, looked int
+		allowed         bool
+	}{{2, 2, true}, {12, 12, true}, {24, 12, false}} {
+		grow(step.objects)
+		i.lookTracked(t.Context(), trackCase{[]track.Overdue{overdue}, track.Patience{Collections: 3}, step.allowed})
+		l := awaitRetained(t, w, overdue.Owner, func(l KeptLeak) bool {
+			return strings.HasPrefix(l.Sentence, fmt.Sprintf("%d objects of ", step.objects))
+		})
+		if want := uint64(step.looked * 344); uint64(l.RetainedBytes) < want || uint64(l.RetainedBytes) > 2*want {
+			t.Errorf("%d objects: %d bytes, want some %d", step.objects, l.RetainedBytes, want)
+		}
+		if partly := strings.HasSuffix(l.Sentence, fmt.Sprintf("stay of the %d that were looked at", step.looked)); partly == step.allowed {
+			t.Errorf("%d objects: %s", step.objects, l.Sentence)
+		}
+		if !strings.HasPrefix(l.Evidence[0], "snapshot ") || step.allowed != (len(l.Evidence) == 1) {
+			t.Errorf("%d objects: %q", step.objects, l.Evidence)
+		}
+	}
+}
+
 // TestSentencesOfRetainedObjects say by what most are held, that there are others, and what they are a part of.
 func TestSentencesOfRetainedObjects(t *testing.T) {
 	w := begin(t, Options{})
@@ -363,6 +408,10 @@ func TestSentencesOfRetainedObjects(t *testing.T) {
 	if want := "12 objects of main.session (owner sessions) are still held 4 collections after they were released, 7 of 10 by main.cache.m[…], " +
 		"as a part of []main.session; with what they hold, 2.0 MiB stay"; r.Sentence != want {
 		t.Errorf("%s\nwant\n%s", r.Sentence, want)
+	}
+	n.told.held.Found = 11
+	if r := i.trackReport(n); !strings.HasSuffix(r.Sentence, "; with what they hold, 2.0 MiB stay of the 11 that were looked at") {
+		t.Error(r.Sentence)
 	}
 	if strings.Join(r.Evidence, "; ") != "snapshot 1; 2 by main.last; 1 by main.other" || len(n.told.evidence) != 1 || r.check() != nil {
 		t.Errorf("%q, %v", r.Evidence, r.check())
