@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/memwarden/memwarden/internal/scratch"
 )
 
 // TestReportsWhileTheClockJumps sets the clock back and forth by hours, within the age that reports may have: the newest
@@ -11,7 +13,7 @@ import (
 func TestReportsWhileTheClockJumps(t *testing.T) {
 	const most, added = 50, 400
 	random, at := seeded(t), noon
-	r, err := open(t, Options{DataDir: t.TempDir()}).Reports(t.Context(), ReportOptions{
+	r, err := open(t, Options{DataDir: scratch.Dir(t)}).Reports(t.Context(), ReportOptions{
 		Kind: FrontendReports, MaxCount: most, MaxAge: 24 * time.Hour, Now: func() time.Time { return at },
 	})
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/memwarden/memwarden/internal/pgtest"
+	"github.com/memwarden/memwarden/internal/scratch"
 )
 
 // A writer saves a configuration version and a batch of history rows in turn, and prints each when it is acknowledged.
@@ -193,7 +194,7 @@ func checkIntegrity(t *testing.T, s *Store) {
 
 func TestSQLiteKilledWriter(t *testing.T) {
 	var acks acknowledged
-	killWriters(t, Options{DataDir: filepath.Join(t.TempDir(), "data")}, seeded(t), 12, &acks)
+	killWriters(t, Options{DataDir: filepath.Join(scratch.Dir(t), "data")}, seeded(t), 12, &acks)
 	t.Logf("%d versions and %d batches survived", acks.config, acks.history)
 }
 

@@ -12,10 +12,12 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/memwarden/memwarden/internal/scratch"
 )
 
 func TestStoreSQLite(t *testing.T) {
-	testStore(t, Options{DataDir: filepath.Join(t.TempDir(), "data")})
+	testStore(t, Options{DataDir: filepath.Join(scratch.Dir(t), "data")})
 }
 
 // testStore runs everything that must hold for both databases, each on one that the tests before have used.
@@ -387,7 +389,7 @@ func testIdentity(t *testing.T, o Options) {
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	again, other := open(t, o), open(t, Options{DataDir: t.TempDir()})
+	again, other := open(t, o), open(t, Options{DataDir: scratch.Dir(t)})
 	if name := first.Identity(); len(name) != 26 || again.Identity() != name || other.Identity() == name {
 		t.Errorf("named %q, then %q, another %q", name, again.Identity(), other.Identity())
 	}
@@ -473,7 +475,7 @@ func TestOptionsListEveryMistake(t *testing.T) {
 }
 
 func TestInvalidEntriesAreRefused(t *testing.T) {
-	s := open(t, Options{DataDir: t.TempDir()})
+	s := open(t, Options{DataDir: scratch.Dir(t)})
 	long := strings.Repeat("x", MaxNameBytes+1)
 	for want, spoil := range map[string]func(*ConfigChange){
 		"version: 0":        func(c *ConfigChange) { c.Version = 0 },
