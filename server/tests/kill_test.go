@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/memwarden/memwarden/internal/pgtest"
+	"github.com/memwarden/memwarden/internal/scratch"
 	"github.com/memwarden/memwarden/server/internal/servicetest"
 )
 
@@ -21,12 +22,12 @@ import (
 
 func TestKilledOnSQLite(t *testing.T) {
 	t.Parallel()
-	killAgainAndAgain(t, map[string]string{"DATA_DIR": servicetest.OpenDir(t)})
+	killAgainAndAgain(t, map[string]string{"DATA_DIR": scratch.Dir(t)})
 }
 
 func TestKilledOnPostgres(t *testing.T) {
 	t.Parallel()
-	killAgainAndAgain(t, map[string]string{"DATA_DIR": servicetest.OpenDir(t), "DATABASE_URL": pgtest.Start(t).NewDatabase(t)})
+	killAgainAndAgain(t, map[string]string{"DATA_DIR": scratch.Dir(t), "DATABASE_URL": pgtest.Start(t).NewDatabase(t)})
 }
 
 const (

@@ -17,6 +17,7 @@ import (
 	"github.com/memwarden/memwarden/cleanup"
 	"github.com/memwarden/memwarden/health"
 	"github.com/memwarden/memwarden/history"
+	"github.com/memwarden/memwarden/internal/scratch"
 	"github.com/memwarden/memwarden/memhttp"
 	"github.com/memwarden/memwarden/pressure"
 	"github.com/memwarden/memwarden/server"
@@ -122,7 +123,7 @@ func parseToken(t *testing.T, text string) memhttp.Token {
 // openStore opens a database that holds some history, and is closed by the test or at its end.
 func openStore(t *testing.T) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), store.Options{DataDir: t.TempDir()})
+	s, err := store.Open(t.Context(), store.Options{DataDir: scratch.Dir(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
