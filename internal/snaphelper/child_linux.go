@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 )
@@ -23,7 +24,7 @@ func init() {
 	}
 	h := helper{
 		request: os.NewFile(requestFD, "request"), answer: os.NewFile(answerFD, "answer"), files: fileFD, stdout: os.Stdout, stderr: os.Stderr,
-		settle: beModest, exit: os.Exit,
+		settle: beModest, taken: ownMemory, exit: os.Exit,
 	}
 	_ = os.Unsetenv(marker) // whatever this process starts is no helper
 	os.Exit(h.help(token))
@@ -35,6 +36,7 @@ type helper struct {
 	files           uintptr // descriptor of the first file of the task
 	stdout, stderr  io.Writer
 	settle          func(*request)
+	taken           func() int64 // memory of its own, in bytes
 	exit            func(code int)
 	done            atomic.Bool // the task is, so that the parent may go
 }
@@ -54,16 +56,36 @@ func (h *helper) help(token string) int {
 	}
 	go h.endWith(decoder.Buffered())
 	h.settle(&r)
-	encoder := json.NewEncoder(h.answer)
-	a := h.do(r, func() { _ = encoder.Encode(answer{Released: true}) }) // if it is not read, the end will be
+	s := sender{to: json.NewEncoder(h.answer)}
+	finished := make(chan struct{})
+	go h.keepBudget(r.BudgetBytes, finished, func(a answer) { _ = s.send(a, true) })
+	a := h.do(r, func() { _ = s.send(answer{Released: true}, false) }) // if it is not read, the end will be
+	close(finished)
 	h.done.Store(true)
-	if err := errors.Join(encoder.Encode(a), h.answer.Close()); err != nil {
+	if err := errors.Join(s.send(a, true), h.answer.Close()); err != nil {
 		return h.complain(fmt.Errorf("write the answer: %w", err))
 	}
 	if a.Error != "" {
 		return h.complain(a.err())
 	}
 	return 0
+}
+
+// sender sends answers, none after the last.
+type sender struct {
+	mu   sync.Mutex
+	to   *json.Encoder
+	over bool
+}
+
+func (s *sender) send(a answer, last bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return errors.New("the last answer was given")
+	}
+	s.over = last
+	return s.to.Encode(a)
 }
 
 // complain says why on standard error, which the parent reads.

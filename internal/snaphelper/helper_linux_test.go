@@ -15,6 +15,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -397,6 +398,9 @@ func TestNobodyIsAHelperByAccident(t *testing.T) {
 	}
 }
 
+// descriptors counts those given out from 500 on: the kernel takes the lowest that is free.
+var descriptors atomic.Int64
+
 // inProcess runs a helper's part in the test's own process.
 func inProcess(t *testing.T, r request, token string, files ...*os.File) (code int, answers []answer, said string) {
 	t.Helper()
@@ -415,13 +419,15 @@ func inProcess(t *testing.T, r request, token string, files ...*os.File) (code i
 	var stderr bytes.Buffer
 	exited := make(chan int, 2)
 	h := helper{request: p.requestRead, answer: p.answerWrite, stdout: io.Discard, stderr: &stderr,
-		settle: func(*request) {}, exit: func(code int) { exited <- code }}
+		settle: func(*request) {}, taken: func() int64 { return 0 }, exit: func(code int) { exited <- code }}
 	if len(files) > 0 {
-		fd, err := syscall.Dup(int(files[0].Fd()))
-		if err != nil {
-			t.Fatal(err)
+		// The helper closes what it takes for its own some time: three descriptors that are nobody else's, nor will be.
+		h.files = uintptr(500 + descriptors.Add(3))
+		for i := range 3 {
+			if err := syscall.Dup3(int(files[0].Fd()), int(h.files)+i, syscall.O_CLOEXEC); err != nil {
+				t.Fatal(err)
+			}
 		}
-		h.files = uintptr(fd)
 	}
 	read := make(chan []answer)
 	go func() {
@@ -463,7 +469,7 @@ func TestHelp(t *testing.T) {
 		"no task":     {request{Token: token}, token, 1, "no task"},
 		"other token": {request{Token: token}, strings.Repeat("0e", tokenBytes), 1, "token"},
 		"short token": {request{Token: "0f"}, "0f", 1, "token"},
-		"scan":        {request{Token: token, BudgetBytes: 1 << 30, Scan: &scanRequest{}}, token, 1, "maps"},
+		"scan":        {request{Token: token, BudgetBytes: 1 << 30, Scan: &scanRequest{}}, token, 1, "no mappings"},
 		"scan budget": {request{Token: token, Scan: &scanRequest{NeedBytes: 1}}, token, 1, "budget"},
 	} {
 		t.Run(name, func(t *testing.T) {

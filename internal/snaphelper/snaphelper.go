@@ -30,7 +30,8 @@ import (
 
 // Errors of a helper, besides those that its task has.
 var (
-	// ErrBudget means that the task needs more memory than it may use; nothing was done.
+	// ErrBudget means that the task needs more memory than it may use, and nothing was done, or that it took more, and the
+	// helper ended itself.
 	ErrBudget = errors.New("the memory budget is too small")
 	// ErrFileLimit means that the snapshot file would grow beyond its bound, or that the disk is full.
 	ErrFileLimit = errors.New("there is no room for the snapshot file")
@@ -42,7 +43,8 @@ var (
 type Options struct {
 	// Executable is a program that links this package; empty: the calling process's own, also if its file was replaced.
 	Executable string
-	// BudgetBytes is what the helper may use. A task that needs more is refused.
+	// BudgetBytes is what the helper may use, without the pages of files. A task that needs more is refused, and one that
+	// takes more all the same is ended within some 20 ms.
 	BudgetBytes int64
 }
 
