@@ -3,6 +3,7 @@
 package capture
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -370,6 +372,26 @@ func roleSelf([]string) {
 	fmt.Println("ready")
 	fmt.Println(c.PID)
 	untilTold()
+}
+
+// roleAgain captures itself each time it is told to, and says whether that was refused because of another capture. Before
+// it forks, when it has seen no other capture, it says so and waits to be told again.
+func roleAgain([]string) {
+	fmt.Println("ready")
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		var once sync.Once
+		c, err := Self(context.Background(), Options{Headroom: func() (int64, error) {
+			once.Do(func() {
+				fmt.Println("asked")
+				in.Scan()
+			})
+			return 1 << 40, nil
+		}})
+		if err == nil {
+			err = c.Close()
+		}
+		fmt.Println(errors.Is(err, ErrBusy), err)
+	}
 }
 
 func TestDescriptorBound(t *testing.T) {
