@@ -65,11 +65,11 @@ func (w *Warden) GoroutineProfileRoom() error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = meter.close() }() // only read
+	defer func() { _ = meter.Close() }() // only read
 	n := int64(runtime.NumGoroutine())
-	if r := meter.read(w.o.Now()); n*goroutineBytes+incident.DefaultRule().SmallBytes > r.bytes {
+	if r := meter.read(w.o.Now()); n*goroutineBytes+incident.DefaultRule().SmallBytes > r.Bytes {
 		return fmt.Errorf("%w: there are %d goroutines, of which a profile takes about %s, and only %s are free (%s)",
-			ErrProfileRoom, n, bytesize.Format(n*goroutineBytes), bytesize.Format(max(0, r.bytes)), r.where)
+			ErrProfileRoom, n, bytesize.Format(n*goroutineBytes), bytesize.Format(max(0, r.Bytes)), r.Limit)
 	}
 	return nil
 }

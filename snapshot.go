@@ -117,16 +117,16 @@ func (w *Warden) capture(ctx context.Context, out io.Writer, maxBytes int64) (in
 	if err != nil {
 		return SnapshotInfo{}, err
 	}
-	defer func() { _ = meter.close() }() // only read
+	defer func() { _ = meter.Close() }() // only read
 	r := meter.read(w.o.Now())
-	task := snaphelper.Scan{NeedBytes: snaphelper.ScanBytes(executableBytes(), meter.sample.Go.UsedBytes.Or(0)), MaxFileBytes: maxBytes}
-	written := meter.sample.Process.RSSBytes.Or(0) / writtenShare
+	task := snaphelper.Scan{NeedBytes: snaphelper.ScanBytes(executableBytes(), meter.Sample().Go.UsedBytes.Or(0)), MaxFileBytes: maxBytes}
+	written := meter.Sample().Process.RSSBytes.Or(0) / writtenShare
 	budget, err := w.afford(r, "a snapshot", task.NeedBytes, written)
 	if err != nil {
 		return SnapshotInfo{}, err
 	}
 	task.Header = snapshot.Header{
-		Executable: executableName(), PID: int64(os.Getpid()), Method: snapshot.Fork, RSSBytes: meter.sample.Process.RSSBytes.Or(-1),
+		Executable: executableName(), PID: int64(os.Getpid()), Method: snapshot.Fork, RSSBytes: meter.Sample().Process.RSSBytes.Or(-1),
 	}
 	ctx, stop := meter.guard(ctx, "the snapshot", o.ReserveBytes, w.o.Now)
 	defer stop()
@@ -154,7 +154,7 @@ func (w *Warden) readChild(ctx context.Context, child *capture.Child, task snaph
 // enough.
 func (w *Warden) afford(r room, what string, need, elsewhere int64) (budget int64, err error) {
 	o := &w.o.Snapshot
-	switch budget = r.bytes - elsewhere - o.ReserveBytes; {
+	switch budget = r.Bytes - elsewhere - o.ReserveBytes; {
 	case budget < need:
 		return 0, r.refusal(what, need+elsewhere, o.ReserveBytes)
 	case o.BudgetBytes > 0 && o.BudgetBytes < need:

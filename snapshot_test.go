@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/memwarden/memwarden/heap/archive"
-	"github.com/memwarden/memwarden/memstat"
 	"github.com/memwarden/memwarden/settings"
 )
 
@@ -49,49 +48,10 @@ func TestSnapshotOptionsFrom(t *testing.T) {
 	}
 }
 
-func TestTheTightestLimitCounts(t *testing.T) {
-	known := memstat.Known[int64]
-	own := memstat.Cgroup{MaxBytes: known(1000), HighBytes: known(900), CurrentBytes: known(700), WorkingSetBytes: known(600)}
-	full := own
-	full.Parents[0] = memstat.Parent{Path: "/pod", MaxBytes: known(2000), CurrentBytes: known(1950)}
-	for name, c := range map[string]struct {
-		sample memstat.Sample
-		bytes  int64
-		where  string
-	}{
-		"own high limit": {memstat.Sample{Cgroup: own, System: memstat.System{AvailableBytes: known(5000)}}, 300, "high limit: 600 B of 900 B"},
-		"parent":         {memstat.Sample{Cgroup: full}, 50, "control group /pod: 1.9 KiB of 2.0 KiB"},
-		"machine":        {memstat.Sample{Cgroup: own, System: memstat.System{AvailableBytes: known(200)}}, 200, "the machine has 200 B"},
-		"nothing known":  {memstat.Sample{}, 0, "can be read"},
-		"above its own":  {memstat.Sample{Cgroup: memstat.Cgroup{MaxBytes: known(10), CurrentBytes: known(15)}}, -5, "container's limit"},
-	} {
-		if r := roomOf(&c.sample); r.bytes != c.bytes || !strings.Contains(r.where, c.where) {
-			t.Errorf("%s: %+v, want %d, %s", name, r, c.bytes, c.where)
-		}
-	}
+func TestRefusalTellsTheRoom(t *testing.T) {
 	err := room{10, "because"}.refusal("it", 2048, 1024)
 	if !errors.Is(err, ErrSnapshotRoom) || !strings.Contains(err.Error(), "it needs about 2.0 KiB and 1.0 KiB stay in reserve, but only 10 B are free (because)") {
 		t.Error(err)
-	}
-}
-
-func TestAvailableBytes(t *testing.T) {
-	root := t.TempDir()
-	if _, ok := availableBytes(root); ok {
-		t.Error("there is no file")
-	}
-	if err := os.Mkdir(filepath.Join(root, "proc"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for text, want := range map[string]int64{
-		"MemTotal: 5 kB\nMemAvailable:    7 kB\n": 7 << 10, "MemTotal: 5 kB\n": -1, "MemAvailable: 7 MB\n": -1, "MemAvailable: x kB\n": -1, "MemAvailable:\n": -1,
-	} {
-		if err := os.WriteFile(filepath.Join(root, "proc", "meminfo"), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if got, ok := availableBytes(root); ok != (want >= 0) || ok && got != want {
-			t.Errorf("%q: %d, %v, want %d", text, got, ok, want)
-		}
 	}
 }
 

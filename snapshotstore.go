@@ -181,7 +181,7 @@ func (w *Warden) analyze(ctx context.Context, kept *archive.Archive, record arch
 	if err != nil {
 		return nil, nil, err
 	}
-	defer func() { _ = meter.close() }() // only read
+	defer func() { _ = meter.Close() }() // only read
 	budget, err := w.afford(meter.read(w.o.Now()), "an analysis", retain.MemoryBytes(record.Summary.Objects), 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: download the file and analyse it elsewhere (memwarden analyze)", err)

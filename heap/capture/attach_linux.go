@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/memwarden/memwarden/heap/layout"
@@ -35,13 +36,16 @@ func (i *Image) keep(ctx context.Context, o AttachOptions, born chan<- error) {
 	t := &tracer{pid: i.PID}
 	defer i.release(t)
 
-	child, err := i.freeze(ctx, t, o)
+	headroom := newHeadroom(strconv.Itoa(i.PID), o.Headroom, o.Reserve, o.Written)
+	child, err := i.freeze(ctx, t, o, headroom)
+	var check func() error
 	if child != nil {
 		defer i.end(t, child)
+		check = headroom.check()
 	}
 	born <- err
 	if err == nil {
-		i.keepUntil(ctx, positive(o.Deadline, DefaultDeadline), time.Second, nil)
+		i.keepUntil(ctx, positive(o.Deadline, DefaultDeadline), headroomInterval, check)
 	}
 }
 
@@ -60,8 +64,20 @@ func (i *Image) end(t *tracer, child *frozen) {
 }
 
 // freeze stops the process and forks it, or leaves it stopped. What is traced after an error is let go by the caller.
-func (i *Image) freeze(ctx context.Context, t *tracer, o AttachOptions) (*frozen, error) {
+func (i *Image) freeze(ctx context.Context, t *tracer, o AttachOptions, headroom *headroom) (*frozen, error) {
+	if err := checkBusy(i.PID, 0); err != nil {
+		return nil, err
+	}
+	if !o.NoFork {
+		i.Refused = headroom.checkBefore()
+		if i.Refused != nil && (o.NoStop || !errors.Is(i.Refused, ErrHeadroom)) {
+			return nil, i.Refused
+		}
+	}
 	if err := t.stopAll(ctx); err != nil {
+		return nil, err
+	}
+	if err := checkBusy(i.PID, 0); err != nil { // meanwhile: nobody else can make it fork now
 		return nil, err
 	}
 	var threads []layout.Thread
@@ -81,7 +97,7 @@ func (i *Image) freeze(ctx context.Context, t *tracer, o AttachOptions) (*frozen
 		f.close()
 		return nil, err
 	}
-	if !o.NoFork {
+	if !o.NoFork && i.Refused == nil {
 		child, err := t.fork(space{f.memory, i.Process.Mappings})
 		if err == nil {
 			f.close()

@@ -23,7 +23,7 @@ import (
 
 // Reasons for which a capture is refused or ends early; errors of this package wrap them.
 var (
-	// ErrBusy: this process is being captured already. One capture at a time, for each costs copied pages.
+	// ErrBusy: the process has a frozen child already. One capture at a time, for each costs copied pages.
 	ErrBusy = errors.New("a capture of this process is already running")
 	// ErrHeadroom: too little memory is left below the limit to have a frozen child, or to keep it.
 	ErrHeadroom = errors.New("too little memory left")
@@ -96,7 +96,8 @@ type Child struct {
 // No Go code runs at the moment of the fork but the fork itself. Threads in C code or in system calls go on: memory that
 // these write to, such as the buffer of a read, may be caught half-written, never the structure of Go's heap.
 //
-// One capture at a time: ErrBusy. Self waits for a running garbage collection to end; the service runs on meanwhile.
+// One capture at a time, another process's Attach included: ErrBusy. Self waits for a running garbage collection to end; the
+// service runs on meanwhile.
 func Self(ctx context.Context, o Options) (*Child, error) { return self(ctx, o) }
 
 // ReadAt reads the frozen memory: offset 0x1000 is address 0x1000. What is not mapped fails; once the child is gone every
@@ -133,6 +134,18 @@ type AttachOptions struct {
 	NoStop bool
 	// NoFork reads the process while it stands still, without trying to make it fork.
 	NoFork bool
+	// Headroom returns how many bytes the process may still use before the limit that would end it. It is asked before the
+	// fork, before the process is stopped, and every 20 ms while the frozen child lives, from another goroutine than Attach's
+	// caller. Too little, or an error of it, is ErrHeadroom: before the fork it refuses that, and the process is read while it
+	// stands still, for which nothing is copied, unless NoStop; later it ends the image. It is not asked of a process that
+	// stands still. Nil: there is no limit.
+	Headroom func() (bytes int64, err error)
+	// Reserve is what must stay available to the process, in bytes: less of it, and the child is killed at once. 0:
+	// DefaultReserve.
+	Reserve int64
+	// Written is how many bytes the process is expected to write to while the child lives: each page of them is copied.
+	// 0: a sixteenth of its anonymous memory.
+	Written int64
 	// Deadline is how long the image may be kept; past it the process, or its frozen child, is let go. 0:
 	// DefaultDeadline.
 	Deadline time.Duration
@@ -147,7 +160,8 @@ type Image struct {
 	Method  Method
 	// Pause is from the first thread stopped to the last one let go: for MethodStop it is known after Close only.
 	Pause time.Duration
-	// Refused says why the process was not made to fork; nil for MethodFork and with AttachOptions.NoFork.
+	// Refused says why the process was not made to fork: it wraps ErrRefused or ErrHeadroom; nil for MethodFork and with
+	// AttachOptions.NoFork.
 	Refused error
 
 	life
@@ -159,12 +173,15 @@ type Image struct {
 // has no descriptor, and is invisible to the process but as a child in /proc, until Close kills it and makes its parent
 // reap it. It dies with the calling process too; only then it remains a zombie until its parent ends.
 //
-// Where the fork is refused, the process itself stands still until Close, unless AttachOptions.NoStop: the image's Method
-// tells. System calls that were interrupted go on; those that never do (epoll_wait, reads with a timeout) return EINTR,
-// as they do for any debugger.
+// Where the fork is refused, or no room for it is left, the process itself stands still until Close, unless
+// AttachOptions.NoStop: the image's Method tells. System calls that were interrupted go on; those that never do (epoll_wait,
+// reads with a timeout) return EINTR, as they do for any debugger.
 //
-// The image is given up when ctx is done and when AttachOptions.Deadline is over. Attach needs the permission to ptrace
-// the process: errors wrap ErrPermission, ErrTraced, ErrGone, ErrRefused, and say what to do.
+// One capture of a process at a time, its own by Self included: ErrBusy. Of two at once the later gives up.
+//
+// The image is given up when ctx is done, when AttachOptions.Deadline is over, and when the headroom falls below the
+// reserve. Attach needs the permission to ptrace the process: errors wrap ErrPermission, ErrTraced, ErrGone, ErrRefused,
+// ErrHeadroom, ErrBusy, and say what to do.
 func Attach(ctx context.Context, pid int, o AttachOptions) (*Image, error) {
 	return attach(ctx, pid, o)
 }

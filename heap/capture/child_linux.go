@@ -157,6 +157,9 @@ func (t *tracer) take(child *frozen, s space, at, instruction uint64, options in
 	}
 	stack := make([]byte, cloneBytes)
 	if _, err := s.memory.ReadAt(stack, int64(at)); err == nil {
+		if err := t.name(child, at, instruction); err != nil {
+			return err
+		}
 		if _, err := syscall.PtracePokeData(child.tid, uintptr(at), stack); err != nil {
 			return child.fault("restore stack", err)
 		}
@@ -167,6 +170,23 @@ func (t *tracer) take(child *frozen, s space, at, instruction uint64, options in
 		return err
 	}
 	return t.closeEach(child, instruction)
+}
+
+// name gives a child the name that those of Self have, for who finds it in a list of processes; nothing depends on it. It
+// leaves the name in the child's memory. A filter that is in force may forbid the call in any way.
+func (t *tracer) name(child *frozen, at, instruction uint64) error {
+	if child.filtered {
+		return nil
+	}
+	if _, err := syscall.PtracePokeData(child.tid, uintptr(at), append([]byte(childName), 0)); err != nil {
+		return child.fault("write its name", err)
+	}
+	const setName = 15 // PR_SET_NAME
+	_, err := t.call(&child.tracee, request{instruction, syscall.SYS_PRCTL, [5]uint64{setName, at}, false})
+	if _, refused := errors.AsType[syscall.Errno](err); refused || errors.Is(err, errInterrupted) {
+		return nil
+	}
+	return err
 }
 
 // closeEach closes a child's descriptors one by one, where the kernel has no close_range.
@@ -203,10 +223,23 @@ func (t *tracer) reap(child *frozen) error {
 	if statusOf(child.tid, child.tid, "PPid") != strconv.Itoa(t.pid) {
 		return nil // the process is gone, and its children are init's
 	}
-	tids, err := threadIDs(t.pid)
-	if err != nil {
-		return nil //nolint:nilerr // gone meanwhile
+	for began := time.Now(); ; _ = syscall.Nanosleep(&syscall.Timespec{Nsec: 1_000_000}, nil) { // a signal may cut it short
+		tids, err := threadIDs(t.pid)
+		if err != nil {
+			return nil //nolint:nilerr // gone meanwhile
+		}
+		if err = t.reapByOne(tids, child); err == nil {
+			return nil
+		}
+		// Another capture, which has just begun, may have the threads.
+		if !errors.Is(err, syscall.EPERM) || time.Since(began) > 2*stopPatience {
+			return fmt.Errorf("frozen child %d stays with process %d as a zombie: %w", child.tid, t.pid, err)
+		}
 	}
+}
+
+// reapByOne makes the first of the threads wait to which it matters little enough.
+func (t *tracer) reapByOne(tids []int, child *frozen) (err error) {
 	defer t.release()
 	for _, most := range []int{undisturbed, cutShort, math.MaxInt} {
 		for _, tid := range tids {
@@ -221,7 +254,7 @@ func (t *tracer) reap(child *frozen) error {
 			t.release()
 		}
 	}
-	return fmt.Errorf("frozen child %d stays with process %d as a zombie: %w", child.tid, t.pid, err)
+	return err
 }
 
 // errDisturbed: a call would matter too much to the thread.

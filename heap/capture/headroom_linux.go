@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+
+	"github.com/memwarden/memwarden/bytesize"
 )
 
 // childBytes is what a process costs the kernel beside its page tables: a task, its stack, the tree of its mappings.
@@ -14,13 +16,15 @@ const childBytes = 1 << 20
 
 // headroom judges whether a frozen child can be afforded.
 type headroom struct {
+	status    string // of the process: /proc/PID/status
 	available func() (int64, error)
 	reserve   int64
 	written   int64
 }
 
-func newHeadroom(o Options) *headroom {
-	return &headroom{o.Headroom, positive(o.Reserve, DefaultReserve), o.Written}
+// newHeadroom is that of a process ("self", or a number). available, reserve and written are as in Options.
+func newHeadroom(process string, available func() (int64, error), reserve, written int64) *headroom {
+	return &headroom{"/proc/" + process + "/status", available, positive(reserve, DefaultReserve), written}
 }
 
 // checkBefore refuses where the fork and what is likely to be written during the child's life would eat into the reserve.
@@ -28,9 +32,9 @@ func (h *headroom) checkBefore() error {
 	if h.available == nil {
 		return nil
 	}
-	status, err := os.ReadFile("/proc/self/status")
+	status, err := os.ReadFile(h.status)
 	if err != nil {
-		return fmt.Errorf("estimate the cost of a fork: %w", err)
+		return fmt.Errorf("%w: estimate the cost of a fork: %w", ErrGone, err)
 	}
 	tables, written := statusBytes(status, "VmPTE"), h.written
 	if written <= 0 {
@@ -39,11 +43,12 @@ func (h *headroom) checkBefore() error {
 	cost := tables + written + childBytes
 	available, err := h.available()
 	if err != nil {
-		return fmt.Errorf("memory left below the limit: %w", err)
+		return fmt.Errorf("%w: memory left below the limit: %w", ErrHeadroom, err)
 	}
 	if available < cost+h.reserve {
-		return fmt.Errorf("%w: %d bytes are available, a frozen child may cost %d (page tables %d, pages written while it "+
-			"lives %d) and %d must stay in reserve", ErrHeadroom, available, cost, tables, written, h.reserve)
+		return fmt.Errorf("%w: %s are available, a frozen child may cost %s (page tables %s, pages written while it lives "+
+			"%s) and %s must stay in reserve", ErrHeadroom, bytesize.Format(max(0, available)), bytesize.Format(cost),
+			bytesize.Format(tables), bytesize.Format(written), bytesize.Format(h.reserve))
 	}
 	return nil
 }
@@ -56,11 +61,11 @@ func (h *headroom) check() func() error {
 	return func() error {
 		available, err := h.available()
 		if err != nil {
-			return fmt.Errorf("%w: memory left below the limit: %w", ErrHeadroom, err)
+			return fmt.Errorf("%w: memory left below the limit: %w: the frozen child was killed", ErrHeadroom, err)
 		}
 		if available < h.reserve {
-			return fmt.Errorf("%w: %d bytes are available and %d must stay in reserve: the frozen child was killed",
-				ErrHeadroom, available, h.reserve)
+			return fmt.Errorf("%w: %s are available and %s must stay in reserve: the frozen child was killed", ErrHeadroom,
+				bytesize.Format(max(0, available)), bytesize.Format(h.reserve))
 		}
 		return nil
 	}

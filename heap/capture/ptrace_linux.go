@@ -127,12 +127,12 @@ func (t *tracer) stopAll(ctx context.Context) error {
 				return fmt.Errorf("it has more than %d threads", maxThreads)
 			}
 			known[tid] = true
-			switch err := ptrace(ptraceSeize, tid, optionSysGood); {
+			switch err := t.seize(tid); {
 			case err == nil:
 				fresh = append(fresh, &tracee{tid: tid})
 			case errors.Is(err, syscall.ESRCH) || threadEnded(t.pid, tid):
 			default:
-				return fmt.Errorf("trace thread %d: %w", tid, explainAttach(t.pid, err))
+				return fmt.Errorf("trace thread %d: %w", tid, err)
 			}
 		}
 		if len(fresh) == 0 {
@@ -143,6 +143,19 @@ func (t *tracer) stopAll(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// seize takes a thread, whose errors it explains.
+func (t *tracer) seize(tid int) error {
+	err := ptrace(ptraceSeize, tid, optionSysGood)
+	if err == nil || errors.Is(err, syscall.ESRCH) {
+		return err
+	}
+	err = explainAttach(t.pid, err)
+	if errors.Is(err, ErrPermission) && ptrace(ptraceSeize, tid, optionSysGood) == nil {
+		return nil // another capture had it, and has let it go
+	}
+	return err
 }
 
 // stop interrupts threads and waits until all of them stand or are dead. It looks at them by turns: a thread that starts

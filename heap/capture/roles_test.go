@@ -34,6 +34,7 @@ func TestRole(t *testing.T) {
 		"reading":    roleReading,
 		"filtered":   roleFiltered,
 		"self":       roleSelf,
+		"again":      roleAgain,
 		"attach":     roleAttach,
 		"catch":      roleCatch,
 		"hold":       roleHold,

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -62,11 +63,15 @@ func filterForks(answer uint32) error {
 	return nil
 }
 
+// failingForks are the filters of roleFiltered under which a fork fails and nothing else happens.
+var failingForks = []string{"forbid", "missing", "nomem"}
+
 // roleFiltered works under a filter, and captures itself when it is told to.
 func roleFiltered(arguments []string) {
 	answers := map[string]uint32{
 		"kill": filterKill, "trap": filterTrap, "permit": filterPermit,
 		"forbid": filterErrno | uint32(syscall.EPERM), "missing": filterErrno | uint32(syscall.ENOSYS),
+		"nomem": filterErrno | uint32(syscall.ENOMEM), // as strict overcommit does
 	}
 	if err := filterForks(answers[arguments[0]]); err != nil {
 		panic(err)
@@ -75,7 +80,7 @@ func roleFiltered(arguments []string) {
 		becomeNobody()
 	}
 	fmt.Println("ready")
-	if len(arguments) == 1 && (arguments[0] == "forbid" || arguments[0] == "missing") {
+	if len(arguments) == 1 && slices.Contains(failingForks, arguments[0]) {
 		_, err := Self(context.Background(), Options{})
 		fmt.Println(errors.Is(err, ErrRefused), err)
 	}
@@ -122,6 +127,8 @@ func TestAttachFilteredByNobody(t *testing.T) {
 		{"permit", "permit", "fork <nil> <nil>"},
 		{"trap", "forbid", "stop fork refused: operation not permitted"},
 		{"trap", "permit", "stop fork refused: function not implemented"}, // the trap's answer
+		// There is no memory for it.
+		{"nomem", "permit", "stop fork refused: cannot allocate memory: vm.overcommit_memory may be 2"},
 	} {
 		target := startRole(t, "filtered "+test.target+" nobody")
 		pid := strconv.Itoa(target.Process.Pid)
@@ -148,10 +155,20 @@ func roleUnfiltered(arguments []string) {
 }
 
 func TestSelfFiltered(t *testing.T) {
-	for _, answer := range []string{"forbid", "missing"} {
+	for _, answer := range failingForks {
 		target := startRole(t, "filtered "+answer)
-		if got := target.line(); !strings.HasPrefix(got, "true ") || !strings.Contains(got, "seccomp") {
+		says := "seccomp"
+		if answer == "nomem" {
+			says = "vm.overcommit_memory may be 2"
+		}
+		if got := target.line(); !strings.HasPrefix(got, "true ") || !strings.Contains(got, says) {
 			t.Errorf("%s: %s", answer, got)
+		}
+		if got := children(t, target.Process.Pid); len(got) > 0 {
+			t.Errorf("%s: children %v", answer, got)
+		}
+		if got := target.finish(); got != "unharmed" {
+			t.Errorf("%s: the program says %q", answer, got)
 		}
 	}
 }
@@ -159,9 +176,9 @@ func TestSelfFiltered(t *testing.T) {
 // TestAttachFiltered captures processes whose filters kill, trap or fail a fork. Whether the filter can be suspended
 // depends on the kernel and on rights; that the process lives does not.
 func TestAttachFiltered(t *testing.T) {
-	for _, role := range []string{"kill", "trap", "forbid", "missing", "permit"} {
+	for _, role := range append([]string{"kill", "trap", "permit"}, failingForks...) {
 		target := startRole(t, "filtered "+role)
-		if role == "forbid" || role == "missing" {
+		if slices.Contains(failingForks, role) {
 			target.line()
 		}
 		i := mustAttach(t, target.Process.Pid, AttachOptions{})

@@ -64,8 +64,12 @@ func self(ctx context.Context, o Options) (*Child, error) {
 	if !capturing.CompareAndSwap(false, true) {
 		return nil, fmt.Errorf("capture: %w", ErrBusy)
 	}
-	headroom := newHeadroom(o)
-	if err := headroom.checkBefore(); err != nil {
+	headroom := newHeadroom("self", o.Headroom, o.Reserve, o.Written)
+	err := checkBusy(os.Getpid(), 0)
+	if err == nil {
+		err = headroom.checkBefore()
+	}
+	if err != nil {
 		capturing.Store(false)
 		return nil, fmt.Errorf("capture: %w", err)
 	}
@@ -92,11 +96,14 @@ func (c *Child) keep(ctx context.Context, o Options, headroom *headroom, born ch
 		return
 	}
 	defer c.reap()
-	if err := c.open(); err != nil {
-		born <- err
+	err := c.open()
+	if err == nil {
+		err = checkBusy(os.Getpid(), c.PID)
+	}
+	born <- err
+	if err != nil {
 		return
 	}
-	born <- nil
 	c.keepUntil(ctx, positive(o.Deadline, DefaultDeadline), headroomInterval, headroom.check())
 }
 

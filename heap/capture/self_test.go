@@ -3,6 +3,7 @@
 package capture
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -35,6 +37,8 @@ func mustSelf(t *testing.T, o Options) *Child {
 	return c
 }
 
+// TestSelfUnderLoad captures a process that does all kinds of work, again and again. Its peers see their connections end
+// while the frozen child lives: it holds none of them open.
 func TestSelfUnderLoad(t *testing.T) {
 	procs := runtime.GOMAXPROCS(0)
 	l := startLoad()
@@ -43,11 +47,25 @@ func TestSelfUnderLoad(t *testing.T) {
 	if *long {
 		captures = 1000
 	}
+	before, most := descriptors(t, os.Getpid()), 0
+	var longest time.Duration
 	for i := range captures {
+		peer, served := connection(t)
 		c, err := Self(t.Context(), Options{})
 		if err != nil {
 			t.Fatalf("capture %d: %v", i, err)
 		}
+		closed := time.Now()
+		served.Close()
+		peer.SetReadDeadline(closed.Add(30 * time.Second))
+		if _, err := peer.Read(make([]byte, 1)); err != io.EOF {
+			t.Fatalf("capture %d: while the child lives the peer reads %v, want the end of the connection", i, err)
+		}
+		longest = max(longest, time.Since(closed))
+		if ended(c.PID) || c.Err() != nil {
+			t.Fatalf("capture %d: the child was no longer there: %v", i, c.Err())
+		}
+		peer.Close()
 		checkSteps(t, c, uint64(uintptr(unsafe.Pointer(&l.counters))))
 		if err := c.Close(); err != nil {
 			t.Fatalf("capture %d: %v", i, err)
@@ -55,6 +73,12 @@ func TestSelfUnderLoad(t *testing.T) {
 		if !ended(c.PID) || statusOf(c.PID, c.PID, "Name") == childName {
 			t.Fatalf("capture %d: child %d is still there", i, c.PID)
 		}
+		most = max(most, descriptors(t, os.Getpid()))
+	}
+	t.Logf("at most %d descriptors, before %d; the peers saw the end within %v", most, before, longest)
+	// Each kind of work has some open at a time, of those that run programs the most; none may be left by a capture.
+	if most > before+workDescriptors {
+		t.Errorf("%d descriptors during %d captures, before %d", most, captures, before)
 	}
 	if err := l.end(); err != nil {
 		t.Error(err)
@@ -62,12 +86,32 @@ func TestSelfUnderLoad(t *testing.T) {
 	if left := children(t, os.Getpid()); len(left) != 0 {
 		t.Errorf("children left: %v", left)
 	}
-	if after := descriptors(t, os.Getpid()); after > 50 { // the network, and programs run, have some open for good
-		t.Errorf("%d descriptors after %d captures", after, captures)
+	if after := descriptors(t, os.Getpid()); after > before {
+		t.Errorf("%d descriptors after %d captures, before %d", after, captures, before)
 	}
 	if after := runtime.GOMAXPROCS(0); after != procs {
 		t.Errorf("GOMAXPROCS %d, before %d", after, procs)
 	}
+}
+
+// workDescriptors is how many descriptors all kinds of load may have open at a time.
+const workDescriptors = 25
+
+// connection returns the two ends of a connection of which this process serves one.
+func connection(t *testing.T) (peer, served net.Conn) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	if peer, err = net.Dial("tcp", listener.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if served, err = listener.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	return peer, served
 }
 
 func TestSelfChild(t *testing.T) {
@@ -150,20 +194,8 @@ func TestSelfThread(t *testing.T) {
 }
 
 func TestSelfKeepsNoConnectionOpen(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	peer, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	peer, served := connection(t)
 	defer peer.Close()
-	served, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
 	c := mustSelf(t, Options{})
 	served.Close()
 	peer.SetReadDeadline(time.Now().Add(10 * time.Second))
@@ -370,6 +402,26 @@ func roleSelf([]string) {
 	fmt.Println("ready")
 	fmt.Println(c.PID)
 	untilTold()
+}
+
+// roleAgain captures itself each time it is told to, and says whether that was refused because of another capture. Before
+// it forks, when it has seen no other capture, it says so and waits to be told again.
+func roleAgain([]string) {
+	fmt.Println("ready")
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		var once sync.Once
+		c, err := Self(context.Background(), Options{Headroom: func() (int64, error) {
+			once.Do(func() {
+				fmt.Println("asked")
+				in.Scan()
+			})
+			return 1 << 40, nil
+		}})
+		if err == nil {
+			err = c.Close()
+		}
+		fmt.Println(errors.Is(err, ErrBusy), err)
+	}
 }
 
 func TestDescriptorBound(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,10 +41,11 @@ information. The file holds objects, pointers, types, roots, goroutines and wher
 sampled objects were allocated; it holds no contents of strings or byte slices.
 
 The process is made to fork, and the frozen copy is read while the process runs on.
-Where that is refused, the process itself is read while it stands still, unless
---stop=never forbids it; the output says which it was, and how long the process
-stood still. Linux only; it needs the right to trace the process: the same user and
-kernel.yama.ptrace_scope 0, or root.`,
+Where that is refused, or would not leave 64 MiB below the process's memory limit,
+the process itself is read while it stands still, unless --stop=never forbids it; the
+output says which it was, and how long the process stood still. One snapshot of a
+process at a time. Linux only; it needs the right to trace the process: the same user
+and kernel.yama.ptrace_scope 0, or root.`,
 		Args: cobra.NoArgs,
 	}
 	flags := cmd.Flags()
@@ -93,10 +95,12 @@ func takeSnapshot(ctx context.Context, w *world, f *snapshotFlags) error {
 			return fmt.Errorf("%s is there already: --force replaces it", f.output)
 		}
 	}
-	rss, err := residentBytes(w, f.pid)
+	room, err := newRoomBelow(w, f.pid)
 	if err != nil {
 		return err
 	}
+	defer room.close()
+	rss := room.resident()
 	file, err := archive.CreateFile(f.output)
 	if err != nil {
 		return err
@@ -105,7 +109,7 @@ func takeSnapshot(ctx context.Context, w *world, f *snapshotFlags) error {
 	if err := enoughDisk(f.output, rss); err != nil {
 		return err
 	}
-	taken, err := writeSnapshot(ctx, w, f, file.File, rss)
+	taken, err := writeSnapshot(ctx, w, f, file.File, room)
 	if err != nil {
 		return err
 	}
@@ -120,20 +124,56 @@ func takeSnapshot(ctx context.Context, w *world, f *snapshotFlags) error {
 	return nil
 }
 
-// residentBytes is the size of a process in memory.
-func residentBytes(w *world, pid int) (int64, error) {
-	sampler, err := memstat.New(memstat.Options{PID: pid, Root: w.root})
+// roomBelow reads how much room a process has below its memory limit.
+type roomBelow struct {
+	meter *memstat.RoomMeter
+	now   func() time.Time
+	last  atomic.Pointer[memstat.Room]
+}
+
+func newRoomBelow(w *world, pid int) (*roomBelow, error) {
+	meter, err := memstat.NewRoomMeter(pid, w.root)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return 0, fmt.Errorf("there is no process %d: %w", pid, err)
+			return nil, fmt.Errorf("there is no process %d: %w", pid, err)
 		}
-		return 0, err
+		return nil, err
 	}
-	defer func() { _ = sampler.Close() }() // only read
-	var sample memstat.Sample
-	sampler.Read(&sample, w.now())
-	return sample.Process.RSSBytes.Or(-1), nil
+	r := &roomBelow{meter: meter, now: w.now}
+	if _, err := r.bytes(); err != nil {
+		return nil, errors.Join(err, meter.Close())
+	}
+	return r, nil
 }
+
+// bytes is for AttachOptions.Headroom.
+func (r *roomBelow) bytes() (int64, error) {
+	room := r.meter.Read(r.now())
+	r.last.Store(&room)
+	return room.Bytes, nil
+}
+
+// resident is the size of the process in memory, -1 if it is not known.
+func (r *roomBelow) resident() int64 { return r.meter.Sample().Process.RSSBytes.Or(-1) }
+
+// where adds to an error that tells of too little room which limit that is.
+func (r *roomBelow) where(err error) error {
+	if !errors.Is(err, capture.ErrHeadroom) {
+		return err
+	}
+	return fmt.Errorf("%w (%s)", err, r.last.Load().Limit)
+}
+
+// explain adds what to do, too.
+func (r *roomBelow) explain(err error) error {
+	if !errors.Is(err, capture.ErrHeadroom) {
+		return err
+	}
+	return fmt.Errorf("%w: raise that limit, or let the process be read while it stands still, for which it needs no memory: --stop=only",
+		r.where(err))
+}
+
+func (r *roomBelow) close() { _ = r.meter.Close() } // only read
 
 // fileShare is the part of a process's memory that its snapshot takes on the disk at most, by experience.
 const fileShare = 4
@@ -162,14 +202,17 @@ type taken struct {
 }
 
 // writeSnapshot freezes the process and reads it.
-func writeSnapshot(ctx context.Context, w *world, f *snapshotFlags, file *os.File, rss int64) (t taken, err error) {
+func writeSnapshot(ctx context.Context, w *world, f *snapshotFlags, file *os.File, room *roomBelow) (t taken, err error) {
 	bar := w.newProgress()
 	defer bar.end()
 	bar.show("freezing", 0, 0)
 	began := w.now()
-	image, err := capture.Attach(ctx, f.pid, capture.AttachOptions{NoStop: f.stop == "never", NoFork: f.stop == "only", Deadline: f.deadline})
+	rss := room.resident()
+	image, err := capture.Attach(ctx, f.pid, capture.AttachOptions{
+		NoStop: f.stop == "never", NoFork: f.stop == "only", Deadline: f.deadline, Headroom: room.bytes,
+	})
 	if err != nil {
-		return taken{}, fmt.Errorf("process %d: %w", f.pid, err)
+		return taken{}, room.explain(err)
 	}
 	defer func() { err = errors.Join(err, image.Close()) }()
 	binary, err := os.Open(fmt.Sprintf("/proc/%d/exe", f.pid)) // the names are looked up when the image is closed
@@ -185,7 +228,7 @@ func writeSnapshot(ctx context.Context, w *world, f *snapshotFlags, file *os.Fil
 	if image.Method == capture.MethodStop {
 		t.header.Method = snapshot.Stop
 	}
-	t.refused = image.Refused
+	t.refused = room.where(image.Refused)
 	t.summary, err = scan.Write(ctx, image.Process, file, scan.Options{
 		Header:   t.header,
 		Progress: func(done, total uint64) { bar.show("reading the heap", done, total) },
@@ -200,7 +243,7 @@ func writeSnapshot(ctx context.Context, w *world, f *snapshotFlags, file *os.Fil
 		return taken{}, context.Cause(ctx)
 	}
 	if err != nil {
-		return taken{}, fmt.Errorf("process %d: %w", f.pid, err)
+		return taken{}, fmt.Errorf("process %d: %w", f.pid, room.explain(err))
 	}
 	_ = image.Close() // so that Pause is known
 	t.pause, t.took = image.Pause, w.now().Sub(began)
