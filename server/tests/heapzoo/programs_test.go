@@ -78,7 +78,7 @@ func (s *stranger) atRest(t *testing.T) *analysis {
 	for try := 1; ; try++ {
 		s.collect(t)
 		s.collect(t)
-		a := look(t, s.pid)
+		a := capture(t, s.pid)
 		err := a.gate()
 		if err == nil {
 			return a
