@@ -41,7 +41,7 @@ type wantSuspect struct {
 	holders []string
 }
 
-// wantPath is how all objects of a type are held, as many in each of the ways, in the order of their words.
+// wantPath is how all objects of a type are held: of those that were looked at about as many in each of the ways.
 type wantPath struct {
 	of              string
 	paths, stripped [][]string // stripped: as with a suspect
@@ -409,16 +409,22 @@ func (w wantPath) check(t *testing.T, a *analysis, m mode) {
 	t.Helper()
 	var got struct{ Paths []way }
 	a.closer(t, &got, "--path-to", w.of)
-	ok := len(got.Paths) == len(w.paths)
-	for i := 0; ok && i < len(got.Paths); i++ {
+	total, ok := uint64(0), len(got.Paths) == len(w.paths)
+	for _, path := range got.Paths {
+		total += path.Count
+	}
+	for i, wanted := range w.paths {
 		var stripped []string
 		if w.stripped != nil {
 			stripped = w.stripped[i]
 		}
-		ok = m.shows(t, got.Paths[i].Steps, w.paths[i], stripped) && got.Paths[i].Count == got.Paths[0].Count
+		ok = ok && slices.ContainsFunc(got.Paths, func(path way) bool {
+			share := float64(path.Count) / float64(total) * float64(len(w.paths))
+			return m.shows(t, path.Steps, wanted, stripped) && share > 0.9 && share < 1.1
+		})
 	}
 	if !ok {
-		t.Errorf("%s: held along %+v; want %q, as many along each", w.of, got.Paths, w.paths)
+		t.Errorf("%s: held along %+v; want %q, about as many along each", w.of, got.Paths, w.paths)
 	}
 }
 
@@ -439,17 +445,21 @@ func wantWorkers(t *testing.T, a *analysis, _ mode, n uint64) {
 	}
 }
 
-// wantHalf finds the sessions that are held firmly, and none of those that only weak pointers point to. Of the latter the
-// handles remain, which the slice of weak pointers alone holds.
+// wantHalf finds the sessions that are held firmly, and none of those that only weak pointers point to: the slice of weak
+// pointers retains handles and nothing else.
 func wantHalf(t *testing.T, a *analysis, _ mode, n uint64) {
 	t.Helper()
 	checkType(t, a, wantType{"main.Session", 1, 32, 128}, n/2)
 	var pointers look
 	a.closer(t, &pointers, "--type", "[]weak.Pointer[main.Session]")
-	handles := pointers.Type.RetainedBytes - pointers.Type.ShallowBytes
-	if pointers.Type.Count != 1 || pointers.Type.ShallowBytes < 8*n || len(pointers.Holds) != 1 ||
-		pointers.Holds[0].Count != n/2 || pointers.Holds[0].ShallowBytes != handles || handles != n/2*16 {
-		t.Errorf("weak pointers %+v hold %+v; want %d handles of 16 bytes", pointers.Type, pointers.Holds, n/2)
+	sum := pointers.Type.ShallowBytes
+	for _, typ := range pointers.Holds {
+		if sum += typ.ShallowBytes; !strings.Contains(typ.Name, "andle") {
+			t.Errorf("weak pointers retain %+v", typ)
+		}
+	}
+	if pointers.Type.Count != 1 || pointers.Type.ShallowBytes < 8*n || pointers.Type.RetainedBytes != sum {
+		t.Errorf("weak pointers %+v hold %+v, %d bytes together", pointers.Type, pointers.Holds, sum)
 	}
 }
 
