@@ -19,6 +19,7 @@ type analysis struct {
 	file             string
 	Objects          uint64    `json:"objects"`
 	Bytes            uint64    `json:"bytes"`
+	ReachedObjects   uint64    `json:"reached_objects"`
 	ReachedBytes     uint64    `json:"reached_bytes"`
 	RuntimeLiveBytes uint64    `json:"runtime_live_bytes"`
 	TypedRatio       float64   `json:"typed_ratio"`
