@@ -94,8 +94,8 @@ func (m mode) zoo(t *testing.T) string {
 }
 
 // shows reports whether a path is the one that is wanted, which begins with a variable's name. A stripped program has the
-// place of a variable, or of a field in it, instead of the name, the stripped path if it is not nil, and no names of
-// variables on stacks. Of "one|another" either will do.
+// place of the variable instead of the name, the stripped path if it is not nil, and no names of variables on stacks. In a
+// stripped path "name…" is any place within the variable, and of "one|another" either will do.
 func (m mode) shows(t *testing.T, path, wanted, stripped []string) bool {
 	t.Helper()
 	if !m.stripped {
@@ -116,7 +116,9 @@ func (m mode) shows(t *testing.T, path, wanted, stripped []string) bool {
 		return false
 	}
 	for name := range strings.SplitSeq(wanted[0], "|") {
-		if from, to := m.named().variable(t, segment, name); from <= at && at < to {
+		name, within := strings.CutSuffix(name, "…")
+		from, to := m.named().variable(t, segment, name)
+		if from < to && (at == from || within && from <= at && at < to) {
 			return true
 		}
 	}

@@ -100,14 +100,16 @@ var wants = []want{
 		name:  "context-chain",
 		types: []wantType{{"context.valueCtx", 1, 48, 176}, {"main.Blob", 1, 128, 128}},
 		suspects: []wantSuspect{{
-			of: "context.valueCtx", path: []string{"main.leakedContext"}, each: 1, count: 1, retained: 176, allocated: "main.contextChain",
+			of: "context.valueCtx", path: []string{"main.leakedContext"}, stripped: []string{"main.leakedContext…"}, // an interface's second word
+			each: 1, count: 1, retained: 176, allocated: "main.contextChain",
 		}},
 	},
 	{
 		name:  "sync-pool",
 		types: []wantType{{"main.Buffer", 1, 1024, 1152}, {"main.Blob", 1, 128, 128}},
 		suspects: []wantSuspect{{
-			of: "main.Buffer", path: []string{"main.pool", "[…]"}, each: 1, count: 1, retained: 1152, allocated: "main.syncPool",
+			of: "main.Buffer", path: []string{"main.pool", "[…]"}, stripped: []string{"main.pool…", "[…]"},
+			each: 1, count: 1, retained: 1152, allocated: "main.syncPool",
 		}},
 	},
 	{
@@ -221,7 +223,7 @@ var wants = []want{
 }
 
 // allProcessors are the variables that have them: the scheduler notes in each thread which there were.
-const allProcessors = "runtime.allp|runtime.m0"
+const allProcessors = "runtime.allp|runtime.m0…"
 
 // listSuspect is what a list must be found to be, however long it is.
 var listSuspect = wantSuspect{
