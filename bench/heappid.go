@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	gorefPackage = "github.com/cloudwego/goref/cmd/grf@latest"
+	gorefPackage = "github.com/cloudwego/goref/cmd/grf@v0.0.11"
 	// gorefPause is for how long goref made a process stand still that had 9.6 million objects in 400 MB, on two
 	// processors: the shorter of two times.
 	gorefPause = 58 * time.Second

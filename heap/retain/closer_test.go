@@ -126,9 +126,10 @@ func TestDecoded(t *testing.T) {
 	}
 }
 
-// TestKeys compares the names in the JSON with those that users rely on.
-func TestKeys(t *testing.T) {
-	text, err := json.Marshal(analyze(t, build(named(t, "sessions in two maps"), 1), Options{}))
+// document is the JSON of a scenario's analysis.
+func document(t *testing.T, name string) map[string]any {
+	t.Helper()
+	text, err := json.Marshal(analyze(t, build(named(t, name), 1), Options{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,6 +137,12 @@ func TestKeys(t *testing.T) {
 	if err := json.Unmarshal(text, &all); err != nil {
 		t.Fatal(err)
 	}
+	return all
+}
+
+// TestKeys compares the names in the JSON with those that users rely on.
+func TestKeys(t *testing.T) {
+	all := document(t, "sessions in two maps")
 	for _, key := range []string{
 		"objects", "bytes", "reached_bytes", "runtime_live_bytes", "typed_ratio", "pause_seconds", "method", "inferred_ratio", "types",
 		"suspects", "roots", "goroutines", "shared", "pins", "warnings", "go_version",
@@ -158,6 +165,22 @@ func TestKeys(t *testing.T) {
 			if _, ok := entry[key]; !ok {
 				t.Errorf("%s have no %s", list, key)
 			}
+		}
+	}
+}
+
+// TestGoroutineKeys compares the names and values of an entry with those that users rely on.
+func TestGoroutineKeys(t *testing.T) {
+	list, _ := document(t, "goroutines with buffers")["goroutines"].([]any)
+	if len(list) == 0 {
+		t.Fatal("goroutines is empty")
+	}
+	entry, _ := list[0].(map[string]any)
+	for key, want := range map[string]any{
+		"function": "main.work", "state": "chan receive", "created_by": "main.start", "count": 300.0, "retained_bytes": 300.0 * 8192,
+	} {
+		if got, ok := entry[key]; !ok || got != want {
+			t.Errorf("%s is %v, want %v", key, got, want)
 		}
 	}
 }

@@ -16,39 +16,76 @@ import (
 
 // analysis is what memwarden analyze --json says, as far as it is promised.
 type analysis struct {
-	Objects          uint64  `json:"objects"`
-	Bytes            uint64  `json:"bytes"`
-	ReachedBytes     uint64  `json:"reached_bytes"`
-	RuntimeLiveBytes uint64  `json:"runtime_live_bytes"`
-	TypedRatio       float64 `json:"typed_ratio"`
-	InferredRatio    float64 `json:"inferred_ratio"`
-	PauseSeconds     float64 `json:"pause_seconds"`
-	Method           string  `json:"method"`
-	Types            []struct {
-		Name          string `json:"name"`
-		Count         uint64 `json:"count"`
-		ShallowBytes  uint64 `json:"shallow_bytes"`
-		RetainedBytes uint64 `json:"retained_bytes"`
-	} `json:"types"`
-	Suspects []suspect `json:"suspects"`
-	Roots    []struct {
+	file             string
+	Objects          uint64    `json:"objects"`
+	Bytes            uint64    `json:"bytes"`
+	ReachedObjects   uint64    `json:"reached_objects"`
+	ReachedBytes     uint64    `json:"reached_bytes"`
+	RuntimeLiveBytes uint64    `json:"runtime_live_bytes"`
+	TypedRatio       float64   `json:"typed_ratio"`
+	InferredRatio    float64   `json:"inferred_ratio"`
+	PauseSeconds     float64   `json:"pause_seconds"`
+	Method           string    `json:"method"`
+	Types            []typ     `json:"types"`
+	Suspects         []suspect `json:"suspects"`
+	Shared           []shared  `json:"shared"`
+	Roots            []struct {
 		Kind          string `json:"kind"`
 		Name          string `json:"name"`
+		Count         uint64 `json:"count"`
 		RetainedBytes uint64 `json:"retained_bytes"`
 	} `json:"roots"`
 	Goroutines []struct {
 		Function      string `json:"function"`
 		State         string `json:"state"`
+		CreatedBy     string `json:"created_by"`
 		Count         uint64 `json:"count"`
 		RetainedBytes uint64 `json:"retained_bytes"`
 	} `json:"goroutines"`
-	Pins []struct {
-		Type        string `json:"type"`
-		Count       uint64 `json:"count"`
-		UsedBytes   uint64 `json:"used_bytes"`
-		ObjectBytes uint64 `json:"object_bytes"`
-	} `json:"pins"`
+	Pins     []pin    `json:"pins"`
 	Warnings []string `json:"warnings"`
+}
+
+type typ struct {
+	Name          string `json:"name"`
+	Count         uint64 `json:"count"`
+	ShallowBytes  uint64 `json:"shallow_bytes"`
+	RetainedBytes uint64 `json:"retained_bytes"`
+}
+
+type shared struct {
+	Type          string   `json:"type"`
+	Count         uint64   `json:"count"`
+	RetainedBytes uint64   `json:"retained_bytes"`
+	HolderCount   int      `json:"holder_count"`
+	Holders       []holder `json:"holders"`
+}
+
+type holder struct {
+	Kind  string `json:"kind"`
+	Name  string `json:"name"`
+	Count uint64 `json:"count"`
+}
+
+type pin struct {
+	Holder      string `json:"holder"`
+	Type        string `json:"type"`
+	Count       uint64 `json:"count"`
+	UsedBytes   uint64 `json:"used_bytes"`
+	ObjectBytes uint64 `json:"object_bytes"`
+}
+
+// way is how some objects are held, as --path-to says.
+type way struct {
+	Steps []string `json:"steps"`
+	Count uint64   `json:"count"`
+}
+
+// look is what --type says.
+type look struct {
+	Type  typ   `json:"type"`
+	Holds []typ `json:"holds"`
+	Paths []way `json:"paths"`
 }
 
 type suspect struct {
@@ -58,12 +95,14 @@ type suspect struct {
 	RetainedBytes uint64   `json:"retained_bytes"`
 	Share         float64  `json:"share"`
 	Path          []string `json:"path"`
+	PathShare     float64  `json:"path_share"`
+	Holders       []holder `json:"holders"`
 	AllocStack    []string `json:"alloc_stack"`
 	Signature     string   `json:"signature"`
 }
 
-// look takes a snapshot of a process with the command line and analyses it.
-func look(t *testing.T, pid int, arguments ...string) *analysis {
+// capture takes a snapshot of a process with the command line and analyses it.
+func capture(t *testing.T, pid int, arguments ...string) *analysis {
 	t.Helper()
 	program, err := memwarden()
 	if err != nil {
@@ -71,12 +110,22 @@ func look(t *testing.T, pid int, arguments ...string) *analysis {
 	}
 	file := filepath.Join(t.TempDir(), "snapshot")
 	run(t, exec.Command(program, append([]string{"snapshot", "--pid", strconv.Itoa(pid), "-o", file}, arguments...)...))
-	output := run(t, exec.Command(program, "analyze", file, "--json"))
-	var a analysis
-	if err := json.Unmarshal(output, &a); err != nil {
-		t.Fatalf("analyze --json: %v", err)
+	a := &analysis{file: file}
+	a.closer(t, a)
+	return a
+}
+
+// closer has the file of the snapshot analysed, with further flags, and decodes what is said.
+func (a *analysis) closer(t *testing.T, into any, flags ...string) {
+	t.Helper()
+	program, err := memwarden()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return &a
+	output := run(t, exec.Command(program, append([]string{"analyze", a.file, "--json"}, flags...)...))
+	if err := json.Unmarshal(output, into); err != nil {
+		t.Fatalf("analyze --json %v: %v", flags, err)
+	}
 }
 
 func run(t *testing.T, cmd *exec.Cmd) []byte {

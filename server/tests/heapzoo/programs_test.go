@@ -28,10 +28,17 @@ type program struct {
 	typed    float64 // share of bytes typed, in a default build
 	holds    string  // a type of which there is much
 	onlyLong bool
+	// load, if it is set, works the program until it is stopped, and reader is the function in which it has a goroutine for
+	// each connection.
+	load   func(t *testing.T, s *stranger) *load
+	reader string
 }
 
 var programs = []program{
-	{name: "nats-server", pkg: "github.com/nats-io/nats-server/v2@v2.15.2", run: runNATS, typed: 0.99, holds: "server."},
+	{
+		name: "nats-server", pkg: "github.com/nats-io/nats-server/v2@v2.15.2", run: runNATS, typed: 0.99, holds: "server.",
+		load: loadNATS, reader: "/server.(*client).readLoop",
+	},
 	{name: "caddy", pkg: "github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9", run: runCaddy, typed: 0.95, holds: "http.", onlyLong: true},
 	{name: "prometheus", pkg: "github.com/prometheus/prometheus/cmd/prometheus@v0.316.0", run: runPrometheus, typed: 0.95, holds: "tsdb.", onlyLong: true},
 }
@@ -42,10 +49,13 @@ type stranger struct {
 	dir   string // of its data
 	debug string // URL of its pprof routes
 	pid   int
+	// address is where clients connect to, and connections how many have that stay.
+	address     string
+	connections int
 }
 
 // TestStrangers loads programs, stops the load, collects twice, and holds what is reached against what the collector
-// marked.
+// marked. Then it takes snapshots while there is load.
 func TestStrangers(t *testing.T) {
 	for _, p := range programs {
 		t.Run(p.name, func(t *testing.T) {
@@ -67,6 +77,11 @@ func TestStrangers(t *testing.T) {
 			}
 			t.Logf("%d objects, %d bytes reached, %d marked, typed %.4f, inferred %.4f, paused %v", a.Objects, a.ReachedBytes,
 				a.RuntimeLiveBytes, a.TypedRatio, a.InferredRatio, time.Duration(a.PauseSeconds*1e9))
+			if p.load != nil {
+				begin := time.Now()
+				s.underLoad(t, p)
+				t.Logf("under load for %v", time.Since(begin))
+			}
 		})
 	}
 }
@@ -78,7 +93,7 @@ func (s *stranger) atRest(t *testing.T) *analysis {
 	for try := 1; ; try++ {
 		s.collect(t)
 		s.collect(t)
-		a := look(t, s.pid)
+		a := capture(t, s.pid)
 		err := a.gate()
 		if err == nil {
 			return a
@@ -185,28 +200,30 @@ func connect(t *testing.T, address string) (net.Conn, *bufio.Reader) {
 	return c, bufio.NewReader(c)
 }
 
-// runNATS gives the server 300 subscribers, and 200,000 messages to keep in memory.
+// runNATS gives the server 300 subscribers, and as many messages as it may keep in memory.
 func runNATS(t *testing.T, s *stranger) {
 	address, debug := freeAddress(t), freeAddress(t)
 	_, port, _ := net.SplitHostPort(address)
 	_, profile, _ := net.SplitHostPort(debug)
-	s.debug = "http://" + debug
+	s.debug, s.address = "http://"+debug, address
 	s.start(t, "--addr", "127.0.0.1", "--port", port, "--profile", profile, "--jetstream", "--store_dir", s.dir)
 	get(t, s.debug+"/debug/pprof/cmdline")
 	for i := range 300 {
 		c, r := connect(t, address)
+		s.connections++
 		fmt.Fprintf(c, "CONNECT {}\r\nSUB subject.%d 1\r\nPING\r\n", i)
 		await(t, r, "PONG")
 	}
 	c, r := connect(t, address)
-	const request = `{"name":"KEPT","subjects":["kept.>"],"storage":"memory"}`
-	fmt.Fprintf(c, "CONNECT {}\r\nSUB answer 1\r\nPUB $JS.API.STREAM.CREATE.KEPT answer %d\r\n%s\r\n", len(request), request)
-	await(t, r, `"name":"KEPT"`)
-	w := bufio.NewWriterSize(c, 1<<20)
+	s.connections++
 	messages := 70_000
 	if *long {
 		messages = 200_000
 	}
+	request := fmt.Sprintf(`{"name":"KEPT","subjects":["kept.>"],"storage":"memory","max_msgs":%d}`, messages)
+	fmt.Fprintf(c, "CONNECT {}\r\nSUB answer 1\r\nPUB $JS.API.STREAM.CREATE.KEPT answer %d\r\n%s\r\n", len(request), request)
+	await(t, r, `"name":"KEPT"`)
+	w := bufio.NewWriterSize(c, 1<<20)
 	for i := range messages {
 		fmt.Fprintf(w, "PUB kept.%d 128\r\n%0128d\r\n", i%1000, i)
 	}
@@ -220,13 +237,20 @@ func runNATS(t *testing.T, s *stranger) {
 // await reads lines until one contains a text.
 func await(t *testing.T, r *bufio.Reader, text string) {
 	t.Helper()
+	if err := readUntil(r, text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// readUntil reads lines until one contains a text.
+func readUntil(r *bufio.Reader, text string) error {
 	for {
 		line, err := r.ReadString('\n')
 		if err != nil {
-			t.Fatalf("waiting for %s: %v", text, err)
+			return fmt.Errorf("waiting for %s: %w", text, err)
 		}
 		if strings.Contains(line, text) {
-			return
+			return nil
 		}
 	}
 }
