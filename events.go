@@ -20,7 +20,7 @@ const (
 	EventPressure EventKind = "pressure" // the level changed; Data is the pressure.Decision
 	EventLimit    EventKind = "limit"    // the memory limit changed; Data is the limit.Decision
 	EventGC       EventKind = "gc"       // a forced collection ended; Data is the gcpolicy.Result
-	EventLeak     EventKind = "leak"     // a verdict about leaks changed; Data is the leak.Finding
+	EventLeak     EventKind = "leak"     // a verdict about leaks changed, and was not dismissed; Data is the LeakFinding
 	EventIncident EventKind = "incident" // an incident bundle was written; Data is its incident.Record, more parts may follow
 	EventConfig   EventKind = "config"   // the configuration changed; Data is the ConfigDocument
 	// EventLeakReport: a leak report was kept, or somebody has settled a leak; Data is the KeptLeak.

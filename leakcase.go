@@ -18,8 +18,10 @@ import (
 // leakCase is a suspicion, or its confirmation, to be looked into.
 type leakCase struct {
 	finding   leak.Finding
+	inputs    LeakInputs
 	snapshots bool
 	sweeps    bool // the runtime may be asked for abandoned goroutines
+	told      bool // it was logged and published
 }
 
 // snapshotPatience is how long a snapshot waits for its turn: for another that is taken, and for the least time between
@@ -45,6 +47,8 @@ func (w *Warden) investigate(ctx context.Context) {
 			i.lookTracked(ctx, c)
 		case <-w.sweepDue:
 			i.sweep(ctx)
+		case <-w.refreshDue:
+			i.refresh(ctx)
 		case <-ctx.Done():
 			return
 		}
@@ -58,19 +62,14 @@ func (i *investigator) look(ctx context.Context, c leakCase) {
 		Kind: f.Kind.String(), Status: f.Verdict.String(), Case: caseOf(f),
 		FirstSeen: f.Since, LastSeen: i.w.o.Now(), GrowthPerSecond: f.PerSecond,
 	}
-	stack, what := i.site(f)
-	r.AllocStack = stack
-	if len(stack) > 0 {
-		r.Signature = r.Kind + " " + functionOf(ownFrame(stack))
-	}
-	if i.quiet(ctx, r) {
+	stack, what := site(f)
+	r.AllocStack, r.Signature = stack, signature(f, stack)
+	if len(stack) > 0 && i.quiet(ctx, r) {
 		return
 	}
 	owner, past := i.w.pastItsBound(f)
 	r.Owner = owner
-	if left, ok := f.Left(i.w.ceiling(f)); ok {
-		r.TimeToLimitSeconds = left.Seconds()
-	}
+	r.TimeToLimitSeconds = i.w.secondsLeft(f)
 	if f.Kind == leak.Goroutines && c.sweeps {
 		r.Evidence = append(r.Evidence, i.w.sweepEvidence()...)
 	}
@@ -81,31 +80,40 @@ func (i *investigator) look(ctx context.Context, c leakCase) {
 		what = strings.TrimPrefix(what+"; "+past, "; ")
 	}
 	r.Sentence = sentence(f, what, r.TimeToLimitSeconds)
-	if r.Signature == "" {
-		r.Signature = r.Kind
-	}
 	if i.quiet(ctx, r) {
 		return
 	}
+	if !c.told && i.w.openLeaks.has(r.Case) {
+		i.w.tellLeak(LeakFinding{f, c.inputs})
+	}
+	i.w.openLeaks.found(r, f, what)
 	i.w.reportCase(r)
 	if f.Verdict == leak.Confirmed {
 		i.w.cleanUpConfirmed(ctx, f)
 	}
 }
 
-// quiet reports whether somebody has dismissed leaks of a report's signature, as far as it has one, and quiets its case
-// then.
-func (i *investigator) quiet(ctx context.Context, r LeakReport) bool {
-	if r.Signature == "" || !i.w.dismissed(ctx, r.Signature) {
-		return false
+// secondsLeft is when a limit is reached if it goes on like this; 0: never, or not known.
+func (w *Warden) secondsLeft(f leak.Finding) float64 {
+	left, _ := f.Left(w.ceiling(f))
+	return left.Seconds()
+}
+
+// signature is that of a finding whose site is known, or of its kind alone.
+func signature(f leak.Finding, stack []string) string {
+	if len(stack) == 0 {
+		return f.Kind.String()
 	}
-	i.w.quietLeaks.add(r.Case)
-	i.w.o.Logger.Info("memory leak is one that was dismissed", "kind", r.Kind, "signature", r.Signature)
-	return true
+	return f.Kind.String() + " " + functionOf(ownFrame(stack))
+}
+
+// quiet reports whether somebody has dismissed leaks of a report's signature.
+func (i *investigator) quiet(ctx context.Context, r LeakReport) bool {
+	return i.w.quiet(ctx, quietCase{r.Case, r.Signature}, storeTimeout)
 }
 
 // site is the stack of the site that grew most, and what it tells in words.
-func (i *investigator) site(f leak.Finding) (stack []string, what string) {
+func site(f leak.Finding) (stack []string, what string) {
 	if len(f.Sites) == 0 {
 		return nil, ""
 	}

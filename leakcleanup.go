@@ -114,7 +114,8 @@ func (w *Warden) noteActions(ctx context.Context, name string, actions []string)
 	if settled != "" {
 		r.Status = settled
 	}
-	w.queueReport(r)
+	w.openLeaks.keep(r, r.LastSeen)
+	w.queueReport(w.openLeaks.current(r))
 }
 
 // queueReport waits for nothing: reports of a case must come in their order.

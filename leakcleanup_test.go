@@ -258,7 +258,7 @@ func TestCleaningUpIsAllowed(t *testing.T) {
 	if _, err := w.PatchConfig(t.Context(), ConfigPatch{Actor: "test", Patch: []byte(`{"leaks":{"paused":false}}`)}); err != nil {
 		t.Fatal(err)
 	}
-	w.quietLeaks.add(caseOf(f))
+	w.quietLeaks.add(quietCase{name: caseOf(f)})
 	if list := w.leaking(); len(list) != 0 {
 		t.Errorf("dismissed: %+v", list)
 	}

@@ -245,12 +245,13 @@ type LeakQuery struct {
 	Browser *bool
 }
 
-// LeakReports returns leak reports newest first, of those of one Case the newest alone. One that cannot be read, as another
-// version has written it, is left out and logged.
+// LeakReports returns leak reports newest first, of those of one Case the newest alone: when it was last seen, and its
+// figures, are those of now while it is. One that cannot be read, as another version has written it, is left out and logged.
 func (w *Warden) LeakReports(ctx context.Context, q LeakQuery) ([]KeptLeak, error) {
 	list := []KeptLeak{}
 	err := w.eachLeak(ctx, func(l KeptLeak, newest bool) bool {
 		if newest && (q.Before == 0 || l.ID < q.Before) && (q.Browser == nil || *q.Browser == (l.Kind == KindBrowser)) {
+			l.LeakReport = w.openLeaks.current(l.LeakReport)
 			list = append(list, l)
 		}
 		return len(list) < q.Limit
@@ -299,6 +300,7 @@ func (w *Warden) LeakReport(ctx context.Context, id int64) (KeptLeak, error) {
 		}
 		if l.ID == id {
 			found = newest[l.caseName()]
+			found.LeakReport = w.openLeaks.current(found.LeakReport)
 		}
 		return found.ID == 0
 	})
@@ -308,13 +310,15 @@ func (w *Warden) LeakReport(ctx context.Context, id int64) (KeptLeak, error) {
 	return found, err
 }
 
-// SettleLeak notes that somebody has acknowledged a leak (LeakAcknowledged), which is told no more than that, or has
-// dismissed it (LeakDismissed): then leaks of its signature stay quiet, here and wherever the same reports are kept. It
-// returns the report as it is then; ErrNoLeakReport.
+// SettleLeak notes that somebody has acknowledged a leak (LeakAcknowledged), or has dismissed it (LeakDismissed): then leaks
+// of its signature stay quiet, here and wherever the same reports are kept, until one of them is acknowledged. It returns
+// the report as it is then; ErrNoLeakReport.
 func (w *Warden) SettleLeak(ctx context.Context, id int64, status string) (KeptLeak, error) {
 	if status != LeakAcknowledged && status != LeakDismissed {
 		return KeptLeak{}, fmt.Errorf("memwarden: settle a leak: status %.80q: want %s or %s", status, LeakAcknowledged, LeakDismissed)
 	}
+	w.settling.Lock()
+	defer w.settling.Unlock()
 	l, err := w.LeakReport(ctx, id)
 	if err != nil {
 		return KeptLeak{}, err
@@ -324,12 +328,23 @@ func (w *Warden) SettleLeak(ctx context.Context, id int64, status string) (KeptL
 	if err != nil {
 		return KeptLeak{}, fmt.Errorf("memwarden: settle a leak: %w", err)
 	}
-	if l.ID, err = w.o.LeakReports.Add(ctx, data); err != nil {
+	switch {
+	case w.o.DismissedLeaks == nil || l.Signature == "":
+		l.ID, err = w.o.LeakReports.Add(ctx, data)
+	case status == LeakDismissed:
+		l.ID, err = w.o.DismissedLeaks.Dismiss(ctx, l.Signature, data)
+	default:
+		l.ID, err = w.o.DismissedLeaks.Readmit(ctx, l.Signature, data)
+	}
+	if err != nil {
 		return KeptLeak{}, fmt.Errorf("memwarden: settle a leak: %w", err)
 	}
 	if status == LeakDismissed {
-		w.quietLeaks.add(l.Case)
+		w.quietLeaks.add(quietCase{l.Case, l.Signature})
+	} else {
+		w.quietLeaks.readmit(quietCase{l.Case, l.Signature})
 	}
+	w.openLeaks.keep(l.LeakReport, w.o.Now())
 	w.events.publish(Event{EventLeakReport, w.o.Now(), l})
 	return l, nil
 }
@@ -339,41 +354,82 @@ func (w *Warden) SettleLeak(ctx context.Context, id int64, status string) (KeptL
 // safe for concurrent use; the zero value is ready.
 type quietCases struct {
 	mu    sync.Mutex
-	names []string // oldest first, at most maxQuietCases
+	cases []quietCase // oldest first, at most maxQuietCases
 }
+
+// quietCase is a case, and the signature for which it is quiet; empty: it has none.
+type quietCase struct{ name, signature string }
 
 const maxQuietCases = 64
 
-func (q *quietCases) add(name string) {
+func (q *quietCases) add(c quietCase) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.names = append(slices.DeleteFunc(q.names, func(n string) bool { return n == name }), name)
-	q.names = slices.Delete(q.names, 0, max(0, len(q.names)-maxQuietCases))
+	q.cases = append(slices.DeleteFunc(q.cases, func(known quietCase) bool { return known.name == c.name }), c)
+	q.cases = slices.Delete(q.cases, 0, max(0, len(q.cases)-maxQuietCases))
 }
 
 func (q *quietCases) remove(name string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.names = slices.DeleteFunc(q.names, func(n string) bool { return n == name })
+	q.cases = slices.DeleteFunc(q.cases, func(known quietCase) bool { return known.name == name })
+}
+
+// readmit forgets a case, and all others of its signature.
+func (q *quietCases) readmit(c quietCase) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.cases = slices.DeleteFunc(q.cases, func(known quietCase) bool {
+		return known.name == c.name || c.signature != "" && known.signature == c.signature
+	})
 }
 
 func (q *quietCases) has(name string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return slices.Contains(q.names, name)
+	return slices.ContainsFunc(q.cases, func(known quietCase) bool { return known.name == name })
+}
+
+// list returns those that are known.
+func (q *quietCases) list() []quietCase {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Clone(q.cases)
 }
 
 // dismissed reports whether somebody has dismissed a signature.
-func (w *Warden) dismissed(ctx context.Context, signature string) bool {
-	found := false
-	reading, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	err := w.eachLeak(reading, func(l KeptLeak, _ bool) bool {
-		found = l.Signature == signature && l.Status == LeakDismissed
+func (w *Warden) dismissed(ctx context.Context, signature string) (found bool, err error) {
+	if signature == "" {
+		return false, nil
+	}
+	if w.o.DismissedLeaks != nil {
+		if found, err = w.o.DismissedLeaks.Dismissed(ctx, signature); err != nil {
+			return false, fmt.Errorf("memwarden: read what is dismissed: %w", err)
+		}
+		return found, nil
+	}
+	err = w.eachLeak(ctx, func(l KeptLeak, newest bool) bool {
+		found = newest && l.Signature == signature && l.Status == LeakDismissed
 		return !found
 	})
+	return found, err
+}
+
+// quiet reports whether somebody has dismissed a case, or leaks of its signature, and quiets the case then. It waits for
+// the store so long at most.
+func (w *Warden) quiet(ctx context.Context, c quietCase, patience time.Duration) bool {
+	if w.quietLeaks.has(c.name) {
+		return true
+	}
+	reading, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	found, err := w.dismissed(reading, c.signature)
 	if err != nil && ctx.Err() == nil {
 		w.o.Logger.Error("memory leak reports cannot be read, so that nothing is known to be dismissed", "error", err)
+	}
+	if found {
+		w.quietLeaks.add(c)
+		w.o.Logger.Info("memory leak is one that was dismissed", "case", c.name, "signature", c.signature)
 	}
 	return found
 }

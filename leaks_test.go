@@ -292,15 +292,15 @@ func TestDismissedCasesAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := len(w.quietLeaks.names); n != maxQuietCases {
+	if n := len(w.quietLeaks.cases); n != maxQuietCases {
 		t.Errorf("%d cases are known, want %d", n, maxQuietCases)
 	}
 	newest, oldest := list[99].caseName(), list[0].caseName()
 	if !w.quietLeaks.has(newest) || w.quietLeaks.has(oldest) {
 		t.Error("want the newest quiet and the oldest forgotten")
 	}
-	w.quietLeaks.add(newest)
-	if n := len(w.quietLeaks.names); n != maxQuietCases {
+	w.quietLeaks.add(quietCase{name: newest})
+	if n := len(w.quietLeaks.cases); n != maxQuietCases {
 		t.Errorf("%d cases are known once one is dismissed again, want %d", n, maxQuietCases)
 	}
 }

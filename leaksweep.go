@@ -123,6 +123,18 @@ func (s *sweeps) total() (n int, known bool) {
 	return n, s.found != nil
 }
 
+// seen are the names of the stacks that were told of and that the last sweep has found.
+func (s *sweeps) seen() (names []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, known := range s.found {
+		if known.told > 0 && s.before[name] > 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // news are those that should be told of: many of one stack, or ever more, and twice as many as were told before.
 func (s *sweeps) news() (list []abandoned) {
 	s.mu.Lock()
@@ -192,6 +204,9 @@ func (i *investigator) sweep(ctx context.Context) {
 	if !swept {
 		return
 	}
+	for _, name := range w.sweeps.seen() {
+		w.openLeaks.see(abandonedCase(name), w.o.Now())
+	}
 	news := w.sweeps.news()
 	if len(news) == 0 {
 		return
@@ -201,6 +216,7 @@ func (i *investigator) sweep(ctx context.Context) {
 		r, ok := abandonedReport(a, w.o.Now())
 		if ok && functionOf(ownFrame(r.AllocStack)) != grows && !i.quiet(ctx, r) {
 			w.o.Logger.Warn("memory leak confirmed", "kind", r.Kind, "reason", r.Sentence)
+			w.openLeaks.reported(r, r.LastSeen)
 			w.queueReport(r)
 		}
 	}
@@ -231,6 +247,9 @@ func (w *Warden) growingGoroutines() string {
 	return ""
 }
 
+// abandonedCase is the case of goroutines of a stack.
+func abandonedCase(stack string) string { return KindAbandoned + "-" + stack }
+
 // abandonedReport tells of goroutines that wait for ever; false if nothing is known of their stack.
 func abandonedReport(a abandoned, now time.Time) (LeakReport, bool) {
 	stack := frames(a.stack)
@@ -249,7 +268,7 @@ func abandonedReport(a abandoned, now time.Time) (LeakReport, bool) {
 	}
 	return LeakReport{
 		Kind: KindAbandoned, Status: leak.Confirmed.String(), Sentence: oneLine(text), AllocStack: stack, FirstSeen: now, LastSeen: now,
-		Case:      KindAbandoned + "-" + siteOf(a.stack),
+		Case:      abandonedCase(siteOf(a.stack)),
 		Signature: leak.Goroutines.String() + " " + functionOf(own), // who has dismissed their growth has dismissed them
 		Evidence:  []string{"goroutineleak profile"},
 	}, true

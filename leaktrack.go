@@ -160,6 +160,7 @@ func (i *investigator) lookTracked(ctx context.Context, c trackCase) {
 		if told == nil {
 			told = &toldTracked{caseName: trackCaseOf(o)}
 		}
+		i.w.openLeaks.see(told.caseName, i.w.o.Now())
 		if verdict <= told.verdict && o.Count < 2*told.count || len(news) == maxTrackNews {
 			continue
 		}
@@ -183,6 +184,7 @@ func (i *investigator) lookTracked(ctx context.Context, c trackCase) {
 		}
 		r := i.trackReport(n)
 		i.w.o.Logger.Warn("memory leak "+r.Status, "kind", r.Kind, "reason", r.Sentence)
+		i.w.openLeaks.reported(r, r.LastSeen)
 		if err := i.w.ReportLeak(ctx, r); err != nil && ctx.Err() == nil {
 			i.w.o.Logger.Error("memory leak report could not be kept", "error", err)
 		}
@@ -208,6 +210,7 @@ func (i *investigator) forgetTracked(overdue []track.Overdue) {
 		if !still[key] {
 			delete(i.tracked, key)
 			i.w.quietLeaks.remove(told.caseName)
+			i.w.openLeaks.over(told.caseName)
 			i.w.o.Logger.Info("memory leak is over", "kind", KindRetained, "owner", key.owner, "type", key.typ)
 		}
 	}

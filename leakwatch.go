@@ -18,6 +18,27 @@ type LeakStatus struct {
 	Paused    bool           // what is thought is of CheckedAt, and nothing is looked at now
 	Verdict   leak.Verdict   // the worst of the findings that were not dismissed
 	Findings  []leak.Finding // by kind; none while detection is off, or another process is watched
+	Inputs    []LeakInputs   // what each of the findings was made from
+}
+
+// LeakInputs are what a finding was made from, and what comes of it. What is not known is NaN.
+type LeakInputs struct {
+	// Value is what the figure is: bytes, or how many; of the heap what is live less Owned, which is what owners account
+	// for, and nothing where they account for more than there is, or for other kinds.
+	Value, Owned float64
+	// Load is what Options.Load said.
+	Load float64
+	// Window is the one that the finding is about, or the shortest.
+	Window time.Duration
+	// Limit is what the figure can grow to as all else stands, and TimeToLimit when it is that if it goes on like this.
+	Limit, TimeToLimitSeconds float64
+}
+
+// LeakFinding is a finding and what it was made from.
+type LeakFinding struct {
+	leak.Finding
+
+	Inputs LeakInputs
 }
 
 // Leaks returns what is thought of the process; it computes nothing.
@@ -88,7 +109,11 @@ type leakWatch struct {
 	doubted  bool      // it was told that the owners are not believed
 	overdue  bool      // there were tracked objects that should be gone, when it was last looked
 	refused  int64     // objects that could not be tracked, as was told last
+	kept     time.Time // when it was last seen to that reports of what goes on are kept
 }
+
+// askPatience is how long it is waited for what is dismissed before a leak is told of.
+const askPatience = 2 * time.Second
 
 // What leakWatch reads from the runtime, in this order.
 const (
@@ -106,7 +131,8 @@ func (w *Warden) newLeakWatch() *leakWatch {
 	}}
 	l.adopt(w.config.config().Leaks)
 	if l.detector != nil {
-		w.leakStatus.Store(&LeakStatus{CheckedAt: w.o.Now(), Findings: l.detector.Findings()})
+		findings := l.detector.Findings()
+		w.leakStatus.Store(&LeakStatus{CheckedAt: w.o.Now(), Findings: findings, Inputs: l.inputs(findings, leak.NothingSeen(), math.NaN())})
 	}
 	return l
 }
@@ -132,10 +158,14 @@ func (w *Warden) watchLeaks(ctx context.Context, l *leakWatch) {
 			status = w.Leaks()
 			status.Paused = true
 		default:
-			status = l.look(w.o.Now(), asked != nil)
+			status = l.look(ctx, w.o.Now(), asked != nil)
 			l.lookAtTracked(status.CheckedAt)
 		}
 		w.leakStatus.Store(&status)
+		if l.detector == nil {
+			w.openLeaks.watch(w.o.Now(), nil)
+		}
+		l.keepOpen(w.o.Now())
 		if asked != nil {
 			asked <- status
 		}
@@ -176,7 +206,7 @@ func (l *leakWatch) adopt(c LeakConfig) {
 }
 
 // look reads, judges and tells.
-func (l *leakWatch) look(now time.Time, asked bool) LeakStatus {
+func (l *leakWatch) look(ctx context.Context, now time.Time, asked bool) LeakStatus {
 	metrics.Read(l.read)
 	if now.Before(l.known) { // a clock was set back
 		l.known, l.notUntil = now, now
@@ -191,7 +221,8 @@ func (l *leakWatch) look(now time.Time, asked bool) LeakStatus {
 	if due := now.Sub(l.known) >= every && !now.Before(l.notUntil); due || asked {
 		l.collect(now)
 	}
-	l.detector.Add(now, l.observe())
+	seen, owned := l.observe()
+	l.detector.Add(now, seen)
 	if l.detector.SitesDue(leak.Heap) {
 		sites, _ := heapSites()
 		l.detector.AddSites(leak.Heap, sites)
@@ -205,16 +236,67 @@ func (l *leakWatch) look(now time.Time, asked bool) LeakStatus {
 		l.w.dueSweep()
 	}
 	status := LeakStatus{CheckedAt: now, Findings: l.detector.Findings()}
+	status.Inputs = l.inputs(status.Findings, seen, owned)
+	var open []isOpen
+	for _, f := range status.Findings {
+		if f.Verdict >= leak.Suspect {
+			open = append(open, isOpen{f, l.w.secondsLeft(f)})
+		}
+	}
+	l.w.openLeaks.watch(now, open)
 	for i, f := range status.Findings {
+		another := f.Verdict >= leak.Suspect && !f.Since.Equal(l.told[i].Since) // in the place of one that is still suspected
+		if another || f.Verdict != l.told[i].Verdict {
+			l.tell(ctx, LeakFinding{f, status.Inputs[i]}, l.told[i])
+			l.told[i] = f
+		}
 		if f.Verdict < leak.Suspect || !l.w.quietLeaks.has(caseOf(f)) {
 			status.Verdict = max(status.Verdict, f.Verdict)
 		}
-		if f.Verdict != l.told[i].Verdict {
-			l.tell(f, l.told[i])
-			l.told[i] = f
-		}
 	}
 	return status
+}
+
+// inputs are what findings were made from.
+func (l *leakWatch) inputs(findings []leak.Finding, seen leak.Observation, owned float64) []LeakInputs {
+	all := make([]LeakInputs, len(findings))
+	for i, f := range findings {
+		in := LeakInputs{Value: seen.Values[f.Kind], Load: seen.Load, Window: f.Window, Limit: math.NaN(), TimeToLimitSeconds: math.NaN()}
+		if f.Kind == leak.Heap {
+			in.Owned = owned
+		}
+		if in.Load < 0 || math.IsInf(in.Load, 0) {
+			in.Load = math.NaN() // as the detector has it
+		}
+		if in.Window == 0 {
+			in.Window = seconds(l.config.WindowSeconds)
+		}
+		limited := f
+		if f.Verdict < leak.Watch {
+			limited.To = in.Value
+		}
+		if limit := l.w.ceiling(limited); limit > 0 {
+			in.Limit = limit
+		}
+		if left, ok := f.Left(in.Limit); ok {
+			in.TimeToLimitSeconds = left.Seconds()
+		}
+		all[i] = in
+	}
+	return all
+}
+
+// keepOpen has it seen to, now and then, that the leaks that go on are among the reports that are kept.
+func (l *leakWatch) keepOpen(now time.Time) {
+	interval, _ := l.w.refreshPauses()
+	if since := now.Sub(l.kept); since >= 0 && since < interval || !l.w.openLeaks.any() {
+		return
+	}
+	l.kept = now
+	select {
+	case l.w.refreshDue <- struct{}{}:
+	default: // it is due already
+	}
 }
 
 // slowInterval is how old may be what is read less often: not so old that the shortest window would show it as stairs.
@@ -241,12 +323,12 @@ func (l *leakWatch) collect(now time.Time) {
 	l.notUntil = now.Add(seconds(cost / collectionShare))
 }
 
-// observe is what is seen now.
-func (l *leakWatch) observe() leak.Observation {
-	o := leak.NothingSeen()
+// observe is what is seen now, and what owners account for within their bounds.
+func (l *leakWatch) observe() (o leak.Observation, owned float64) {
+	o = leak.NothingSeen()
 	state := l.w.State()
 	live := float64(l.read[readLive].Value.Uint64())
-	owned, claimed := 0.0, 0.0 // within their bounds, and in all
+	claimed := 0.0 // within their bounds or not
 	for i := range state.Owners {
 		u := &state.Owners[i]
 		owned += u.accounted()
@@ -278,7 +360,7 @@ func (l *leakWatch) observe() leak.Observation {
 	if l.w.o.Load != nil {
 		o.Load = l.load()
 	}
-	return o
+	return o, owned
 }
 
 // load asks the program for its load. One that panics has none.
@@ -292,21 +374,45 @@ func (l *leakWatch) load() (load float64) {
 	return l.w.o.Load()
 }
 
-// tell logs a verdict that has changed, publishes it, and has a suspicion looked into.
-func (l *leakWatch) tell(f, before leak.Finding) {
+// tell logs a verdict that has changed, publishes it, and has a suspicion looked into; nothing of it where that was
+// dismissed. What its site would be told by is asked first. A leak of the heap whose site is not known may be one that was
+// dismissed by what a snapshot showed: that is told by who takes the snapshot.
+func (l *leakWatch) tell(ctx context.Context, f LeakFinding, before leak.Finding) {
 	w := l.w
-	w.events.publish(Event{EventLeak, w.o.Now(), f})
-	switch {
-	case f.Verdict >= leak.Suspect:
-		w.o.Logger.Warn("memory leak "+f.Verdict.String(), "kind", f.Kind.String(), "reason", f.Reason)
-		select {
-		case w.leakCases <- leakCase{f, l.config.Snapshots, l.config.GoroutineProfile}:
-		default: // it is busy with more than there are kinds
-			w.o.Logger.Warn("memory leak is not looked into: others are", "kind", f.Kind.String())
-		}
-	case before.Verdict >= leak.Suspect:
+	over := before.Verdict >= leak.Suspect && (f.Verdict < leak.Suspect || !f.Since.Equal(before.Since))
+	if over {
 		w.quietLeaks.remove(caseOf(before))
 		w.cleaner.over(caseOf(before))
-		w.o.Logger.Info("memory leak is over", "kind", f.Kind.String(), "reason", f.Reason)
 	}
+	switch {
+	case f.Verdict >= leak.Suspect:
+		stack, _ := site(f.Finding)
+		if w.quiet(ctx, quietCase{caseOf(f.Finding), signature(f.Finding, stack)}, askPatience) {
+			return
+		}
+		c := leakCase{finding: f.Finding, inputs: f.Inputs, snapshots: l.config.Snapshots, sweeps: l.config.GoroutineProfile}
+		c.told = f.Kind != leak.Heap || len(stack) > 0 || !c.snapshots
+		if c.told {
+			w.tellLeak(f)
+		}
+		select {
+		case w.leakCases <- c:
+		default: // it is busy with more than there are kinds
+			if !c.told {
+				w.tellLeak(f)
+			}
+			w.o.Logger.Warn("memory leak is not looked into: others are", "kind", f.Kind.String())
+		}
+	default:
+		w.events.publish(Event{EventLeak, w.o.Now(), f})
+		if over {
+			w.o.Logger.Info("memory leak is over", "kind", f.Kind.String(), "reason", f.Reason)
+		}
+	}
+}
+
+// tellLeak logs a suspicion or its confirmation, and publishes it.
+func (w *Warden) tellLeak(f LeakFinding) {
+	w.o.Logger.Warn("memory leak "+f.Verdict.String(), "kind", f.Kind.String(), "reason", f.Reason)
+	w.events.publish(Event{EventLeak, w.o.Now(), f})
 }

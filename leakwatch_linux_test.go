@@ -204,17 +204,22 @@ func TestSettledLeaks(t *testing.T) {
 	for deadline := time.Now().Add(time.Minute); len(list) < 2 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		list = leaksOf(t, w, 0, 10)
 	}
-	if len(list) != 2 || w.dismissed(t.Context(), r.Signature) {
+	dismissed := func(want bool) {
+		t.Helper()
+		if got, err := w.dismissed(t.Context(), r.Signature); got != want || err != nil {
+			t.Errorf("dismissed %v, %v: want %v", got, err, want)
+		}
+	}
+	if len(list) != 2 {
 		t.Fatalf("%+v", list)
 	}
+	dismissed(false)
 	for _, status := range []string{LeakAcknowledged, LeakDismissed} {
 		settled, err := w.SettleLeak(t.Context(), list[1].ID, status)
 		if err != nil || settled.Status != status || settled.ID <= list[0].ID {
 			t.Errorf("%+v, %v", settled, err)
 		}
-		if dismissed := w.dismissed(t.Context(), r.Signature); dismissed != (status == LeakDismissed) {
-			t.Errorf("%s: dismissed %v", status, dismissed)
-		}
+		dismissed(status == LeakDismissed)
 	}
 	now := leaksOf(t, w, 0, 10)
 	if len(now) != 2 || now[0].Status != LeakDismissed || now[1].ID != list[0].ID {

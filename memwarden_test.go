@@ -207,8 +207,8 @@ func TestOwnersAreShownAndGuarded(t *testing.T) {
 		t.Fatal(err)
 	}
 	usage := w.owners.usage()
-	if len(usage) != 8 || usage[0].Name != "broken" || usage[0].Err == nil || usage[0].Usage.Bytes != bounded.NotApplicable ||
-		usage[1].Name != "browser_leaks" || usage[2].Name != "event_bus" {
+	if len(usage) != 9 || usage[0].Name != "broken" || usage[0].Err == nil || usage[0].Usage.Bytes != bounded.NotApplicable ||
+		usage[1].Name != "browser_leaks" || usage[2].Name != "dismissed_leaks" || usage[3].Name != "event_bus" {
 		t.Errorf("owners: %+v", usage)
 	}
 	if freed := w.owners.shrink(t.Context(), 5); len(freed) != 1 || freed[0].bytes != 5 {
@@ -216,7 +216,7 @@ func TestOwnersAreShownAndGuarded(t *testing.T) {
 	}
 	remove()
 	remove()
-	if usage := w.owners.usage(); len(usage) != 7 {
+	if usage := w.owners.usage(); len(usage) != 8 {
 		t.Errorf("owners after one was removed: %+v", usage)
 	}
 	for i := range MaxOwners {

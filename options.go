@@ -28,6 +28,13 @@ type Options struct {
 	// them among its own, by numbers of one series. Nil: they are kept in memory where LeakReports is nil too, shown among
 	// the limits as browser_leaks, and else not at all.
 	BrowserLeaks Reports
+	// DismissedLeaks keeps what somebody has dismissed (SettleLeak). LeakReports must list it among its own, by numbers of one
+	// series. Nil: the newest 1,000 signatures are kept in memory where LeakReports is nil too, in at most 4 MiB, shown among
+	// the limits as dismissed_leaks; and else a signature is known to be dismissed as long as LeakReports has the report.
+	DismissedLeaks DismissedLeaks
+	// LeakReportsMaxAge is how long LeakReports keeps a report; default 24 h. A leak that goes on is reported anew before
+	// its report is too old.
+	LeakReportsMaxAge time.Duration
 	// FlushInterval is how often the history is stored. Default 5 s.
 	FlushInterval time.Duration
 	// LogInterval is how often a line sums up the memory in the log; 0: never. Changes are always logged.
@@ -59,7 +66,8 @@ type Options struct {
 }
 
 const (
-	defaultFlushInterval = 5 * time.Second
+	defaultFlushInterval     = 5 * time.Second
+	defaultLeakReportsMaxAge = 24 * time.Hour
 	// DerivedMark is set to 1 in the environment by a launcher that derived GOMEMLIMIT itself: the warden in the
 	// program goes on managing that limit instead of respecting it as the user's own.
 	DerivedMark = "MEMWARDEN_GOMEMLIMIT_DERIVED"
@@ -73,6 +81,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.FlushInterval < 0 {
 		problems = append(problems, fmt.Errorf("FlushInterval %v is negative", o.FlushInterval))
+	}
+	if o.LeakReportsMaxAge < 0 {
+		problems = append(problems, fmt.Errorf("LeakReportsMaxAge %v is negative", o.LeakReportsMaxAge))
 	}
 	if o.LogInterval < 0 {
 		problems = append(problems, fmt.Errorf("LogInterval %v is negative", o.LogInterval))
@@ -102,6 +113,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.WarnSubscribers == 0 {
 		o.WarnSubscribers = defaultWarnSubscribers
+	}
+	if o.LeakReportsMaxAge == 0 {
+		o.LeakReportsMaxAge = defaultLeakReportsMaxAge
 	}
 	if o.FlushInterval == 0 {
 		o.FlushInterval = defaultFlushInterval

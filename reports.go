@@ -17,6 +17,19 @@ type Reports interface {
 	List(ctx context.Context, before int64, limit int) ([]Report, error)
 }
 
+// DismissedLeaks keep the reports of leaks that somebody has dismissed, beyond the bounds of others: until that is taken
+// back, and at most so many that those go first that were dismissed first. It must be safe for concurrent use.
+type DismissedLeaks interface {
+	// Dismiss keeps a report as Reports.Add does, until its signature is readmitted; the one before of that signature
+	// becomes an ordinary report.
+	Dismiss(ctx context.Context, signature string, report []byte) (id int64, err error)
+	// Readmit makes what was dismissed of a signature an ordinary report, and keeps another as Reports.Add does: both or
+	// neither.
+	Readmit(ctx context.Context, signature string, report []byte) (id int64, err error)
+	// Dismissed reports whether a signature was dismissed and not readmitted.
+	Dismissed(ctx context.Context, signature string) (bool, error)
+}
+
 // Report is an entry of Reports: a number, when it was added, and what.
 type Report = bounded.Retained[[]byte]
 

@@ -219,7 +219,7 @@ func TestTwoHandlers(t *testing.T) {
 			t.Error("a handler whose owner's name is taken was made")
 		}
 		time.Sleep(time.Minute) // ticks have passed
-		want := []string{"admin_rate_limiter", "b_admin_rate_limiter", "browser_leaks", "event_bus", "history", "leak_report_queue",
+		want := []string{"admin_rate_limiter", "b_admin_rate_limiter", "browser_leaks", "dismissed_leaks", "event_bus", "history", "leak_report_queue",
 			"leak_reports", "live_clients", "rate_limiter", "report_figures", "report_ids",
 			"report_rate_limiter", "reports", "tracked_objects"}
 		if got := ownerNames(w); !slices.Equal(got, want) {

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/memwarden/memwarden"
+	"github.com/memwarden/memwarden/internal/bounddir"
 	"github.com/memwarden/memwarden/leak"
 )
 
@@ -38,6 +41,7 @@ type leakDocument struct {
 	FirstSeen       time.Time `json:"first_seen"`
 	LastSeen        time.Time `json:"last_seen"`
 	Evidence        []string  `json:"evidence"`
+	Downloads       []string  `json:"downloads"` // routes of the snapshots and bundles that evidence and actions name
 	Actions         []string  `json:"actions"`
 	Signature       string    `json:"signature"`
 	Case            string    `json:"case"`
@@ -51,7 +55,7 @@ func newLeakDocument(l memwarden.KeptLeak) leakDocument {
 		ID: l.ID, Kind: l.Kind, Status: cmp.Or(l.Status, reported), Sentence: l.Sentence, Type: l.Type, Owner: l.Owner,
 		GrowthPerSecond: l.GrowthPerSecond, RetainedBytes: l.RetainedBytes, Path: list(l.Path), AllocStack: list(l.AllocStack),
 		FirstSeen: l.FirstSeen, LastSeen: l.LastSeen, Evidence: list(l.Evidence), Actions: list(l.Actions),
-		Signature: l.Signature, Case: l.Case,
+		Signature: l.Signature, Case: l.Case, Downloads: downloads(l.Evidence, l.Actions),
 	}
 	if l.LastSeen.Before(l.FirstSeen) {
 		d.LastSeen = l.FirstSeen
@@ -60,6 +64,21 @@ func newLeakDocument(l memwarden.KeptLeak) leakDocument {
 		d.TimeToLimit = &l.TimeToLimitSeconds
 	}
 	return d
+}
+
+// downloads are the routes of what evidence and actions name, whether it is still kept or not.
+func downloads(evidence, actions []string) []string {
+	routes := []string{}
+	for _, line := range slices.Concat(evidence, actions) {
+		for _, named := range [...]struct{ words, path string }{
+			{"snapshot ", "/api/monitoring/memory/snapshots"}, {"kept evidence: incident bundle ", "/api/monitoring/memory/incidents"},
+		} {
+			if id, ok := strings.CutPrefix(line, named.words); ok && bounddir.IsID(id) {
+				routes = append(routes, named.path+"/"+id+"/download")
+			}
+		}
+	}
+	return routes
 }
 
 // list makes null an empty list.
@@ -72,15 +91,26 @@ func list(lines []string) []string {
 
 // findingDocument is what is thought of one figure.
 type findingDocument struct {
-	Kind            leak.Kind    `json:"kind"`
-	Verdict         leak.Verdict `json:"verdict"`
-	Reason          string       `json:"reason"`
-	Rule            leak.Rule    `json:"rule,omitzero"`
-	WindowSeconds   float64      `json:"window_seconds,omitzero"`
-	Since           time.Time    `json:"since,omitzero"`
-	From            float64      `json:"from,omitzero"`
-	To              float64      `json:"to,omitzero"`
-	GrowthPerSecond float64      `json:"growth_per_second,omitzero"`
+	Kind            leak.Kind      `json:"kind"`
+	Verdict         leak.Verdict   `json:"verdict"`
+	Reason          string         `json:"reason"`
+	Rule            leak.Rule      `json:"rule,omitzero"`
+	WindowSeconds   float64        `json:"window_seconds,omitzero"`
+	Since           time.Time      `json:"since,omitzero"`
+	From            float64        `json:"from,omitzero"`
+	To              float64        `json:"to,omitzero"`
+	GrowthPerSecond float64        `json:"growth_per_second,omitzero"`
+	TimeToLimit     *float64       `json:"time_to_limit_seconds"` // nil: never, or not known
+	Inputs          inputsDocument `json:"inputs"`
+}
+
+// inputsDocument is what a finding was made from; nil is what is not known.
+type inputsDocument struct {
+	Value         *float64 `json:"value"`
+	Owned         *float64 `json:"owned"`
+	Load          *float64 `json:"load"`
+	WindowSeconds float64  `json:"window_seconds"`
+	Limit         *float64 `json:"limit"`
 }
 
 func newLeaksDocument(status memwarden.LeakStatus, leaks []memwarden.KeptLeak) leaksDocument {
@@ -88,17 +118,29 @@ func newLeaksDocument(status memwarden.LeakStatus, leaks []memwarden.KeptLeak) l
 	for _, l := range leaks {
 		d.Leaks = append(d.Leaks, newLeakDocument(l))
 	}
-	for _, f := range status.Findings {
-		d.Findings = append(d.Findings, newFindingDocument(f))
+	for i, f := range status.Findings {
+		d.Findings = append(d.Findings, newFindingDocument(memwarden.LeakFinding{Finding: f, Inputs: status.Inputs[i]}))
 	}
 	return d
 }
 
-func newFindingDocument(f leak.Finding) findingDocument {
+func newFindingDocument(f memwarden.LeakFinding) findingDocument {
 	return findingDocument{
 		Kind: f.Kind, Verdict: f.Verdict, Reason: f.Reason, Rule: f.Rule, WindowSeconds: f.Window.Seconds(), Since: f.Since,
-		From: f.From, To: f.To, GrowthPerSecond: f.PerSecond,
+		From: f.From, To: f.To, GrowthPerSecond: f.PerSecond, TimeToLimit: known(f.Inputs.TimeToLimitSeconds),
+		Inputs: inputsDocument{
+			Value: known(f.Inputs.Value), Owned: known(f.Inputs.Owned), Load: known(f.Inputs.Load),
+			WindowSeconds: f.Inputs.Window.Seconds(), Limit: known(f.Inputs.Limit),
+		},
 	}
+}
+
+// known is nil for what JSON has no number for.
+func known(value float64) *float64 {
+	if math.IsNaN(value) || math.IsInf(value, 0) {
+		return nil
+	}
+	return &value
 }
 
 // serveLeaks tells what is thought of the process, and lists leak reports newest first, from one before ?before on, those

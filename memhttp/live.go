@@ -13,7 +13,6 @@ import (
 	"github.com/memwarden/memwarden"
 	"github.com/memwarden/memwarden/bounded"
 	"github.com/memwarden/memwarden/incident"
-	"github.com/memwarden/memwarden/leak"
 )
 
 // Errors of Live.Join.
@@ -127,7 +126,7 @@ func (l *Live) encode(e memwarden.Event) ([]byte, error) {
 		return l.statsBody(data)
 	case memwarden.ConfigDocument: // the configuration itself is for admins, the stream is for everyone
 		document = configEvent{data.Version, data.ChangedAt}
-	case leak.Finding:
+	case memwarden.LeakFinding:
 		document = newFindingDocument(data)
 	case incident.Record:
 		document = incidentEvent{data.ID, data.At, data.Cause.Rule}

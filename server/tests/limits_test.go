@@ -80,9 +80,9 @@ func TestLimits(t *testing.T) {
 		"connection_pool": 5, "redis_connections": 10, "live_clients": 7, "rate_limiter": 10_000, "admin_rate_limiter": 10_000, "history": 0,
 		"event_bus": 16_384 * 17, "cache": 10_000,
 		"heap_snapshots": 5, "incident_bundles": 20, "reports": 1000, "leak_reports": 1000, "leak_report_queue": 33, "report_rate_limiter": 10_000,
-		"report_figures": 1000, "browser_leaks": 1000, "requests": 256, "websocket": 7, "connections": 0, "tracked_objects": 100_000,
+		"report_figures": 1000, "browser_leaks": 1000, "dismissed_leaks": 1000, "requests": 256, "websocket": 7, "connections": 0, "tracked_objects": 100_000,
 	}
-	unused := []string{"leak_reports", "browser_leaks", "tracked_objects"} // nothing leaks, and the service tracks nothing of its own
+	unused := []string{"leak_reports", "browser_leaks", "dismissed_leaks", "tracked_objects"} // nothing leaks, and the service tracks nothing of its own
 	servicetest.Within(t, soon, "showed what is used", func() bool {
 		l := s.limits(t)
 		for name := range entries {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/memwarden/memwarden"
 	"github.com/memwarden/memwarden/contrib/pgxpool"
 	"github.com/memwarden/memwarden/server/internal/servicetest"
 )
@@ -76,4 +77,68 @@ func TestHeldConnectionIsALeak(t *testing.T) {
 		t.Errorf("leak_reports is not among the limits: %s", limits)
 	}
 	r.end(t)
+}
+
+// TestADismissedLeakSurvivesARestart: it is listed and known after the service has begun anew, and other reports have come,
+// until somebody acknowledges it.
+func TestADismissedLeakSurvivesARestart(t *testing.T) {
+	settings := map[string]string{"DATA_DIR": t.TempDir(), "LEAK_REPORTS_MAX_COUNT": "2", "LEAK_DETECTION": "false"}
+	run := func(do func(*memwarden.Warden)) {
+		t.Helper()
+		s := &service{o: Options{Config: load(t, settings), Banner: &servicetest.Text{}, Logger: slog.New(slog.DiscardHandler)}, failed: make(chan error, 1)}
+		if err := s.start(t.Context()); err != nil {
+			t.Fatal(err, s.abandon(t.Context()))
+		}
+		do(s.warden)
+		if report := s.warden.Shutdown().Run(t.Context(), "test"); report.Err() != nil {
+			t.Error(report.Err())
+		}
+		if err := s.store.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	report := func(w *memwarden.Warden, n int) {
+		t.Helper()
+		r := memwarden.LeakReport{Kind: "threads", Sentence: fmt.Sprint("threads rise ", n), Signature: fmt.Sprint("threads ", n)}
+		if err := w.ReportLeak(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	listed := func(w *memwarden.Warden) (list []memwarden.KeptLeak) {
+		t.Helper()
+		list, err := w.LeakReports(t.Context(), memwarden.LeakQuery{Limit: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	var id int64
+	run(func(w *memwarden.Warden) {
+		report(w, 0)
+		servicetest.Within(t, time.Minute, "kept the report", func() bool { return len(listed(w)) == 1 })
+		settled, err := w.SettleLeak(t.Context(), listed(w)[0].ID, memwarden.LeakDismissed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id = settled.ID
+		for n := range 5 {
+			report(w, 1+n)
+		}
+	})
+	run(func(w *memwarden.Warden) {
+		list := listed(w)
+		if len(list) != 3 || list[2].ID != id || list[2].Status != memwarden.LeakDismissed {
+			t.Errorf("%+v", list)
+		}
+		page := memwarden.LeakReport{Sentence: "a page leaks", Case: "browser-1", Signature: "threads 0"}
+		if err := w.ReportBrowserLeak(t.Context(), page); err != nil || len(listed(w)) != 3 {
+			t.Errorf("what has a dismissed signature is kept: %v", err)
+		}
+		if settled, err := w.SettleLeak(t.Context(), id, memwarden.LeakAcknowledged); err != nil || settled.Status != memwarden.LeakAcknowledged {
+			t.Errorf("%+v, %v", settled, err)
+		}
+		if err := w.ReportBrowserLeak(t.Context(), page); err != nil || len(listed(w)) != 3 || listed(w)[0].Case != page.Case {
+			t.Errorf("what is readmitted is not kept: %+v, %v", listed(w), err)
+		}
+	})
 }

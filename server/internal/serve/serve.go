@@ -49,6 +49,7 @@ type service struct {
 	reports  *store.Reports // from pages
 	leaks    *store.Reports
 	pages    *store.Reports // leaks in pages
+	quiet    *store.Dismissals
 	warden   *memwarden.Warden
 	redis    *redis.Client // nil: none
 	limiters []*redis.RateLimiter
@@ -120,7 +121,7 @@ func (s *service) start(ctx context.Context) (err error) {
 	c := s.o.Config
 	if s.warden, err = memwarden.Start(context.WithoutCancel(ctx), memwarden.Options{
 		PID: s.o.PID, Config: &c.Warden, Snapshot: c.Snapshot, Incidents: c.Incidents, Store: s.store, LeakReports: s.leaks, BrowserLeaks: s.pages,
-		Logger:      s.o.Logger,
+		DismissedLeaks: s.quiet, LeakReportsMaxAge: c.LeaksMaxAge, Logger: s.o.Logger,
 		LogInterval: c.LogMemoryInterval, WarnSubscribers: c.MaxLiveClients + otherSubscribers,
 		Shutdown: shutdown.Options{Deadlines: deadlines(c.ShutdownTimeout, c.DrainDelay), DrainDelay: c.DrainDelay, Logger: s.o.Logger},
 	}); err != nil {
@@ -186,6 +187,9 @@ func (s *service) open(ctx context.Context) (err error) {
 	}); err != nil {
 		return err
 	}
+	if s.quiet, err = s.leaks.Dismissals(ctx); err != nil {
+		return err
+	}
 	s.listener.most = s.connectionBound()
 	s.cache, err = newCache(c, s.redis, s.store.Identity())
 	return err
@@ -215,6 +219,7 @@ func (s *service) join(streams *live.Handler) error {
 			Run: func(ctx context.Context, _ cleanup.Trigger) (int64, error) { return reports.Trim(ctx) },
 		}))
 	}
+	note(s.warden.Register(s.quiet))
 	note(s.warden.Register(streams.Owner()))
 	sequence := s.warden.Shutdown()
 	note(sequence.Add(shutdown.Hubs, "websockets", streams.Close))

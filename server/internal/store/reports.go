@@ -50,34 +50,31 @@ const (
 	FrontendReports ReportKind = "reports"
 	LeakReports     ReportKind = "leak_reports"
 	BrowserLeaks    ReportKind = "browser_leaks"
+
+	dismissedLeaks ReportKind = "dismissed_leaks" // see Dismissals
 )
 
 // reportQueries are the statements for the table of a kind: names of tables cannot be parameters.
 type reportQueries struct{ lock, insert, trim, list, get, count string }
 
 var reportTables = map[ReportKind]reportQueries{
-	FrontendReports: queriesOf("memwarden_reports", "", ""),
-	LeakReports:     queriesOf("memwarden_leak_reports", "browser", "0"),
-	BrowserLeaks:    queriesOf("memwarden_leak_reports", "browser", "1"),
+	FrontendReports: queriesOf("memwarden_reports", "", "", "TRUE", "TRUE", "FALSE"),
+	LeakReports:     queriesOf("memwarden_leak_reports", ", browser", ", 0", "browser = 0 AND dismissed IS NULL", "TRUE", "dismissed IS NOT NULL"),
+	BrowserLeaks:    queriesOf("memwarden_leak_reports", ", browser", ", 1", "browser = 1 AND dismissed IS NULL", "browser = 1", "FALSE"),
+	dismissedLeaks:  queriesOf("memwarden_leak_reports", "", "", "dismissed IS NOT NULL", "dismissed IS NOT NULL", "TRUE"),
 }
 
-// queriesOf are the statements for a table, or for those of its rows alone that have a value in a column; of leak reports
-// all are read.
-func queriesOf(table, column, value string) reportQueries {
-	columns, values, own, all := "at_us, data", "$1, $2", "TRUE", "TRUE"
-	if column != "" {
-		columns, values, own = columns+", "+column, values+", "+value, column+" = "+value
-		if value != "0" {
-			all = own
-		}
-	}
+// queriesOf are the statements for a table, whose rows of the kind have values in columns. Own are those that the bounds
+// are for, shown those that are read, and ageless those among them that never become too old.
+func queriesOf(table, columns, values, own, shown, ageless string) reportQueries {
 	return reportQueries{
 		lock:   `LOCK TABLE ` + table + ` IN SHARE ROW EXCLUSIVE MODE`,
-		insert: `INSERT INTO ` + table + ` (` + columns + `) VALUES (` + values + `) RETURNING id`,
+		insert: `INSERT INTO ` + table + ` (at_us, data` + columns + `) VALUES ($1, $2` + values + `) RETURNING id`,
 		trim: `DELETE FROM ` + table + ` WHERE ` + own + ` AND (at_us <= $1 OR id <= coalesce((
 			SELECT id FROM ` + table + ` WHERE ` + own + ` ORDER BY id DESC LIMIT 1 OFFSET $2), 0)) RETURNING length(data)`,
-		list:  `SELECT id, at_us, data FROM ` + table + ` WHERE id < $1 AND at_us > $2 AND ` + all + ` ORDER BY id DESC LIMIT $3`,
-		get:   `SELECT at_us, data FROM ` + table + ` WHERE id = $1 AND at_us > $2 AND ` + all,
+		list: `SELECT id, at_us, data FROM ` + table + ` WHERE id < $1 AND (at_us > $2 OR ` + ageless + `) AND ` + shown +
+			` ORDER BY id DESC LIMIT $3`,
+		get:   `SELECT at_us, data FROM ` + table + ` WHERE id = $1 AND (at_us > $2 OR ` + ageless + `) AND ` + shown,
 		count: `SELECT count(*), coalesce(sum(length(data)), 0) FROM ` + table + ` WHERE ` + own,
 	}
 }

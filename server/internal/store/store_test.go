@@ -36,6 +36,7 @@ func testStore(t *testing.T, o Options) {
 		{"history is bounded", testHistoryBound},
 		{"reports", testReports},
 		{"browser leaks", testBrowserLeaks},
+		{"dismissals", testDismissals},
 		{"mistaken reports", testReportMistakes},
 		{"reports are contended", testReportsContended},
 		{"contexts", testContexts},

@@ -150,8 +150,9 @@ export interface paths {
          *     runtime, descriptors, threads and goroutines; what was dismissed does not count. Leaks are what was suspected or
          *     confirmed, and other things that are taken again and again and not given back: database connections that are held too
          *     long, subscriptions to events that nobody closes, tracked objects that were released and are still held, and what the
-         *     program reports itself. Of a leak that is seen for long the newest report is listed. Kept reports are bounded in count
-         *     and age: the oldest make room.
+         *     program reports itself. Of a leak that is seen for long the newest report is listed, and while it goes on it stays on
+         *     the list: `last_seen`, the sentence and the figures are those of now. Kept reports are bounded in count and age: the
+         *     oldest make room, but for those of leaks that go on and of those that were dismissed.
          *
          *     Leaks in pages, of the kind `browser`, stand on the list too. They are what whoever sends a report says: they count
          *     for no verdict, make no room among the other leaks, and have no event, notification, snapshot or cleanup follow. One
@@ -219,7 +220,7 @@ export interface paths {
         put?: never;
         /**
          * Note that a leak is known
-         * @description Its status becomes `acknowledged`; nothing else changes.
+         * @description Its status becomes `acknowledged`. If leaks of its `signature` were dismissed, that is taken back; nothing else changes.
          */
         post: operations["acknowledgeLeak"];
         delete?: never;
@@ -239,7 +240,7 @@ export interface paths {
         put?: never;
         /**
          * Note that it is no leak: others like it stay quiet
-         * @description Its status becomes `dismissed`. It no longer counts for the verdict, and what has the same `signature` is not reported any more while the report is kept.
+         * @description Its status becomes `dismissed`. It no longer counts for the verdict, and what has the same `signature` is not reported any more, nor told of in the log, the live stream or notifications, until one of them is acknowledged. The report stays on the list until then, whatever the bounds of others; the last 1,000 signatures that were dismissed are known.
          */
         post: operations["dismissLeak"];
         delete?: never;
@@ -2713,9 +2714,43 @@ export interface components {
             to?: number;
             /**
              * Format: double
-             * @description How fast it grows.
+             * @description How fast it grows: in bytes a second, or in goroutines, threads or descriptors a second.
              */
             growth_per_second?: number;
+            /**
+             * Format: double
+             * @description When `inputs.limit` is reached if it goes on like this; null: never, or not known.
+             */
+            time_to_limit_seconds: number | null;
+            inputs: components["schemas"]["LeakInputs"];
+        };
+        /** @description What a finding was made from. What is not known is null. */
+        LeakInputs: {
+            /**
+             * Format: double
+             * @description What the figure is now, in bytes or as a number: of the heap what is live less `owned`.
+             */
+            value: number | null;
+            /**
+             * Format: double
+             * @description Bytes of the live heap that owners account for within their bounds; 0 where they account for more than there is, and for other figures.
+             */
+            owned: number | null;
+            /**
+             * Format: double
+             * @description What the program says of its load, whose part is taken off.
+             */
+            load: number | null;
+            /**
+             * Format: double
+             * @description Length of the window that the finding is about, or of the shortest one.
+             */
+            window_seconds: number;
+            /**
+             * Format: double
+             * @description What the figure can grow to as all else stands: for memory by the limit that is nearest, for descriptors by that of the process.
+             */
+            limit: number | null;
         };
         /**
          * @description From less to worse.
@@ -2729,7 +2764,7 @@ export interface components {
              * @description Its number.
              */
             id: number;
-            /** @description What leaks: a figure that grows (heap, native, descriptors, threads, goroutines), retained of objects that were released, connection_held, subscriptions, browser for what leaks in a page, or a kind of the program's own. */
+            /** @description What leaks: a figure that grows (heap, native, descriptors, threads, goroutines), retained of objects that were released, abandoned_goroutines of goroutines that nothing can wake any more, connection_held, subscriptions, browser for what leaks in a page, or a kind of the program's own. */
             kind: string;
             /** @description The owner that it belongs to, as among the limits; empty: none, or it is not known. */
             owner: string;
@@ -2744,7 +2779,7 @@ export interface components {
             first_seen: string;
             /**
              * Format: date-time
-             * @description When it was last seen to.
+             * @description When it was last seen to: of a leak that goes on, when it was looked at last.
              */
             last_seen: string;
             /** @description The same in all reports of one leak; empty: there is only this one. */
@@ -2762,12 +2797,12 @@ export interface components {
             path: string[];
             /**
              * Format: int64
-             * @description What all of it holds.
+             * @description What all of it holds: by a snapshot, and what the heap has grown by since while the leak goes on; 0: no snapshot shows it.
              */
             retained_bytes: number;
             /**
              * Format: double
-             * @description By how much it grows; by how many, where the kind is counted.
+             * @description How many bytes a second it grows by. Of what is counted, which is goroutines, threads and descriptors, it is how many of them a second, not bytes.
              */
             growth_bytes_per_second: number;
             /**
@@ -2777,6 +2812,8 @@ export interface components {
             time_to_limit_seconds: number | null;
             /** @description Where more is to be found, and what could not be found out. */
             evidence: string[];
+            /** @description Where the snapshots and incident bundles can be downloaded, by admins, that evidence and actions name, as long as they are kept. */
+            downloads: string[];
             /** @description What was done. */
             actions: string[];
         };

@@ -1,0 +1,263 @@
+package memwarden
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/memwarden/memwarden/leak"
+)
+
+const (
+	// maxOpenLeaks bounds the leaks that are known to go on; more of them are not reported anew.
+	maxOpenLeaks = 128
+	// refreshInterval is how often it is seen to that the leaks that go on are among the reports that are kept, and
+	// refreshAge how old such a report becomes: of each leak there are no more than 24 a day. Where reports are kept for
+	// less than four hours it is a quarter and a half of that.
+	refreshInterval = 10 * time.Minute
+	refreshAge      = time.Hour
+)
+
+// openLeaks are the leaks that go on, by their cases: what was reported of each, and what is seen of it since. A report
+// tells what was found when the verdict changed; who reads it is told what is so now. It is safe for concurrent use; the
+// zero value is ready.
+type openLeaks struct {
+	mu sync.Mutex
+	by map[string]*openLeak // at most maxOpenLeaks
+}
+
+// openLeak is what is known of one.
+type openLeak struct {
+	report LeakReport // as it was reported last; zero: it was not yet
+	kept   time.Time  // when that was
+	seen   time.Time
+
+	// What follows is of those that a finding tells of.
+	watched bool
+	finding leak.Finding
+	left    float64 // seconds to the limit; 0: not known
+	what    string  // what the report says beyond the finding
+	at      float64 // what the figure was when it said so
+}
+
+// isOpen is a finding that is a suspicion or worse, and the seconds to the limit.
+type isOpen struct {
+	finding leak.Finding
+	left    float64
+}
+
+// watch takes in all findings that tell of a leak now; other leaks that findings told of are over.
+func (o *openLeaks) watch(now time.Time, all []isOpen) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	maps.DeleteFunc(o.by, func(name string, known *openLeak) bool {
+		return known.watched && !slices.ContainsFunc(all, func(f isOpen) bool { return caseOf(f.finding) == name })
+	})
+	for _, f := range all {
+		if l := o.get(caseOf(f.finding)); l != nil {
+			l.watched, l.seen, l.finding, l.left = true, now, f.finding, f.left
+		}
+	}
+}
+
+// get returns a leak, a new one if there is room; nil if there is none. The caller holds mu.
+func (o *openLeaks) get(name string) *openLeak {
+	if l := o.by[name]; l != nil {
+		return l
+	}
+	if len(o.by) >= maxOpenLeaks {
+		return nil
+	}
+	if o.by == nil {
+		o.by = map[string]*openLeak{}
+	}
+	o.by[name] = &openLeak{}
+	return o.by[name]
+}
+
+// see notes that a leak that no finding tells of goes on, if one was reported.
+func (o *openLeaks) see(name string, now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if l := o.by[name]; l != nil {
+		l.seen = now
+	}
+}
+
+// reported notes what was reported of a leak that no finding tells of.
+func (o *openLeaks) reported(r LeakReport, now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if l := o.get(r.Case); l != nil {
+		l.report, l.kept, l.seen = r, now, now
+	}
+}
+
+// found notes what was reported of a leak that a finding tells of, while it does, and what the report says beyond that.
+func (o *openLeaks) found(r LeakReport, f leak.Finding, what string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if l := o.by[r.Case]; l != nil {
+		l.report, l.kept, l.what, l.at = r, r.LastSeen, what, f.To
+	}
+}
+
+// keep notes that a report of a leak was kept that differs from the last one in its status or actions.
+func (o *openLeaks) keep(r LeakReport, now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if l := o.by[r.Case]; l != nil && l.report.Case != "" {
+		l.report.Status, l.report.Actions, l.kept = r.Status, r.Actions, now
+	}
+}
+
+// over forgets a leak.
+func (o *openLeaks) over(name string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.by, name)
+}
+
+// has reports whether a leak goes on.
+func (o *openLeaks) has(name string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.by[name] != nil
+}
+
+// any reports whether a leak goes on.
+func (o *openLeaks) any() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.by) > 0
+}
+
+// names are those of all that were reported, with when that was.
+func (o *openLeaks) names() map[string]time.Time {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	names := map[string]time.Time{}
+	for name, l := range o.by {
+		if l.report.Case != "" {
+			names[name] = l.kept
+		}
+	}
+	return names
+}
+
+// last is the report of a leak as it was reported last; its case is empty if there is none.
+func (o *openLeaks) last(name string) LeakReport {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if l := o.by[name]; l != nil {
+		return l.report
+	}
+	return LeakReport{}
+}
+
+// current returns a report with what is so now, if its leak goes on. What was held by a snapshot has grown by what the
+// heap has since.
+func (o *openLeaks) current(r LeakReport) LeakReport {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	l := o.by[r.Case]
+	if l == nil || r.Case == "" {
+		return r
+	}
+	if l.seen.After(r.LastSeen) {
+		r.LastSeen = l.seen.UTC()
+	}
+	if !l.watched || l.report.Case == "" {
+		return r
+	}
+	r.GrowthPerSecond, r.TimeToLimitSeconds = l.finding.PerSecond, l.left
+	r.Sentence = sentence(l.finding, l.what, l.left)
+	if l.report.RetainedBytes > 0 {
+		r.RetainedBytes = l.report.RetainedBytes + uint64(max(0, l.finding.To-l.at))
+	}
+	return r
+}
+
+// refreshPauses are how often it is looked for reports of leaks that go on, and how old one may be then.
+func (w *Warden) refreshPauses() (interval, age time.Duration) {
+	return min(refreshInterval, w.o.LeakReportsMaxAge/4), min(refreshAge, w.o.LeakReportsMaxAge/2)
+}
+
+// refresh keeps reports anew of leaks that go on: where the last one is no longer kept, and else before it is too old.
+// Nobody is told: nothing has changed. Whether leaks are still dismissed is asked, too, as it may be said elsewhere.
+func (i *investigator) refresh(ctx context.Context) {
+	w := i.w
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	err := w.reviewQuiet(ctx)
+	if err == nil {
+		err = w.keepOpen(ctx)
+	}
+	if err != nil && !w.stopped() {
+		w.o.Logger.Error("memory leaks that go on cannot be kept among the reports", "error", err)
+	}
+}
+
+// reviewQuiet looks whether what was dismissed still is.
+func (w *Warden) reviewQuiet(ctx context.Context) error {
+	if w.o.DismissedLeaks == nil {
+		return nil
+	}
+	for _, c := range w.quietLeaks.list() {
+		if c.signature == "" {
+			continue
+		}
+		dismissed, err := w.dismissed(ctx, c.signature)
+		if err != nil {
+			return err
+		}
+		if !dismissed {
+			w.quietLeaks.readmit(c)
+		}
+	}
+	return nil
+}
+
+// keepOpen keeps reports anew.
+func (w *Warden) keepOpen(ctx context.Context) error {
+	w.settling.Lock()
+	defer w.settling.Unlock()
+	names, kept := w.openLeaks.names(), map[string]LeakReport{}
+	if len(names) == 0 {
+		return nil
+	}
+	err := w.eachLeak(ctx, func(l KeptLeak, newest bool) bool {
+		if _, open := names[l.Case]; open && newest {
+			kept[l.Case] = l.LeakReport
+		}
+		return len(kept) < len(names)
+	})
+	if err != nil {
+		return err
+	}
+	now := w.o.Now()
+	_, age := w.refreshPauses()
+	for name, at := range names {
+		r, found := kept[name]
+		if since := now.Sub(at); found && since >= 0 && since < age || w.quietLeaks.has(name) {
+			continue
+		}
+		if !found {
+			r = w.openLeaks.last(name)
+		}
+		if r.Case == "" || r.Status == LeakDismissed || w.quiet(ctx, quietCase{name, r.Signature}, storeTimeout) {
+			continue
+		}
+		data, err := w.openLeaks.current(r).encode(now)
+		if err == nil {
+			_, err = w.o.LeakReports.Add(ctx, data)
+		}
+		if err != nil {
+			return err
+		}
+		w.openLeaks.keep(r, now)
+	}
+	return nil
+}
