@@ -3,12 +3,13 @@ package leak
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"time"
 )
 
-// Detector judges a process. It is safe for concurrent use, starts nothing, and holds 100 KiB, and what AddSites gives
-// it. Add takes a third of a microsecond at one call a second (BenchmarkAdd), more where a figure rises.
+// Detector judges a process. It is safe for concurrent use, starts nothing, and holds 100 KiB, and some 100 bytes for each
+// site that AddSites is given: TestBounds has the most. Add takes a third of a microsecond at one call a second (BenchmarkAdd), more where a figure rises.
 //
 // Each figure is cut into 40 pieces of time for each window, of which the least value counts; what the load takes is
 // taken off. A window's floor is what was never given back since, and only that of its first three quarters is judged: it
@@ -19,6 +20,10 @@ import (
 //   - Changed, in the next: it rose three times as much as in any of six windows before, by 2.5 % at least, and one site
 //     has half of that. Without sites it never holds.
 //   - Sustained, in the two longest: it rose by a fifth.
+//
+// While a suspicion is open, another begins in its place if a rule holds because of a site that had no part in it, or at
+// four times its pace: then Since is another, and what was decided about the first says nothing of the second. Each site
+// does so once.
 //
 // What it misses: what is hidden beneath a load that rises all the time, until that turns; leaks of less than a fifth in
 // three days; and in the first six windows of an hour all that is slower than Fast and faster than Sustained sees. What
@@ -38,7 +43,7 @@ type series struct {
 	minRise float64
 	scales  [len(scaleRules)]*scale
 	streaks [len(scaleRules)]int
-	sites   siteHistory
+	sites   [siteHistories]siteHistory
 	finding Finding
 	value   float64 // the last one
 	resumed bool    // after a pause, and nothing was seen since
@@ -52,7 +57,18 @@ type suspicion struct {
 	rise     rise
 	progress time.Duration // when it last rose
 	high     float64
+	pace     float64 // of the rise, each second
+	// sites are those that are known to have a part in it, and in those before it that it has taken the place of; at most
+	// mostCases of them and a few.
+	sites []string
 }
+
+const (
+	// muchFaster is how many times the pace of a suspicion another one must have that no site tells from it.
+	muchFaster = 4
+	// mostCases is how many sites are known before no other begins a suspicion in the place of one that is open.
+	mostCases = 16
+)
 
 // NewDetector returns a detector that has seen nothing, or an error that lists every mistake in the options.
 func NewDetector(o Options) (*Detector, error) {
@@ -66,7 +82,10 @@ func NewDetector(o Options) (*Detector, error) {
 		for i, r := range scaleRules {
 			s.scales[i] = newScale(r.factor * o.Window)
 		}
-		s.sites.every = s.scales[1].length / (siteSamples - 1)
+		for i := range s.sites {
+			s.sites[i] = siteHistory{every: s.scales[i+1].length / (siteSamples - 1), most: maxLongSites}
+		}
+		s.sites[0].most = MaxSites
 		s.finding = Finding{Kind: s.kind, Reason: "less was seen than the shortest window of " + o.Window.String() + " takes"}
 		d.series[kind] = s
 	}
@@ -95,7 +114,7 @@ func (d *Detector) Add(now time.Time, o Observation) {
 func (d *Detector) SitesDue(kind Kind) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.series[kind].sites.due(d.active)
+	return d.series[kind].sites[0].due(d.active)
 }
 
 // AddSites takes in what may be growing with a kind, as it was at the time of the last Add: all sites there are, not only
@@ -103,7 +122,13 @@ func (d *Detector) SitesDue(kind Kind) bool {
 func (d *Detector) AddSites(kind Kind, sites []Site) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.series[kind].sites.add(d.active, sites)
+	sites = bySize(sites)
+	histories := &d.series[kind].sites
+	for i := range histories {
+		if i == 0 || histories[i].due(d.active) {
+			histories[i].add(d.active, sites)
+		}
+	}
 }
 
 // Findings returns what is thought of each kind, by kind.
@@ -134,20 +159,59 @@ func (s *series) look(i int, now time.Time, active time.Duration) {
 	} else {
 		s.streaks[i] = 0
 	}
+	certain := s.streaks[i] >= scaleRules[i].times
 	switch {
+	case s.began > 0 && certain && s.another(i, j):
+		s.suspect(i, j, now, active)
 	case s.began > 0:
 		if i == s.suspicion.scale {
 			s.follow(j, active)
 		}
-	case s.streaks[i] >= scaleRules[i].times:
-		s.suspicion = suspicion{scale: i, began: active, rise: j.rise, progress: active, high: j.rise.to}
-		s.tell(Suspect, i, j)
-		s.finding.Since = now
+	case certain:
+		s.suspect(i, j, now, active)
 	case j.close:
 		s.tell(Watch, i, j)
 	case s.finding.Verdict == Watch && s.finding.Window == s.scales[i].length, s.finding.Verdict == Insufficient && len(s.scales[0].buckets) >= enoughBuckets:
 		s.calm("what is held does not rise")
 	}
+}
+
+// suspect begins a suspicion.
+func (s *series) suspect(i int, j judged, now time.Time, active time.Duration) {
+	if s.finding.Verdict >= Suspect {
+		s.finding = Finding{} // of another leak
+	}
+	s.suspicion = suspicion{
+		scale: i, began: active, rise: j.rise, progress: active, high: j.rise.to, pace: s.pace(i, j.rise),
+		sites: append(s.suspicion.sites, namesOf(j.sites)...),
+	}
+	s.tell(Suspect, i, j)
+	s.finding.Since = now
+}
+
+// another reports whether what holds in a scale is another leak than the one that is suspected. The first sites that are
+// seen with a suspicion are its own.
+func (s *series) another(i int, j judged) bool {
+	if len(s.suspicion.sites) == 0 {
+		s.suspicion.sites = namesOf(j.sites)
+	}
+	led := len(j.sites) > 0 && j.sites[0].Share >= sureShare
+	if led && len(s.suspicion.sites) < mostCases && !slices.Contains(s.suspicion.sites, j.sites[0].Name) {
+		return true
+	}
+	return s.pace(i, j.rise) >= muchFaster*s.suspicion.pace
+}
+
+// pace is by how much a rise in a scale goes up each second.
+func (s *series) pace(i int, r rise) float64 {
+	return r.by() / (time.Duration(max(1, r.steps)) * s.scales[i].step).Seconds()
+}
+
+func namesOf(sites []SiteGrowth) (names []string) {
+	for _, site := range sites {
+		names = append(names, site.Name)
+	}
+	return names
 }
 
 // follow sees what becomes of a suspicion: it is confirmed when what is held goes on rising for a third of the window at
@@ -188,12 +252,11 @@ func (s *series) tell(v Verdict, i int, j judged) {
 		Kind: s.kind, Verdict: v, Rule: scaleRules[i].rule, Window: scale.length, Since: s.finding.Since,
 		From: j.rise.from, To: j.rise.to, Rise: j.rise.by(), Sites: j.sites,
 	}
-	if len(f.Sites) == 0 {
-		f.Sites = s.finding.Sites
+	if len(f.Sites) == 0 && s.finding.Window == f.Window {
+		f.Sites = s.finding.Sites // those of a moment ago
 	}
-	over := time.Duration(max(1, j.rise.steps)) * scale.step
-	f.PerSecond = f.Rise / over.Seconds()
-	f.Reason = f.reason(over)
+	f.PerSecond = s.pace(i, j.rise)
+	f.Reason = f.reason(time.Duration(max(1, j.rise.steps)) * scale.step)
 	s.finding = f
 }
 

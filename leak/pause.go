@@ -11,7 +11,9 @@ func (d *Detector) Resume() {
 	d.last = time.Time{}
 	for _, s := range d.series {
 		s.resumed = true
-		s.sites.samples = nil
+		for i := range s.sites {
+			s.sites[i].clear()
+		}
 	}
 }
 

@@ -87,19 +87,22 @@ func (s *series) judge(i int) (j judged) {
 		j.close = first.even(scaleRules[i].even) && by >= fastPace*first.by() && first.by() > s.minRise/2*max(1, first.from) && by > s.minRise/2*from
 		j.holds = j.close && first.by() > s.minRise*max(1, first.from) && by > s.minRise*from && j.rise.to > s.highBefore(began, e, last)
 		j.rise.from, j.rise.steps = first.from, j.rise.steps+fastStep
-		j.sites = s.sites.growth(began, j.rise.by())
+		j.sites = s.sitesOf(i).growth(began, j.rise.by())
 	case Changed:
-		j.sites = s.sites.growth(began, by)
+		j.sites = s.sitesOf(i).growth(began, by)
 		j.close = by >= changedRise*from && j.rise.to > s.highBefore(began, e, last)
 		j.holds = j.close && s.unlikeBefore(scale, e, last, by) && len(j.sites) > 0 && j.sites[0].Share >= sureShare
 	case Sustained:
-		j.sites = s.sites.growth(began, by)
+		j.sites = s.sitesOf(i).growth(began, by)
 		j.close = by >= sustainedRise/2*from && j.rise.to > s.highBefore(began, e, last)
 		j.holds = by >= sustainedRise*from && j.rise.to > s.highBefore(began, e, last)+newHigh*by
 	}
 	j.holds = j.holds && j.rise.by() >= leastRise[s.kind]
 	return j
 }
+
+// sitesOf is what is known of sites over the windows of a scale: the two shortest share it.
+func (s *series) sitesOf(i int) *siteHistory { return &s.sites[max(0, i-1)] }
 
 // highBefore is the most that was held at any time before another one, as far back as any scale reaches.
 func (s *series) highBefore(at time.Duration, e effect, last bucket) float64 {
