@@ -2,9 +2,11 @@ package leak
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -55,7 +57,7 @@ func TestSitesBeneathTheRest(t *testing.T) {
 	for i := range siteSamples {
 		h.add(time.Duration(i)*time.Second, bySize([]Site{
 			{"large", 100}, {"larger", 110}, {"largest", 120}, {"left out", 50}, {"grows", float64(20 * i)}, {"twice", float64(5 * i)}, {"twice", float64(5 * i)},
-		}))
+		}), 0)
 	}
 	grown := h.growth(0, 100)
 	if len(grown) != 1 || grown[0] != (SiteGrowth{"grows", 150, 1}) { // from 50, the most that was left out at first, to 200
@@ -78,7 +80,7 @@ func TestSiteHistoryTwin(t *testing.T) {
 					sites = append(sites, Site{name, values[name]})
 				}
 			}
-			h.add(time.Duration(i)*time.Second, bySize(sites))
+			h.add(time.Duration(i)*time.Second, bySize(sites), 0)
 			samples = append(samples, values)
 		}
 		samples = samples[max(0, len(samples)-siteSamples):]
@@ -119,7 +121,7 @@ func TestSiteHistoryBytes(t *testing.T) {
 				for i := range 2000 {
 					sites = append(sites, Site{name(sample, i), float64(i)})
 				}
-				histories[c].add(time.Duration(sample)*time.Second, bySize(sites))
+				histories[c].add(time.Duration(sample)*time.Second, bySize(sites), 0)
 			}
 		}
 		runtime.GC()
@@ -238,4 +240,97 @@ func TestASecondLeak(t *testing.T) {
 			t.Errorf("%d sites are known", n)
 		}
 	})
+}
+
+// hidden is a process of 300 MiB with memory beside that comes and goes, by up to 60 MiB within 200 seconds, with all
+// sites that there are.
+type hidden struct {
+	*process
+	leaked float64
+	owned  float64 // what the site has of which an owner tells
+}
+
+func (h *hidden) run(d time.Duration, perSecond, ownedPerSecond float64) {
+	const mib = 1 << 20
+	h.process.run(d, func(float64) {
+		h.leaked += perSecond * mib / 2
+		h.owned += ownedPerSecond * mib / 2
+		comes := 60 * mib * math.Mod(float64(h.now.Unix())/200, 1)
+		h.o.Values[Heap], h.o.Owned = 300*mib+comes+h.leaked, h.owned
+		if h.d.SitesDue(Heap) {
+			h.d.AddSites(Heap, []Site{{"stays", 300 * mib}, {"comes and goes", comes}, {"leaks", h.leaked}, {"cache", h.owned}})
+		}
+	})
+}
+
+// TestALeakBeneathWhatComesAndGoes: where the whole shows nothing, the site that grows is found by itself. What becomes of
+// it is seen by what it has: it is confirmed, survives a pause, and is over when it has given back.
+func TestALeakBeneathWhatComesAndGoes(t *testing.T) {
+	p := newProcess(t)
+	h := &hidden{process: p}
+	h.run(25*time.Minute, 0, 0)
+	for range 40 { // a cache fills, of which an owner tells
+		h.run(20*time.Second, 0, 0.15)
+		if f := h.d.Findings()[Heap]; f.Verdict >= Suspect {
+			t.Fatalf("what an owner tells of: %+v", f)
+		}
+	}
+	h.run(6*time.Minute, 0.15, 0)
+	f := h.want(Heap, Confirmed)
+	if f.Rule != Changed || len(f.Sites) != 1 || f.Sites[0].Name != "leaks" || f.PerSecond < 0.12*(1<<20) || f.PerSecond > 0.18*(1<<20) ||
+		!strings.HasPrefix(f.Reason, "what one site has in use of the live heap rose from ") {
+		t.Errorf("%+v", f)
+	}
+	h.run(3*time.Minute, 0, 0) // some falls of what comes and goes
+	if again := h.want(Heap, Confirmed); !again.Since.Equal(f.Since) {
+		t.Errorf("it was dropped: %+v", again)
+	}
+	h.now = h.now.Add(time.Hour)
+	h.leaked += 500 << 20
+	h.d.Resume()
+	h.run(time.Minute, 0, 0)
+	h.want(Heap, Confirmed)
+	if s := h.d.series[Heap].suspicion; s.rise.to < 500<<20 || s.high != s.held {
+		t.Errorf("what was added in a pause is judged: %+v", s)
+	}
+	h.leaked = 0
+	h.run(time.Minute, 0, 0)
+	h.want(Heap, Healthy)
+}
+
+// TestTheLoadsOwnMemory: a site that has more because there is more to do is no leak, whatever comes and goes beside it.
+func TestTheLoadsOwnMemory(t *testing.T) {
+	h := &hidden{process: newProcess(t), leaked: 100 << 20}
+	h.o.Load = 100
+	h.run(25*time.Minute, 0, 0)
+	for range 3 * 60 {
+		h.o.Load += 0.15
+		h.run(time.Second, 0.15, 0)
+		if f := h.d.Findings()[Heap]; f.Verdict >= Suspect {
+			t.Fatalf("what goes with the load: %+v", f)
+		}
+	}
+}
+
+// TestLoadRise: by how much a load rose, of which nothing is said where it is not known.
+func TestLoadRise(t *testing.T) {
+	buckets := func(load func(i int) float64) (list []bucket) {
+		for i := range windowBuckets {
+			list = append(list, bucket{load: load(i)})
+		}
+		return list
+	}
+	for name, c := range map[string]struct {
+		load func(i int) float64
+		want float64
+	}{
+		"a quarter":  {func(i int) float64 { return 100 + float64(25*(i/30)) }, 0.25},
+		"falls":      {func(i int) float64 { return 100 - float64(i) }, 0},
+		"not known":  {func(int) float64 { return math.NaN() }, 0},
+		"of nothing": {func(i int) float64 { return float64(i / 30) }, 0},
+	} {
+		if got := loadRise(buckets(c.load)); math.Abs(got-c.want) > 1e-9 {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
 }

@@ -18,8 +18,9 @@ import (
 //
 //   - Fast, in the shortest window: each of two windows on end added MinRise and more.
 //   - Changed, in the next: it rose three times as much as in any of six windows before, by 2.5 % at least, and one site
-//     has half of that. Without sites it never holds.
-//   - Sustained, in the two longest: it rose by a fifth.
+//     has half of that. Or one site alone did so and never fell, whatever came and went beside it. Without sites it never
+//     holds.
+//   - Sustained, in the two longest: it rose by 15 % and by a fifth, most of that above all that was ever held.
 //
 // While a suspicion is open, another begins in its place if a rule holds because of a site that had no part in it, or at
 // four times its pace: then Since is another, and what was decided about the first says nothing of the second. Each site
@@ -46,6 +47,7 @@ type series struct {
 	sites   [siteHistories]siteHistory
 	finding Finding
 	value   float64 // the last one
+	owned   float64 // what owners account for beside it, at last
 	resumed bool    // after a pause, and nothing was seen since
 	suspicion
 }
@@ -58,6 +60,11 @@ type suspicion struct {
 	progress time.Duration // when it last rose
 	high     float64
 	pace     float64 // of the rise, each second
+	// led is the site that alone is judged, and held what it had when it was last looked at; see judged.
+	led  string
+	held float64
+	// rebase is that there was a pause since.
+	rebase bool
 	// sites are those that are known to have a part in it, and in those before it that it has taken the place of; at most
 	// mostCases of them and a few.
 	sites []string
@@ -103,6 +110,7 @@ func (d *Detector) Add(now time.Time, o Observation) {
 	if math.IsInf(o.Load, 0) || o.Load < 0 {
 		o.Load = math.NaN()
 	}
+	d.series[Heap].owned = o.Owned
 	for kind, s := range d.series {
 		if value := o.Values[kind]; value >= 0 && !math.IsInf(value, 1) { // nor NaN
 			s.add(now, d.active, value, o.Load)
@@ -126,7 +134,7 @@ func (d *Detector) AddSites(kind Kind, sites []Site) {
 	histories := &d.series[kind].sites
 	for i := range histories {
 		if i == 0 || histories[i].due(d.active) {
-			histories[i].add(d.active, sites)
+			histories[i].add(d.active, sites, d.series[kind].owned)
 		}
 	}
 }
@@ -183,7 +191,7 @@ func (s *series) suspect(i int, j judged, now time.Time, active time.Duration) {
 	}
 	s.suspicion = suspicion{
 		scale: i, began: active, rise: j.rise, progress: active, high: j.rise.to, pace: s.pace(i, j.rise),
-		sites: append(s.suspicion.sites, namesOf(j.sites)...),
+		sites: append(s.suspicion.sites, namesOf(j.sites)...), led: j.led, held: j.rise.to,
 	}
 	s.tell(Suspect, i, j)
 	s.finding.Since = now
@@ -219,6 +227,12 @@ func namesOf(sites []SiteGrowth) (names []string) {
 // once it was confirmed).
 func (s *series) follow(j judged, active time.Duration) {
 	scale := s.scales[s.suspicion.scale]
+	if s.suspicion.led != "" {
+		var known bool
+		if j, known = s.followSite(); !known {
+			return
+		}
+	}
 	if j.rise.to > s.high {
 		s.high, s.progress = j.rise.to, active
 	}
@@ -240,6 +254,33 @@ func (s *series) follow(j judged, active time.Duration) {
 	}
 }
 
+// followSite is what has become of the site that alone is judged; nothing is known of it right after a pause.
+func (s *series) followSite() (j judged, known bool) {
+	history, led := &s.sites[0], s.suspicion.led
+	if len(history.at) == 0 {
+		return j, false
+	}
+	j = judged{rise: history.between(led), led: led}
+	if s.suspicion.rebase {
+		s.suspicion.raise(j.rise.to - s.suspicion.held)
+		s.suspicion.rebase = false
+	}
+	s.suspicion.held = j.rise.to
+	if by := j.rise.by(); by > 0 {
+		j.sites = []SiteGrowth{{led, by, 1}}
+	}
+	return j, true
+}
+
+// raise has what was added not be judged.
+func (s *suspicion) raise(by float64) {
+	if by > 0 {
+		s.rise.from += by
+		s.rise.to += by
+		s.high += by
+	}
+}
+
 // calm is what is found when nothing is.
 func (s *series) calm(reason string) {
 	s.finding = Finding{Kind: s.kind, Verdict: Healthy, Reason: reason}
@@ -256,12 +297,12 @@ func (s *series) tell(v Verdict, i int, j judged) {
 		f.Sites = s.finding.Sites // those of a moment ago
 	}
 	f.PerSecond = s.pace(i, j.rise)
-	f.Reason = f.reason(time.Duration(max(1, j.rise.steps)) * scale.step)
+	f.Reason = f.reason(time.Duration(max(1, j.rise.steps))*scale.step, j.led != "")
 	s.finding = f
 }
 
-// reason says what was found in a sentence.
-func (f Finding) reason(over time.Duration) string {
+// reason says what was found in a sentence, of the whole or of one site alone.
+func (f Finding) reason(over time.Duration, led bool) string {
 	what := map[Verdict]string{
 		Watch:     "it is watched",
 		Suspect:   "none of it was given back",
@@ -271,6 +312,9 @@ func (f Finding) reason(over time.Duration) string {
 		Heap: "the live heap without what owners account for", Native: "memory outside of the Go runtime's",
 		Descriptors: "open descriptors", Threads: "threads", Goroutines: "goroutines",
 	}[f.Kind]
+	if led {
+		name = map[Kind]string{Heap: "what one site has in use of the live heap", Goroutines: "goroutines with one stack"}[f.Kind]
+	}
 	return fmt.Sprintf("%s rose from %s to %s within %s: %s", name, f.Kind.amount(f.From), f.Kind.amount(f.To), over.Round(time.Second), what)
 }
 

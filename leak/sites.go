@@ -16,7 +16,7 @@ const (
 	// MaxSites is how many sites of a sample are kept, the largest ones.
 	MaxSites = 2048
 	// maxLongSites is how many of them are kept for the two longest windows. A site that has toldShare of a rise by
-	// sustainedRise has a twenty-fourth of all that there is, so that it is among them.
+	// leastSustained has a thirty-first of all that there is, so that it is among them.
 	maxLongSites = 64
 	// toldSites is how many a finding names, and toldShare the least share of a rise that one of them has.
 	toldSites, toldShare = 5, 0.25
@@ -31,8 +31,10 @@ type siteHistory struct {
 	most  int
 	at    []time.Duration // of the samples, oldest first
 	// cut is the most that those may have had that were left out of a sample.
-	cut  [siteSamples]float32
-	rows map[string]*siteRow
+	cut [siteSamples]float32
+	// owned is what owners accounted for when a sample was taken.
+	owned [siteSamples]float64
+	rows  map[string]*siteRow
 }
 
 // siteRow is what a site has had, by sample; 0: it was not in it.
@@ -43,8 +45,8 @@ func (h *siteHistory) due(now time.Duration) bool {
 	return len(h.at) == 0 || now-h.at[len(h.at)-1] >= h.every
 }
 
-// add takes in the sites of a sample, the largest first.
-func (h *siteHistory) add(now time.Duration, sites []Site) {
+// add takes in the sites of a sample, the largest first, and what owners account for.
+func (h *siteHistory) add(now time.Duration, sites []Site, owned float64) {
 	if h.rows == nil {
 		h.rows = map[string]*siteRow{}
 	}
@@ -53,7 +55,7 @@ func (h *siteHistory) add(now time.Duration, sites []Site) {
 	}
 	sample := len(h.at)
 	h.at = append(h.at, now)
-	h.cut[sample] = 0
+	h.cut[sample], h.owned[sample] = 0, owned
 	if len(sites) > h.most {
 		h.cut[sample] = float32(sites[h.most].Value)
 		sites = sites[:h.most]
@@ -72,6 +74,7 @@ func (h *siteHistory) add(now time.Duration, sites []Site) {
 func (h *siteHistory) forget() {
 	h.at = slices.Delete(h.at, 0, 1)
 	copy(h.cut[:], h.cut[1:])
+	copy(h.owned[:], h.owned[1:])
 	for name, row := range h.rows {
 		copy(row[:], row[1:])
 		if row[siteSamples-1] = 0; *row == (siteRow{}) {
@@ -106,6 +109,53 @@ func (h *siteHistory) growth(since time.Duration, rise float64) (grown []SiteGro
 	}
 	sorting.By(grown, func(a, b SiteGrowth) int { return cmp.Or(cmp.Compare(b.By, a.By), cmp.Compare(a.Name, b.Name)) })
 	return grown[:min(len(grown), toldSites)]
+}
+
+// value is what a site had in a sample, or could have had at most.
+func (h *siteHistory) value(name string, sample int) float64 {
+	value := h.cut[sample]
+	if row := h.rows[name]; row != nil {
+		value = max(value, row[sample])
+	}
+	return float64(value)
+}
+
+// riseOf is how a site rose over all samples, if it never fell and rose by a least.
+func (h *siteHistory) riseOf(name string, least float64) (r rise, ok bool) {
+	r = h.between(name)
+	last := len(h.at) - 1
+	if r.by() < least {
+		return r, false
+	}
+	for i := range last {
+		if h.value(name, i) > h.value(name, i+1) {
+			return r, false
+		}
+	}
+	for third := range r.thirds { // they are not of the same length
+		from, to := last*third/3, last*(third+1)/3
+		r.thirds[third] = (h.value(name, to) - h.value(name, from)) * float64(last) / float64(3*(to-from))
+	}
+	return r, true
+}
+
+// between is what a site had in the first sample and in the last.
+func (h *siteHistory) between(name string) rise {
+	return rise{from: h.value(name, 0), to: h.value(name, len(h.at)-1), steps: windowBuckets}
+}
+
+// mostBefore is the most by which a site rose from one sample to the next but one, and the most that it had, before a time.
+func (h *siteHistory) mostBefore(name string, end time.Duration) (most, high float64) {
+	for i, at := range h.at {
+		if at > end {
+			break
+		}
+		high = max(high, h.value(name, i))
+		for earlier := max(0, i-2); earlier < i; earlier++ {
+			most = max(most, h.value(name, i)-h.value(name, earlier))
+		}
+	}
+	return most, high
 }
 
 // bySize are the sites, one of each name, the largest first.
