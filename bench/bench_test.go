@@ -28,7 +28,7 @@ func onLinux(t *testing.T) workshop {
 	if runtime.GOOS != "linux" {
 		t.Skip("SKIPPED: what a process takes is read from Linux's /proc")
 	}
-	return workshop{t.TempDir(), io.Discard, new([]string)}
+	return workshop{t.TempDir(), io.Discard, new([]string), new([]string)}
 }
 
 // TestShutdownLosesNothing is a promise: every request that the service has accepted is answered, also while it ends.

@@ -97,6 +97,7 @@ type workshop struct {
 	dir      string
 	progress io.Writer
 	notes    *[]string // remarks for below the table, see note
+	grids    *[]string // tables of what has no goal of its own, see grid
 }
 
 // service builds the service.
@@ -165,8 +166,8 @@ func run(ctx context.Context, chosen []section, p plan, file string, out, progre
 	var failed []error
 	for _, s := range chosen {
 		fmt.Fprintf(progress, "bench: %s …\n", s.name)
-		var notes []string
-		figures, err := s.measure(ctx, p, workshop{dir, progress, &notes})
+		var notes, grids []string
+		figures, err := s.measure(ctx, p, workshop{dir, progress, &notes, &grids})
 		if err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", s.name, err))
 		}
@@ -181,6 +182,9 @@ func run(ctx context.Context, chosen []section, p plan, file string, out, progre
 		var body strings.Builder
 		if err := figure.Table(&body, figures); err != nil {
 			return false, err
+		}
+		for _, grid := range grids {
+			body.WriteString("\n" + grid)
 		}
 		for _, note := range notes {
 			fmt.Fprintf(&body, "\nNote: %s.\n", strings.TrimSuffix(note, "."))
@@ -222,6 +226,17 @@ func choose(names string) ([]section, error) {
 // note keeps a remark for below the section's table, on one line.
 func (w workshop) note(text string) {
 	*w.notes = append(*w.notes, strings.Join(strings.Fields(text), " "))
+}
+
+// grid keeps a table for below the section's own, with a line above it that says what it has.
+func (w workshop) grid(title string, rows [][]string) error {
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s:\n\n", title)
+	if err := figure.Grid(&text, rows); err != nil {
+		return err
+	}
+	*w.grids = append(*w.grids, text.String())
+	return nil
 }
 
 func (p plan) check() error {

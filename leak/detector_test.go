@@ -179,8 +179,13 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%d buckets", len(scale.buckets))
 		}
 	}
-	if len(s.sites.samples) != siteSamples || len(s.sites.samples[0].values) != MaxSites {
-		t.Errorf("%d samples of %d sites", len(s.sites.samples), len(s.sites.samples[0].values))
+	for i, h := range s.sites {
+		if most := []int{MaxSites, maxLongSites, maxLongSites}[i]; len(h.at) == 0 || len(h.at) > siteSamples || len(h.rows) > len(h.at)*most {
+			t.Errorf("%d samples of %d sites in all, want %d at most in each", len(h.at), len(h.rows), most)
+		}
+	}
+	if h := s.sites[0]; len(h.at) != siteSamples || len(h.rows) != siteSamples*MaxSites {
+		t.Errorf("%d samples of %d sites in all", len(h.at), len(h.rows))
 	}
 }
 

@@ -113,6 +113,9 @@ func (o Options) withDefaults() (Options, error) {
 // Observation is what was seen at a time. What is not known is NaN, and so is what is infinite or negative.
 type Observation struct {
 	Values [kinds]float64 // by Kind
+	// Owned is what owners account for of the live heap, and is not in Values[Heap]. Where it is not known, no site is
+	// judged by itself: it could be an owner's.
+	Owned float64
 	// Load is what the work may be measured by, such as requests a second. NaN: not known.
 	Load float64
 }
@@ -122,7 +125,7 @@ func NothingSeen() (o Observation) {
 	for i := range o.Values {
 		o.Values[i] = math.NaN()
 	}
-	o.Load = math.NaN()
+	o.Owned, o.Load = math.NaN(), math.NaN()
 	return o
 }
 
@@ -143,7 +146,7 @@ type Finding struct {
 	// Since is when the verdict was first Suspect; zero before.
 	Since time.Time
 	// From and To are the floor at the beginning and at the end of what was judged, Rise their difference, PerSecond how
-	// fast it went up.
+	// fast it went up. Where one site alone was judged they are what that had: the reason says so.
 	From, To, Rise, PerSecond float64
 	// Sites are those that grew as the whole did, the largest first. None: nothing is known of them, or none did.
 	Sites []SiteGrowth

@@ -10,8 +10,10 @@ func (d *Detector) Resume() {
 	defer d.mu.Unlock()
 	d.last = time.Time{}
 	for _, s := range d.series {
-		s.resumed = true
-		s.sites.samples = nil
+		s.resumed, s.suspicion.rebase = true, true
+		for i := range s.sites {
+			s.sites[i].clear()
+		}
 	}
 }
 
@@ -21,9 +23,9 @@ func (s *series) carryOn(value float64) {
 		for _, scale := range s.scales {
 			scale.raise(by)
 		}
-		s.suspicion.rise.from += by
-		s.suspicion.rise.to += by
-		s.high += by
+		if s.suspicion.led == "" {
+			s.suspicion.raise(by)
+		}
 	}
 	s.resumed, s.value = false, value
 }

@@ -12,8 +12,8 @@ type Rule string
 // The rules.
 const (
 	Fast      Rule = "fast"      // by MinRise and more in each of two short windows on end
-	Changed   Rule = "changed"   // unlike anything in the windows before, with a site that has half of it
-	Sustained Rule = "sustained" // by a fifth and more in a long window
+	Changed   Rule = "changed"   // unlike anything in the windows before, with a site that has half of it, or is alone so
+	Sustained Rule = "sustained" // by 15 % and more in a long window, a fifth in the longest
 )
 
 // Thresholds of the rules, as shares of what was there. They were chosen by the simulation in package leaksim: see
@@ -21,14 +21,13 @@ const (
 const (
 	changedRise   = 0.025
 	changedExcess = 3 // times the largest rise before
-	sustainedRise = 0.2
 	// fastPace is the least that the second of two windows may have of what the first has.
 	fastPace = 0.8
 	// fastStep is how many buckets after the first window of two the second begins. It might begin 30 after it, as the last
 	// quarter of the first is not judged; but a batch that loads for half an hour would be a leak then.
 	fastStep = 34
-	// newHigh is by which share of a rise its end must be above all that was ever held before it.
-	newHigh = 0.5
+	// ledHigh is by which share of the rise of a site that alone is judged its end must be above all that it had before.
+	ledHigh = 0.8
 )
 
 // scaleRules are the rule of each scale, and how often on end it must hold, each time with another bucket.
@@ -37,12 +36,21 @@ var scaleRules = [...]struct {
 	rule   Rule
 	times  int
 	even   evenness
+	// Of Sustained: the least rise, as a share of what was there, and by which share of it the end must be above all that
+	// was ever held before. Of what comes and goes within hours less is above that.
+	rise, high float64
 }{
-	{1, Fast, 3, evenness{0.35, 3, 1}},
-	{3, Changed, 3, evenness{0.5, 1.4, 1}}, // a batch that loads for half of the time has half of it in one third
-	{18, Sustained, 4, evenness{0.5, 3, 0.3}},
-	{72, Sustained, 2, evenness{0.35, 3, 0.25}}, // some new features are no stairs
+	{1, Fast, 3, evenness{0.35, 3, 1}, 0, 0},
+	{3, Changed, 3, evenness{0.5, 1.4, 1}, 0, 0}, // a batch that loads for half of the time has half of it in one third
+	{18, Sustained, 4, evenness{0.5, 3, 0.3}, leastSustained, 0.8},
+	{72, Sustained, 2, evenness{0.35, 3, 0.25}, 0.2, 0.5}, // some new features are no stairs
 }
+
+// leastSustained is the least rise of all scales of Sustained.
+const leastSustained = 0.15
+
+// ledEven is how evenly a site must rise to be judged alone: what a profile samples of a leak comes by chance.
+var ledEven = evenness{0.5, 1.45, 1}
 
 // judged is what a rule says of a scale.
 type judged struct {
@@ -51,6 +59,8 @@ type judged struct {
 	holds bool
 	// close is that the rise is of the kind that the rule looks for, if not enough of it.
 	close bool
+	// led is the site that is judged by itself, as the whole is not even; empty: it is the whole that is judged.
+	led string
 }
 
 // effect is what a unit of load takes, as far as that is known; the longest scale knows best.
@@ -72,6 +82,11 @@ func (s *series) judge(i int) (j judged) {
 	e, last := s.effect(i), scale.buckets[len(scale.buckets)-1]
 	window, began := scale.window()
 	j.rise = riseOf(e.rest(window, last))
+	if scaleRules[i].rule == Changed {
+		if led, ok := s.ledBySite(j.rise, window, began); ok {
+			return led
+		}
+	}
 	if !j.rise.even(scaleRules[i].even) || j.rise.by() < leastRise[s.kind]/2 {
 		return j
 	}
@@ -87,19 +102,48 @@ func (s *series) judge(i int) (j judged) {
 		j.close = first.even(scaleRules[i].even) && by >= fastPace*first.by() && first.by() > s.minRise/2*max(1, first.from) && by > s.minRise/2*from
 		j.holds = j.close && first.by() > s.minRise*max(1, first.from) && by > s.minRise*from && j.rise.to > s.highBefore(began, e, last)
 		j.rise.from, j.rise.steps = first.from, j.rise.steps+fastStep
-		j.sites = s.sites.growth(began, j.rise.by())
+		j.sites = s.sitesOf(i).growth(began, j.rise.by())
 	case Changed:
-		j.sites = s.sites.growth(began, by)
+		j.sites = s.sitesOf(i).growth(began, by)
 		j.close = by >= changedRise*from && j.rise.to > s.highBefore(began, e, last)
 		j.holds = j.close && s.unlikeBefore(scale, e, last, by) && len(j.sites) > 0 && j.sites[0].Share >= sureShare
 	case Sustained:
-		j.sites = s.sites.growth(began, by)
-		j.close = by >= sustainedRise/2*from && j.rise.to > s.highBefore(began, e, last)
-		j.holds = by >= sustainedRise*from && j.rise.to > s.highBefore(began, e, last)+newHigh*by
+		j.sites = s.sitesOf(i).growth(began, by)
+		least, high := scaleRules[i].rise, s.highBefore(began, e, last)
+		j.close = by >= least/2*from && j.rise.to > high
+		j.holds = by >= least*from && j.rise.to > high+scaleRules[i].high*by
 	}
 	j.holds = j.holds && j.rise.by() >= leastRise[s.kind]
 	return j
 }
+
+// ledBySite looks for a site that by itself does what Changed looks for, in a whole that is hidden by what comes and goes
+// beside it: it rose evenly and never fell, three times as much as in any hour of the five before, and is far above what it
+// ever had then, while the whole rose too, by half of that at least, and neither owners nor the load had half of it to
+// account for. If it is not known what owners account for, nothing is found.
+func (s *series) ledBySite(whole rise, window []bucket, began time.Duration) (j judged, ok bool) {
+	lately, before := &s.sites[0], &s.sites[1]
+	if len(lately.at) < siteSamples || len(before.at) < siteSamples {
+		return j, false
+	}
+	owned, load := lately.owned[siteSamples-1]-lately.owned[0], loadRise(window)
+	for name := range lately.rows {
+		r, grows := lately.riseOf(name, max(leastRise[s.kind], changedRise*whole.from))
+		if !grows || !r.even(ledEven) || whole.by() < sureShare*judgedShare*r.by() || ok && (r.by() < j.rise.by() || r.by() == j.rise.by() && name > j.led) {
+			continue
+		}
+		if !(owned+load*r.from < sureShare*r.by()) { // or NaN
+			continue
+		}
+		if most, high := before.mostBefore(name, began); r.by() >= changedExcess*most && r.to >= high+ledHigh*r.by() {
+			j, ok = judged{rise: r, sites: []SiteGrowth{{name, r.by(), 1}}, holds: true, close: true, led: name}, true
+		}
+	}
+	return j, ok
+}
+
+// sitesOf is what is known of sites over the windows of a scale: the two shortest share it.
+func (s *series) sitesOf(i int) *siteHistory { return &s.sites[max(0, i-1)] }
 
 // highBefore is the most that was held at any time before another one, as far back as any scale reaches.
 func (s *series) highBefore(at time.Duration, e effect, last bucket) float64 {

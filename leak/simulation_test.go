@@ -20,7 +20,7 @@ func firstAlarm(t *testing.T, shape leaksim.Shape, seed uint64) (int, Finding) {
 			d = newDetector(t, Options{Interval: time.Minute})
 		}
 		o := NothingSeen()
-		o.Values[Heap], o.Load = m.Heap-m.Owned, m.Load
+		o.Values[Heap], o.Owned, o.Load = m.Heap-m.Owned, m.Owned, m.Load
 		d.Add(time.Unix(int64(i)*60, 0), o)
 		if d.SitesDue(Heap) {
 			var sites []Site

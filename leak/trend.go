@@ -62,6 +62,23 @@ func momentsOf(buckets []bucket) (m moments, ok bool) {
 // still reports whether the load hardly changed.
 func (m moments) still() bool { return math.Sqrt(m.ll/m.n) <= leastSpread*math.Abs(m.load) }
 
+// loadRise is by which share of itself the load rose from the first quarter of buckets to the last; 0 if it did not, or is not
+// known.
+func loadRise(buckets []bucket) float64 {
+	quarter := max(1, len(buckets)/4)
+	mean := func(buckets []bucket) (sum float64) {
+		for _, b := range buckets {
+			sum += b.load / float64(len(buckets))
+		}
+		return sum
+	}
+	before, after := mean(buckets[:quarter]), mean(buckets[len(buckets)-quarter:])
+	if !(before > 0 && after > before) {
+		return 0
+	}
+	return after/before - 1
+}
+
 // rest is what is left of buckets if each had had the load of the last one.
 func (e effect) rest(buckets []bucket, last bucket) []float64 {
 	values := make([]float64, len(buckets))

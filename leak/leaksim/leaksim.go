@@ -32,7 +32,7 @@ type Minute struct {
 type part struct {
 	bytes []float64
 	owned bool
-	grows bool // only ever grows: what was sampled stays
+	grows bool // only ever grows, until the process is started anew: what was sampled stays
 }
 
 // Shape is what a heap does.
@@ -83,8 +83,11 @@ func (p part) sample(r *rand.Rand) []float64 {
 	if p.grows {
 		count := 0.0
 		for i := range seen {
-			if i > 0 {
+			switch {
+			case i > 0 && p.bytes[i] >= p.bytes[i-1]:
 				count += poisson(r, (p.bytes[i]-p.bytes[i-1])/sampled)
+			case i > 0: // the process was started anew
+				count = poisson(r, p.bytes[i]/sampled)
 			}
 			seen[i] = count * sampled
 		}
@@ -164,20 +167,29 @@ func sawtooth(r *rand.Rand) part {
 
 // loaded is memory that follows the load, which is known.
 func loaded(r *rand.Rand, weekly bool) ([]part, []float64, []int) {
-	size, phase, day := uniform(r, 80, 200)*mib, uniform(r, 0, 24), r.IntN(7)
+	size, load := uniform(r, 80, 200)*mib, loads(r, weekly)
+	p := part{bytes: make([]float64, Minutes)}
+	for i := range p.bytes {
+		p.bytes[i] = size * load[i] / 160
+	}
+	return []part{p}, load, nil
+}
+
+// loads is a load that goes around 100 by the hour of the day, and falls to half of it at weekends if it is weekly.
+func loads(r *rand.Rand, weekly bool) []float64 {
+	phase, day := uniform(r, 0, 24), r.IntN(7)
 	load := make([]float64, Minutes)
 	noise := 0.0
-	p := series(func(h float64) float64 {
-		l := 1 + 0.6*math.Sin(2*math.Pi*(h+phase)/24)
-		if weekly && (day+int((h+phase)/24))%7 >= 5 {
+	for i := range load {
+		h := float64(i)/60 + phase
+		l := 1 + 0.6*math.Sin(2*math.Pi*h/24)
+		if weekly && (day+int(h/24))%7 >= 5 {
 			l *= 0.5
 		}
 		noise = 0.95*noise + 0.02*r.NormFloat64()
-		l *= 1 + noise
-		load[int(math.Round(h*60))] = 100 * l
-		return size * l / 1.6
-	})
-	return []part{p}, load, nil
+		load[i] = 100 * l * (1 + noise)
+	}
+	return load
 }
 
 func steps(r *rand.Rand) part {
@@ -244,55 +256,80 @@ func restarts(r *rand.Rand) ([]part, []float64, []int) {
 	return []part{p}, nil, starts
 }
 
-// Leaks are leaks of so many MiB an hour, in each of their shapes by itself and a steady one beneath each healthy shape.
-// They begin in the minute from.
-func Leaks(rate float64, from int) []Shape {
-	beneath := func(name string, healthy Shape, leak func(r *rand.Rand, hours, load float64) float64) Shape {
-		return Shape{Name: name, Leak: true, From: from, parts: func(r *rand.Rand) ([]part, []float64, []int) {
-			parts, load, _ := healthy.parts(r)
-			sum := 0.0
-			p := series(func(h float64) float64 { // called minute by minute
-				minute := int(math.Round(h * 60))
-				if minute < from {
-					return 0
-				}
-				l := 1.0
-				if load != nil {
-					l = load[minute] / 100
-				}
-				sum = max(sum, leak(r, float64(minute-from)/60, l)+sum)
-				return sum
-			})
-			p.grows = true
-			return append(parts, p), load, nil
-		}}
-	}
-	perMinute := rate * mib / 60
-	steady := func(*rand.Rand, float64, float64) float64 { return perMinute }
-	healthy := map[string]Shape{}
-	var list []Shape
-	for _, h := range Healthy() {
-		healthy[h.Name] = h
-		if h.Name != "restarts by deployments" {
-			list = append(list, beneath("steady, "+h.Name, h, steady))
+// growth is how a leak grows: by how many bytes in a minute, some hours after it began, at a load whose mean is 1.
+type growth struct {
+	name string
+	by   func(r *rand.Rand, perMinute, hours, load float64) float64
+}
+
+// growths are all there are.
+var growths = []growth{
+	steady,
+	{"in stairs", func(_ *rand.Rand, perMinute, hours, _ float64) float64 {
+		if minute := int(math.Round(hours * 60)); minute%30 == 0 {
+			return 30 * perMinute
+		}
+		return 0
+	}},
+	{"in bursts", func(r *rand.Rand, perMinute, _, _ float64) float64 {
+		if r.IntN(20) == 0 {
+			return 20 * perMinute
+		}
+		return 0
+	}},
+	{"ever faster", func(_ *rand.Rand, perMinute, hours, _ float64) float64 {
+		return perMinute * math.Exp2(min(3, hours/6))
+	}},
+	{asTheLoad, func(_ *rand.Rand, perMinute, _, load float64) float64 { return perMinute * load }},
+}
+
+var steady = growth{"steady", func(_ *rand.Rand, perMinute, _, _ float64) float64 { return perMinute }}
+
+const asTheLoad = "as the load"
+
+// Leaks are leaks of so many MiB an hour that begin in the minute from: each way to grow beneath each healthy shape. Where
+// the process is started anew, the leak begins anew as well.
+func Leaks(rate float64, from int) (list []Shape) {
+	for _, g := range growths {
+		for _, h := range Healthy() {
+			list = append(list, beneath(h, g, from, func(*rand.Rand) float64 { return rate }))
 		}
 	}
-	return append(list,
-		beneath("in stairs", healthy["flat"], func(_ *rand.Rand, hours, _ float64) float64 {
-			if minute := int(math.Round(hours * 60)); minute%30 == 0 {
-				return 30 * perMinute
+	return list
+}
+
+// Tiny are steady leaks of 2 to 5 MiB an hour that begin in the minute from, beneath each healthy shape.
+func Tiny(from int) (list []Shape) {
+	for _, h := range Healthy() {
+		list = append(list, beneath(h, growth{"tiny", steady.by}, from, func(r *rand.Rand) float64 { return uniform(r, 2, 5) }))
+	}
+	return list
+}
+
+// beneath puts a leak beneath a healthy shape. One that grows as the load brings a load that is known, if there is none.
+func beneath(healthy Shape, g growth, from int, rate func(r *rand.Rand) float64) Shape {
+	return Shape{Name: g.name + ", " + healthy.Name, Leak: true, From: from, parts: func(r *rand.Rand) ([]part, []float64, []int) {
+		parts, load, starts := healthy.parts(r)
+		if load == nil && g.name == asTheLoad {
+			load = loads(r, false)
+		}
+		perMinute := rate(r) * mib / 60
+		p := part{bytes: make([]float64, Minutes), grows: true}
+		began, next, sum := from, 0, 0.0
+		for minute := from; minute < Minutes; minute++ {
+			for next < len(starts) && starts[next] <= minute {
+				if starts[next] >= from {
+					began, sum = starts[next], 0
+				}
+				next++
 			}
-			return 0
-		}),
-		beneath("in bursts", healthy["flat"], func(r *rand.Rand, _, _ float64) float64 {
-			if r.IntN(20) == 0 {
-				return 20 * perMinute
+			l := 1.0
+			if load != nil {
+				l = load[minute] / 100
 			}
-			return 0
-		}),
-		beneath("ever faster", healthy["flat"], func(_ *rand.Rand, hours, _ float64) float64 {
-			return perMinute * math.Exp2(min(3, hours/6))
-		}),
-		beneath("as the load", healthy["daily load"], func(_ *rand.Rand, _, load float64) float64 { return perMinute * load }),
-	)
+			sum += max(0, g.by(r, perMinute, float64(minute-began)/60, l))
+			p.bytes[minute] = sum
+		}
+		return append(parts, p), load, starts
+	}}
 }

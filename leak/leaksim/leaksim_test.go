@@ -4,12 +4,14 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 )
 
 // TestSeed: a seed says all of a run, and another seed something else.
 func TestSeed(t *testing.T) {
-	for _, s := range append(Healthy(), Leaks(20, 600)...) {
+	for _, s := range slices.Concat(Healthy(), Leaks(20, 600), Tiny(600)) {
 		one := s.Run(1)
 		if len(one) != Minutes {
 			t.Fatalf("%s: %d minutes, want %d", s.Name, len(one), Minutes)
@@ -54,38 +56,73 @@ func TestHealthy(t *testing.T) {
 	}
 }
 
-// TestLeaks: a leak takes what it is said to take, from when it is said to, and the profile tells of it.
+// TestLeaks: a leak takes what it is said to take, from when it is said to, and the profile tells of it; each way to grow
+// is there beneath each healthy shape.
 func TestLeaks(t *testing.T) {
 	const rate, from = 40, 600
-	const all = rate * mib * (Minutes - from) / 60
 	names := map[string]bool{}
 	for _, s := range Leaks(rate, from) {
-		if !s.Leak || s.From != from || names[s.Name] {
-			t.Errorf("%s: leak %v from %d, named before: %v", s.Name, s.Leak, s.From, names[s.Name])
-		}
 		names[s.Name] = true
-		parts, _, _ := s.parts(rand.New(rand.NewPCG(4, 4)))
-		leak := parts[len(parts)-1]
-		if leak.bytes[from-1] != 0 {
-			t.Errorf("%s: %.0f bytes have leaked before the leak begins", s.Name, leak.bytes[from-1])
-		}
 		// Bursts come by chance, the load goes around the mean, and "ever faster" ends at eight times the pace.
-		least, most := 0.85*all, 1.15*all
-		if s.Name == "ever faster" {
-			least, most = 2*all, 8*all
+		least, most := 0.85, 1.15
+		if strings.HasPrefix(s.Name, "ever faster, ") {
+			least, most = 2, 8
 		}
-		end := leak.bytes[Minutes-1]
-		if end < least || end > most {
-			t.Errorf("%s: %.0f MiB have leaked, want %.0f to %.0f", s.Name, end/mib, least/mib, most/mib)
+		checkLeak(t, s, from, least*rate, most*rate)
+	}
+	for _, s := range Tiny(from) {
+		names[s.Name] = true
+		checkLeak(t, s, from, 2, 5)
+	}
+	for _, growth := range []string{"steady", "in stairs", "in bursts", "ever faster", "as the load", "tiny"} {
+		for _, h := range Healthy() {
+			if name := growth + ", " + h.Name; !names[name] {
+				t.Errorf("there is no leak %s", name)
+			}
+			delete(names, growth+", "+h.Name)
 		}
-		seen := leak.sample(rand.New(rand.NewPCG(5, 5)))
-		if off := math.Abs(seen[Minutes-1] - end); off > 6*math.Sqrt(end*sampled) {
-			t.Errorf("%s: the profile has %.0f MiB of %.0f", s.Name, seen[Minutes-1]/mib, end/mib)
+	}
+	if len(names) > 0 {
+		t.Errorf("more leaks than expected: %v", names)
+	}
+}
+
+// checkLeak holds a leak against how many MiB an hour it takes, in each life of the process.
+func checkLeak(t *testing.T, s Shape, from int, least, most float64) {
+	t.Helper()
+	if !s.Leak || s.From != from {
+		t.Errorf("%s: leak %v from %d", s.Name, s.Leak, s.From)
+	}
+	parts, load, starts := s.parts(rand.New(rand.NewPCG(4, 4)))
+	if anew := strings.HasSuffix(s.Name, ", restarts by deployments"); (len(starts) > 0) != anew {
+		t.Errorf("%s starts %d times", s.Name, len(starts))
+	}
+	if strings.HasPrefix(s.Name, asTheLoad) && load == nil {
+		t.Errorf("%s: no load is known", s.Name)
+	}
+	leak := parts[len(parts)-1]
+	seen := leak.sample(rand.New(rand.NewPCG(5, 5)))
+	if leak.bytes[from-1] != 0 || seen[from-1] != 0 {
+		t.Errorf("%s: %.0f bytes have leaked before the leak begins, of which the profile has %.0f", s.Name, leak.bytes[from-1], seen[from-1])
+	}
+	began := from
+	for _, end := range append(slices.Clone(starts), Minutes) {
+		if end <= from {
+			continue
 		}
-		for i := 1; i < Minutes; i++ {
+		for i := began + 1; i < end; i++ {
 			if leak.bytes[i] < leak.bytes[i-1] || seen[i] < seen[i-1] {
 				t.Fatalf("%s: what has leaked grows less in minute %d", s.Name, i)
 			}
 		}
+		if hours := float64(end-began) / 60; began > from && leak.bytes[began] > leak.bytes[began-1] {
+			t.Errorf("%s: in minute %d it is started anew, and does not begin anew", s.Name, began)
+		} else if end == Minutes && len(starts) == 0 && (leak.bytes[end-1] < least*hours*mib || leak.bytes[end-1] > most*hours*mib) {
+			t.Errorf("%s: %.0f MiB have leaked, want %.0f to %.0f", s.Name, leak.bytes[end-1]/mib, least*hours, most*hours)
+		}
+		if at := leak.bytes[end-1]; math.Abs(seen[end-1]-at) > 6*math.Sqrt(max(at, sampled)*sampled) {
+			t.Errorf("%s: the profile has %.0f MiB of %.0f", s.Name, seen[end-1]/mib, at/mib)
+		}
+		began = end
 	}
 }

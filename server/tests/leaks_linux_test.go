@@ -83,6 +83,7 @@ func (l *leaky) leak(t *testing.T, what string) {
 
 // foundLeak is a leak report, as far as it is looked at here.
 type foundLeak struct {
+	ID                           int64
 	Kind, Status, Sentence, Type string
 	AllocStack                   []string `json:"alloc_stack"`
 	Path, Evidence, Actions      []string
@@ -228,10 +229,7 @@ func TestLeakReportsThatCannotBeKept(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, recover := start(t, map[string]string{"LEAK_WINDOW": "6s", "LEAK_SAMPLE_INTERVAL": "100ms", "MAX_LIVE_CLIENTS": "3000"})
-			stop := make(chan struct{})
-			var ended sync.WaitGroup
-			ended.Go(func() { s.openStreams(t, stop) })
-			t.Cleanup(func() { close(stop); ended.Wait() })
+			closeStreams := s.openStreams(t, 20)
 			servicetest.Within(t, 2*patience, "said that a report could not be kept", func() bool {
 				return strings.Contains(s.Out.String(), "memory leak report could not be kept")
 			})
@@ -242,18 +240,49 @@ func TestLeakReportsThatCannotBeKept(t *testing.T) {
 			if metrics := string(s.Get(t, "/metrics").Body); !strings.Contains(metrics, "leak") {
 				t.Error("metrics do not tell of leaks")
 			}
+			closeStreams()
+			servicetest.Within(t, 2*patience, "said that the leak is over", func() bool {
+				return strings.Contains(s.Out.String(), "memory leak is over")
+			})
 			recover()
-			s.Send(t, http.StatusOK, http.MethodPost, memory+"/leaks/check", "")
+			last := int64(0) // of the reports that there was still room for
 			servicetest.Within(t, 2*patience, "answered with its leaks again", func() bool {
 				got, err := s.Ask(t.Context(), http.MethodGet, memory+"/leaks", "")
-				return err == nil && got.Status == http.StatusOK
+				if err != nil || got.Status != http.StatusOK {
+					return false
+				}
+				for _, l := range servicetest.Decode[foundLeaks](t, got).Leaks {
+					last = max(last, l.ID)
+				}
+				return true
+			})
+			s.openStreams(t, 40) // more than before, as what was held once is no leak
+			servicetest.Within(t, 2*patience, "kept a report of the next leak", func() bool {
+				for _, l := range servicetest.Decode[foundLeaks](t, s.Get(t, memory+"/leaks")).Leaks {
+					if l.ID > last && l.Kind == "goroutines" && strings.Contains(l.Sentence, "oroutines rose from") {
+						return true
+					}
+				}
+				return false
 			})
 		})
 	}
 }
 
-// openStreams opens live streams, twenty a second, and closes them in the end.
-func (s *service) openStreams(t *testing.T, stop <-chan struct{}) {
+// openStreams opens so many live streams a second, up to 2000, until the function that it returns closes them, or the test
+// ends.
+func (s *service) openStreams(t *testing.T, perSecond int) (closeAll func()) {
+	t.Helper()
+	stop := make(chan struct{})
+	var ended sync.WaitGroup
+	ended.Go(func() { s.streamUntil(t, perSecond, stop) })
+	closeAll = sync.OnceFunc(func() { close(stop); ended.Wait() })
+	t.Cleanup(closeAll)
+	return closeAll
+}
+
+// streamUntil opens live streams, and closes them in the end.
+func (s *service) streamUntil(t *testing.T, perSecond int, stop <-chan struct{}) {
 	client := &http.Client{Transport: &http.Transport{}}
 	var open []io.Closer
 	defer func() {
@@ -262,7 +291,7 @@ func (s *service) openStreams(t *testing.T, stop <-chan struct{}) {
 		}
 		client.CloseIdleConnections()
 	}()
-	ticker := time.NewTicker(50 * time.Millisecond)
+	ticker := time.NewTicker(time.Second / time.Duration(perSecond))
 	defer ticker.Stop()
 	for len(open) < 2000 {
 		select {

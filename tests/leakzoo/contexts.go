@@ -14,7 +14,7 @@ func heldByContexts() []exhibit {
 			kind: "heap", typ: "context.valueCtx", path: "main.wrapForever", function: "main.(*worker).step", says: "context.valueCtx", perSecond: 100 * 4300,
 		}}},
 		{name: "context_children", run: deriveForever, want: []leak{{
-			kind: "heap", typ: "context", path: "main.background", function: "main.handle", says: "main.background", perSecond: 100 * 4300,
+			kind: "heap", typ: "context.timerCtx", path: "main.background", function: "main.handle", says: "main.background", perSecond: 100 * 4300,
 		}}},
 	}
 }

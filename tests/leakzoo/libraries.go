@@ -16,10 +16,10 @@ import (
 func heldByLibraries() []exhibit {
 	return []exhibit{
 		{name: "metric_labels", run: labelByUser, want: []leak{{
-			kind: "heap", typ: "prometheus.", path: "main.requests", function: "prometheus", says: "main.requests",
+			kind: "heap", typ: "prometheus.histogram", path: "main.requests", function: "prometheus.newHistogram", says: "main.requests",
 		}}},
 		{name: "unclosed_rows", run: queryForever, want: []leak{{
-			kind: "heap", path: "main.database", says: "main.database", also: []string{"descriptors", "native", "goroutines", "threads"},
+			kind: "heap", typ: "sql.driverConn", path: "main.database", function: "main.findUser", says: "main.database", also: []string{"descriptors", "native", "goroutines", "threads"},
 		}}},
 	}
 }

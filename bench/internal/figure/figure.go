@@ -107,6 +107,11 @@ func Table(w io.Writer, figures []Figure) error {
 	for _, f := range figures {
 		rows = append(rows, f.row())
 	}
+	return Grid(w, rows)
+}
+
+// Grid writes rows as a Markdown table; the first is its head, and all are as long.
+func Grid(w io.Writer, rows [][]string) error {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, cell := range row {

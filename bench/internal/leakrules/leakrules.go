@@ -69,7 +69,7 @@ func newOurs(sites bool) *ours {
 
 func (r *ours) Next(m leaksim.Minute) bool {
 	seen := leak.NothingSeen()
-	seen.Values[leak.Heap], seen.Load = m.Heap-m.Owned, m.Load
+	seen.Values[leak.Heap], seen.Owned, seen.Load = m.Heap-m.Owned, m.Owned, m.Load
 	r.detector.Add(r.now, seen)
 	r.now = r.now.Add(time.Minute)
 	if r.sites && r.detector.SitesDue(leak.Heap) {
