@@ -196,7 +196,7 @@ window.listening = {
       document.addEventListener('captured', listener, true);
       document.addEventListener('aborted', listener, { signal: controller.signal });
       window.addEventListener('once', listener, { once: true });
-      window.addEventListener('null', null);
+      EventTarget.prototype.addEventListener.call(window, 'null', null);
       document.createElement('p').addEventListener('element', listener);
       window.addEventListener('object', objects[i]!);
     }
