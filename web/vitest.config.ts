@@ -15,6 +15,7 @@ const react18 = [
 export default defineConfig({
   test: {
     projects: [
+      { test: { name: 'packages', include: ['tests/packages/*.test.ts'] } },
       { resolve: { alias: ours }, test: { name: 'client', include: ['packages/client/test/*.test.ts'], environment: 'jsdom' } },
       { resolve: { alias: ours }, test: { name: 'react 19', include: ['packages/react/test/**/*.test.{ts,tsx}'], environment: 'jsdom', env: { REACT: '19' } } },
       {

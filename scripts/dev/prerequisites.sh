@@ -18,8 +18,8 @@ needs() {
 		curl curl the commands of the guides
 		shellcheck shellcheck the check of the shell scripts
 		chromium chromium the tests of the browser packages in a real browser
-		nodejs node the check of the PowerShell scripts
-		npm npm the check of the PowerShell scripts
+		nodejs node the tests of the browser packages (Node.js 20.19 or later), the check of the PowerShell scripts
+		npm npm the tests of the browser packages, the check of the PowerShell scripts
 	END
 }
 

@@ -13,7 +13,11 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../../web"
 
 if ! node -e 'const [major, minor] = process.versions.node.split(".").map(Number); process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)' 2>/dev/null; then
-	exec "$here/left-out.sh" "the tests of the browser packages" "there is no Node.js 20.19 or later"
+	found=$(node --version 2>/dev/null || echo none)
+	exec "$here/left-out.sh" "the tests of the browser packages" "they need Node.js 20.19 or later, and there is $found: install a later nodejs (Debian has one from release 13 on)"
+fi
+if ! command -v npm >/dev/null; then
+	exec "$here/left-out.sh" "the tests of the browser packages" "there is no npm (Debian: npm)"
 fi
 
 # npm notes what it installed; it is stale where the list of packages is not the one it was made from.

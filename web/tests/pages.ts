@@ -78,6 +78,9 @@ export async function openPages({ service, flags }: { service?: string; flags?: 
       return;
     }
     response.setHeader('Content-Type', 'text/html');
+    if ((JSON.parse(searchParams.get('options')!) as Window['options'] | null)?.isolated) {
+      response.setHeader('Cross-Origin-Opener-Policy', 'same-origin').setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
+    }
     response.end(`<!doctype html><link rel="icon" href="data:,"><div id="root"></div>
       <script>window.options = ${searchParams.get('options')}</script>
       <script type="module" src="${searchParams.get('script')}.js"></script>`);

@@ -22,7 +22,9 @@ declare global {
 }
 
 const monitor = createMemoryMonitor();
-const watch = watchLeaks(monitor, { minAgeMs: 0, ...(window.options.holders && { holders: keepHolders() }) });
+const { defaults, holders } = window.options;
+const watch = watchLeaks(monitor, { ...(!defaults && { minAgeMs: 0 }), ...(holders && { holders: keepHolders() }) });
+const sweep = () => defaults || watch.sweep();
 
 function Slot({ kind: Kind }: { kind: ComponentType }) {
   usePerformanceTracking('Slot');
@@ -37,11 +39,11 @@ window.matrix = {
   async cycle() {
     await stage.show();
     await stage.hide();
-    watch.sweep();
+    sweep();
   },
   async settle() {
     await stage.settle();
-    watch.sweep();
+    sweep();
   },
   leaks: () => watch.leaks(),
   released: () => watch.released(),

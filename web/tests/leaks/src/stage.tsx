@@ -6,7 +6,12 @@ import { pending } from './store';
 
 export const names = { leaking: Object.keys(leaking), clean: Object.keys(clean) };
 
-const all: [string, ComponentType][] = Object.entries({ ...leaking, ...clean });
+const { kinds } = window.options;
+const all: [string, ComponentType][] = Object.entries({ ...leaking, ...clean }).filter(([name]) => kinds?.includes(name) ?? true);
+
+/** How many dialogs there are, and whether something is loaded late: these are the last to be there. */
+const dialogs = all.filter(([, Kind]) => Kind === leaking.Portal || Kind === clean.EndedPortal).length;
+const late = all.some(([, Kind]) => Kind === clean.Suspended);
 
 /** Where all the components of the matrix come and go, whoever watches. */
 export interface Stage {
@@ -56,13 +61,17 @@ export function openStage({ Slot, around = (page) => page }: StageOptions): Stag
   return {
     async show() {
       setShown(true);
-      // The two dialogs and what is loaded late are the last to be there.
-      await until(() => document.querySelectorAll('b').length === 2 && document.body.innerText.includes('late'));
+      await until(
+        () =>
+          document.querySelectorAll('#root section > *').length >= all.length &&
+          document.querySelectorAll('b').length === dialogs &&
+          document.body.innerText.includes('late') === late,
+      );
       await frame();
     },
     async hide() {
       setShown(false);
-      await until(() => !document.querySelector('p'));
+      await until(() => !document.querySelector('#root section > *'));
       await frame();
     },
     async settle() {
