@@ -242,6 +242,9 @@ func writeSnapshot(ctx context.Context, w *world, f *snapshotFlags, file *os.Fil
 	if ctx.Err() != nil {
 		return taken{}, context.Cause(ctx)
 	}
+	if reason := image.Err(); err != nil && reason != nil && !errors.Is(reason, capture.ErrClosed) {
+		err = reason // it was given up: that is why it could not be read
+	}
 	if err != nil {
 		return taken{}, fmt.Errorf("process %d: %w", f.pid, room.explain(err))
 	}
