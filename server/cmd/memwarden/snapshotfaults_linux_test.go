@@ -161,6 +161,46 @@ func TestSnapshotNearTheLimit(t *testing.T) {
 	v.wantUnharmed(t)
 }
 
+// TestSnapshotNearAParentsLimit: in cgroup v2, of which the test has files of its own, the limit of a group above counts.
+func TestSnapshotNearAParentsLimit(t *testing.T) {
+	v := startLeaky(t)
+	root, dir := t.TempDir(), t.TempDir()
+	write := func(name, text string) {
+		name = filepath.Join(root, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, name, text)
+	}
+	for _, name := range []string{"stat", "statm", "status"} {
+		text, err := os.ReadFile(filepath.Join("/proc", v.pid(), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write("proc/"+v.pid()+"/"+name, string(text))
+	}
+	write("proc/"+v.pid()+"/cgroup", "0::/pod/app\n")
+	write("proc/self/mountinfo", "35 31 0:32 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw\n")
+	write("proc/meminfo", "MemTotal: 16000000 kB\nMemAvailable: 8000000 kB\n")
+	for name, text := range map[string]string{
+		"pod/memory.max": "1048576000", "pod/memory.current": "996147200", "pod/memory.stat": "inactive_file 0", // 1000 and 950 MiB
+		"pod/app/memory.max": "max", "pod/app/memory.current": "104857600", "pod/app/memory.stat": "inactive_file 0",
+		"pod/app/cgroup.procs": v.pid(), "pod/cgroup.procs": "",
+	} {
+		write("sys/fs/cgroup/"+name, text+"\n")
+	}
+	snapshot := func(stop string) *call {
+		c := newCall(t, "snapshot", "--pid", v.pid(), "-o", filepath.Join(dir, "s"), "--stop", stop)
+		c.root = root
+		return c
+	}
+	snapshot("never").wantRefused(t, dir, "50.0 MiB are available", "(the limit of control group /pod: 950.0 MiB of 1000.0 MiB are in use)")
+	v.wantUnharmed(t)
+	write("sys/fs/cgroup/pod/memory.current", "104857600\n")
+	snapshot("never").want(t, 0, "a fork was injected", "")
+	v.wantUnharmed(t)
+}
+
 func exists(name string) bool {
 	_, err := os.Stat(name)
 	return err == nil
@@ -289,17 +329,13 @@ func TestSnapshotOfAnotherUser(t *testing.T) {
 	}
 	v := startLeaky(t)
 	memwarden, _ := program(t)
-	dir, err := os.MkdirTemp("", "memwarden-nobody-") // those of t are closed to others
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	dir := t.TempDir()
 	text, err := os.ReadFile(memwarden)
 	if err != nil {
 		t.Fatal(err)
 	}
 	binary, out := filepath.Join(dir, "memwarden"), filepath.Join(dir, "out")
-	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(binary, text, 0o755), os.Mkdir(out, 0o700), os.Chown(out, nobody, nobody)); err != nil {
+	if err := errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(dir, 0o755), os.WriteFile(binary, text, 0o755), os.Mkdir(out, 0o700), os.Chown(out, nobody, nobody)); err != nil {
 		t.Fatal(err)
 	}
 	for _, stop := range []string{"allow", "never", "only"} {
