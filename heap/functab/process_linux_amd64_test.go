@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/memwarden/memwarden/heap/layout"
+	"github.com/memwarden/memwarden/internal/testprogram"
 )
 
 var long = flag.Bool("long", false, "build and freeze programs in every build mode with every toolchain")
@@ -29,7 +30,7 @@ func modes() []mode {
 		return []mode{{}, {"", []string{"-buildmode=pie", "-ldflags=-s -w"}}}
 	}
 	var all []mode
-	for _, toolchain := range []string{"go1.24.11", "go1.25.5", "go1.26.8", "go1.27.2"} {
+	for _, toolchain := range testprogram.Toolchains() {
 		for _, settings := range [][]string{
 			{"CGO_ENABLED=0"}, {"-ldflags=-s -w"}, {"-trimpath", "-buildmode=pie"}, {"-buildmode=pie", "-ldflags=-s -w"},
 			{"-race"}, {"-gcflags=all=-N -l"}, {"-gcflags=all=-spectre=all"},

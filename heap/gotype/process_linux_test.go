@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/memwarden/memwarden/heap/layout"
+	"github.com/memwarden/memwarden/internal/testprogram"
 )
 
 // freeze runs a program until it has reported, and stops it.
@@ -92,7 +93,7 @@ func ways() []way {
 	if !*long {
 		return list
 	}
-	for _, toolchain := range []string{"go1.24.11", "go1.25.5", "go1.26.8", "go1.27.2"} {
+	for _, toolchain := range testprogram.Toolchains() {
 		list = append(list,
 			way{name: "default", toolchain: toolchain},
 			way{name: "stripped", toolchain: toolchain, args: []string{"-ldflags=-s -w"}},

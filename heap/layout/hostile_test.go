@@ -226,7 +226,7 @@ func TestBinaries(t *testing.T) {
 		copy(version, other)
 		err := open(text)
 		var unsupported *UnsupportedError
-		if !errors.As(err, &unsupported) || unsupported.Version != other || !strings.Contains(err.Error(), "1.24, 1.25, 1.26 and 1.27") {
+		if !errors.As(err, &unsupported) || unsupported.Version != other || !strings.Contains(err.Error(), knownVersions()) {
 			t.Errorf("%s: %v", other, err)
 		}
 		copy(version, old)

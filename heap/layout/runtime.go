@@ -8,7 +8,7 @@
 //
 // # Adding the next version of Go
 //
-// Add its toolchain to the list in tables_test.go and run
+// Add its toolchain to the list in internal/testprogram and run
 //
 //	go test ./heap/layout -run TestTables -update
 //

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/memwarden/memwarden/internal/testprogram"
 )
 
 var (
@@ -20,8 +22,8 @@ var (
 	long   = flag.Bool("long", false, "run with every toolchain in every build mode")
 )
 
-// toolchains are those that tables.go is made from, one for each minor version: the newest that is at hand.
-var toolchains = []string{"go1.24.11", "go1.25.5", "go1.26.8", "go1.27.2"}
+// toolchains are those that tables.go is made from, one for each minor version.
+var toolchains = testprogram.Toolchains()
 
 func minorOf(toolchain string) int {
 	var minor int
@@ -237,7 +239,21 @@ func TestNames(t *testing.T) {
 			t.Errorf("no version has %s", f.name)
 		}
 	}
-	if got := supported(); got != "1.24, 1.25, 1.26 and 1.27" {
-		t.Errorf("supported: %s", got)
+	if got, want := supported(), knownVersions(); got != want {
+		t.Errorf("supported: %s, want %s: go test ./heap/layout -run TestTables -update", got, want)
 	}
+}
+
+// knownVersions lists the versions of the toolchains: "1.24, 1.25 and 1.26".
+func knownVersions() string {
+	var list string
+	for i, toolchain := range toolchains {
+		if i > 0 && i == len(toolchains)-1 {
+			list += " and "
+		} else if i > 0 {
+			list += ", "
+		}
+		list += fmt.Sprint("1.", minorOf(toolchain))
+	}
+	return list
 }

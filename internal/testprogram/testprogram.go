@@ -14,6 +14,12 @@ import (
 	"testing"
 )
 
+// Toolchains are those whose runtime's layout is known, the newest release of each minor version, in order: long tests build
+// programs with every one of them. A version that comes is added here; CONTRIBUTING.md has the whole step.
+func Toolchains() []string {
+	return []string{"go1.24.11", "go1.25.5", "go1.26.8", "go1.27.2"}
+}
+
 // built holds the programs of this process, by how they were built, and the directory that they lie in.
 var built = struct {
 	sync.Mutex

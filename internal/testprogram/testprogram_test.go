@@ -1,9 +1,11 @@
 package testprogram
 
 import (
+	"go/version"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,6 +13,21 @@ import (
 )
 
 func TestMain(m *testing.M) { leakcheck.Main(m, RemoveAll) }
+
+// TestToolchains: the last of them is what the Makefile calls the newest.
+func TestToolchains(t *testing.T) {
+	all := Toolchains()
+	if !slices.IsSortedFunc(all, version.Compare) {
+		t.Errorf("%v are not in order", all)
+	}
+	makefile, err := os.ReadFile(filepath.Join("..", "..", "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if newest := all[len(all)-1]; !strings.Contains(string(makefile), "\nNEWEST_GO := "+newest+"\n") {
+		t.Errorf("the newest of %v is not NEWEST_GO of the Makefile", all)
+	}
+}
 
 func TestSnapshotHelper(t *testing.T) {
 	path := SnapshotHelper(t)

@@ -52,7 +52,7 @@ and kernel.yama.ptrace_scope 0, or root.`,
 	flags.SortFlags = false
 	flags.IntVar(&f.pid, "pid", 0, "the process")
 	flags.StringVarP(&f.output, "output", "o", "", "the `file` to write")
-	flags.StringVar(&f.stop, "stop", "allow", "read the process while it stands still: allow (where it cannot be made to fork), never, or only")
+	flags.StringVar(&f.stop, "stop", "allow", "read the process while it stands still: allow (where it cannot be made to fork, or there is no room for a copy), never, or only")
 	flags.BoolVar(&f.force, "force", false, "replace the file if it is there")
 	flags.DurationVar(&f.deadline, "deadline", time.Minute, "how long the frozen copy, or the process that stands still, may be held")
 	for _, name := range []string{"pid", "output"} {
@@ -241,6 +241,9 @@ func writeSnapshot(ctx context.Context, w *world, f *snapshotFlags, file *os.Fil
 	})
 	if ctx.Err() != nil {
 		return taken{}, context.Cause(ctx)
+	}
+	if reason := image.Err(); err != nil && reason != nil && !errors.Is(reason, capture.ErrClosed) {
+		err = reason // it was given up: that is why it could not be read
 	}
 	if err != nil {
 		return taken{}, fmt.Errorf("process %d: %w", f.pid, room.explain(err))

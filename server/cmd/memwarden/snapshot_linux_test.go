@@ -89,7 +89,13 @@ func startLeaky(t *testing.T) *victim {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startVictim(t, path)
+}
+
+func startVictim(t *testing.T, path string) *victim {
+	t.Helper()
 	v := &victim{cmd: exec.Command(path)}
+	var err error
 	if v.in, err = v.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
