@@ -12,9 +12,12 @@ import (
 // TestSignatures takes two snapshots of a case in one build, with different numbers of what it is about, and one in each
 // other build: its suspects must have the same signatures in all of them. Those of stripped builds are compared among
 // themselves: there is no name of a variable in them. What is the runtime's own differs from one toolchain to the next, and
-// in a stripped program its types are not always known.
+// in a stripped program its types are not always known. Without -long a few cases are looked at, with their symbols.
 func TestSignatures(t *testing.T) {
 	for _, stripped := range []bool{false, true} {
+		if stripped && !*long {
+			break
+		}
 		builds := signatureBuilds(t, stripped)
 		t.Run(builds[0].name, func(t *testing.T) {
 			t.Parallel()
@@ -41,9 +44,8 @@ func TestSignatures(t *testing.T) {
 	}
 }
 
-// signatureCases are those that are looked at without -long: a map in a field, two lists in variables, goroutines, and objects
-// that two variables hold.
-var signatureCases = []string{"map-of-structs", "generics", "goroutine-locals", "shared"}
+// signatureCases are those that are looked at without -long: a map in a field, and two lists in variables.
+var signatureCases = []string{"map-of-structs", "generics"}
 
 // signatureBuilds are builds that differ: the program itself is compiled with and without optimizations, or with -long
 // all modes.
