@@ -96,8 +96,9 @@ type Suspect struct {
 	Consumers []Type `json:"consumers"`
 	// Signature is the same in other snapshots of the same program, also of another build: it is made of names of the
 	// root, fields and types, not of addresses, counts or lines. A stripped program has no names of variables: its
-	// signatures are the same among its stripped builds, but not those of the program with its symbols, unless a goroutine or
-	// a finalizer is the root; and what several variables hold in the same way has one signature there.
+	// signatures are the same among its stripped builds, as far as the types on the path could be inferred in each, but not
+	// those of the program with its symbols, unless a goroutine or a finalizer is the root; and what several variables hold in
+	// the same way has one signature there.
 	Signature string `json:"signature"`
 }
 

@@ -86,7 +86,7 @@ func loadNATS(t *testing.T, s *stranger) *load {
 func (s *stranger) underLoad(t *testing.T, p program) {
 	l := p.load(t, s)
 	defer l.end(t)
-	snapshots := 2
+	snapshots := 1
 	if *long {
 		snapshots = 20
 	}

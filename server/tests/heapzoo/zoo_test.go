@@ -184,11 +184,11 @@ var wants = []want{
 		types: []wantType{{"func main.timers.func1", 1, 16, 144}, {"main.Blob", 1, 128, 128}},
 		suspects: []wantSuspect{{
 			of: "runtime.timeTimer", path: []string{"runtime.allp", "[…]", ".timers", "[…]"},
-			stripped: []string{allProcessors, "[…]", ".timers", "[…]"}, each: 1, count: 1, retained: 112 + 144, allocated: "main.timers",
+			stripped: []string{allProcessors, "[…]|+0", ".timers", "[…]"}, each: 1, count: 1, retained: 112 + 144, allocated: "main.timers",
 		}},
 		paths: []wantPath{{
 			of: "func main.timers.func1", paths: [][]string{{"runtime.allp", "[…]", ".timers", "[…]", ".timer", ".arg"}},
-			stripped: [][]string{{allProcessors, "[…]", ".timers", "[…]", ".timer", ".arg"}},
+			stripped: [][]string{{allProcessors, "[…]|+0", ".timers", "[…]", ".timer", ".arg"}},
 		}},
 	},
 	{
@@ -222,7 +222,8 @@ var wants = []want{
 	},
 }
 
-// allProcessors are the variables that have them: the scheduler notes in each thread which there were.
+// allProcessors are the variables that have them: the scheduler notes in each thread which there were. Nothing tells a
+// stripped program the type of the array that they are in but what else has two pointers: it may be unknown.
 const allProcessors = "runtime.allp|runtime.m0…"
 
 // listSuspect is what a list must be found to be, however long it is.
