@@ -69,7 +69,7 @@ type LeakConfig struct {
 	WindowSeconds float64 `json:"window_seconds"`
 	// MinRiseRatio is what must be added in a short window, as a share of what was there.
 	MinRiseRatio float64 `json:"min_rise_ratio"`
-	// Snapshots allows heap snapshots to be taken of what is suspected.
+	// Snapshots allows heap snapshots to be taken of what is suspected; see SnapshotOptions.Dir for where they are kept.
 	Snapshots bool `json:"snapshots"`
 	// GoroutineProfile allows to ask the runtime for goroutines that nothing can wake any more (Go 1.27 and later), once in
 	// a shortest window and when goroutines are suspected. A program that wakes such a goroutine all the same, by way of a
@@ -161,7 +161,7 @@ func configFields() []configField {
 		{"leaks.min_rise_ratio", func(c *Config) any { return &c.Leaks.MinRiseRatio },
 			setting("LEAK_MIN_RISE", leaks, settings.Ratio, "0.2", 0.01, 1, "What each of two short windows on end must add, as a share of what was there.")},
 		{"leaks.snapshots", func(c *Config) any { return &c.Leaks.Snapshots },
-			setting("LEAK_SNAPSHOTS", leaks, settings.Bool, "false", 0, 0, "Take heap snapshots of what is suspected, and of what is confirmed, to say what holds it. They are kept where SNAPSHOT_DIR says.")},
+			setting("LEAK_SNAPSHOTS", leaks, settings.Bool, "false", 0, 0, "Take heap snapshots of what is suspected, and of what is confirmed, to say what holds it. They are kept where SNAPSHOT_DIR says, or without it in a directory of the program's own among temporary files.")},
 		{"leaks.goroutine_profile", func(c *Config) any { return &c.Leaks.GoroutineProfile },
 			setting("LEAK_GOROUTINE_PROFILE", leaks, settings.Bool, "true", 0, 0, "Ask the runtime (Go 1.27 and later) for goroutines that nothing can wake any more, once in a shortest window and when goroutines are suspected. Switch it off in a program that wakes goroutines by way of weak pointers alone: the runtime would end it.")},
 		{"leaks.track_collections", func(c *Config) any { return &c.Leaks.TrackCollections },

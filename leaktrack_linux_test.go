@@ -180,10 +180,12 @@ func TestDismissedRetainedObjectsStayQuiet(t *testing.T) {
 func TestASnapshotThatCannotBeTaken(t *testing.T) {
 	c := quickly()
 	c.Leaks.Snapshots = true
-	w := begin(t, Options{Config: c}) // which has no directory for them
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "none"))
+	w := begin(t, Options{Config: c}) // which has no directory for them, and can make none
 	collecting(t)
 	trackedSessions(t, w, "sessions", 2, true)
-	if l := awaitRetained(t, w, "sessions", confirmed); len(l.Evidence) != 1 || !strings.HasPrefix(l.Evidence[0], "no snapshot: no heap snapshots are kept") {
+	if l := awaitRetained(t, w, "sessions", confirmed); len(l.Evidence) != 1 || !strings.HasPrefix(l.Evidence[0], "no snapshot: the directory of heap snapshots cannot be used") ||
+		!strings.Contains(l.Evidence[0], "no directory is set") {
 		t.Errorf("%+v", l)
 	}
 }

@@ -68,7 +68,8 @@ type Warden struct {
 	lostLeaks atomic.Uint64          // reports for which there was no room or no time
 	store     storeStatus
 
-	snapshots    *archive.Archive // nil: none are kept
+	snapshots    *archive.Archive // nil: no directory is set for them
+	ownDir       ownDir
 	snapshotting sync.Mutex       // held while a heap snapshot is taken or analysed
 	lastSnapshot time.Time        // when the last one was begun that was to be kept; only with snapshotting
 
@@ -260,6 +261,7 @@ func (w *Warden) dismantle(ctx context.Context) error {
 	if w.health != nil {
 		problems = append(problems, w.health.Close(ctx))
 	}
+	problems = append(problems, w.ownDir.close())
 	if w.leaks != nil {
 		problems = append(problems, w.closeLeaks(ctx))
 	}

@@ -24,7 +24,8 @@ type SnapshotOptions struct {
 	// Deadline is how long the frozen copy of the process may live. Default 30 s.
 	Deadline time.Duration
 	// Dir is where snapshots are kept that StoreSnapshot takes: a directory of their own, made if it is not there.
-	// Empty: none are kept.
+	// Empty: none are kept, unless leak detection may take some (LeakConfig.Snapshots, also when that is allowed later): then
+	// they are in a directory of the program's own below os.TempDir, memwarden-PROGRAM-UID, for this user only (Linux).
 	Dir string
 	// MaxCount, MaxAge and MaxBytes bound what is kept there; the oldest go first. Default 5, 24 h and 1 GiB.
 	MaxCount int
@@ -98,7 +99,7 @@ func SnapshotSettings() []settings.Setting {
 		{Name: snapshotEnabled, Section: section, Kind: settings.Bool, Default: "true",
 			Help: "Allow heap snapshots of the process."},
 		{Name: snapshotDir, Section: section, Kind: settings.String,
-			Help: "Directory that snapshots are kept in, of their own. The service has snapshots in its data directory where none is set; elsewhere none are kept then."},
+			Help: "Directory that snapshots are kept in, of their own. Where none is set, the service has snapshots in its data directory, and other programs, on Linux, those that leak detection may take (LEAK_SNAPSHOTS) in one of their own among temporary files, memwarden-PROGRAM-UID, within the same bounds; elsewhere none are kept."},
 		{Name: snapshotMaxCount, Section: section, Kind: settings.Int, Default: "5", Min: 1, Max: 1000,
 			Help: "Snapshots that are kept; the oldest go first."},
 		{Name: snapshotMaxAge, Section: section, Kind: settings.Duration, Default: "24h", Min: 60, Max: 366 * 86400,

@@ -17,7 +17,7 @@ import (
 // Errors of snapshots that are kept.
 var (
 	// ErrNoSnapshotDir means that no snapshots are kept.
-	ErrNoSnapshotDir = errors.New("no heap snapshots are kept: no directory is set for them (MEMWARDEN_SNAPSHOT_DIR)")
+	ErrNoSnapshotDir = errors.New("no heap snapshots are kept: no directory is set for them (MEMWARDEN_SNAPSHOT_DIR), and leak detection may take none (MEMWARDEN_LEAK_SNAPSHOTS)")
 	// ErrSnapshotDir means that the directory cannot be used.
 	ErrSnapshotDir = errors.New("the directory of heap snapshots cannot be used (MEMWARDEN_SNAPSHOT_DIR)")
 )
@@ -41,7 +41,7 @@ const (
 	pruneInterval = 10 * time.Minute
 )
 
-// buildSnapshots opens the directory of snapshots, shows it among the limits, and has it kept in order.
+// buildSnapshots opens the directory of snapshots, if one is set.
 func (w *Warden) buildSnapshots() (err error) {
 	o := w.o.Snapshot
 	if o.Disabled || w.Remote() {
@@ -50,25 +50,37 @@ func (w *Warden) buildSnapshots() (err error) {
 	if o.HugePageBytes > 0 {
 		w.preferHugePages(o.HugePageBytes)
 	}
-	if o.Dir == "" {
-		return nil
+	if o.Dir != "" {
+		w.snapshots, err = w.openSnapshots(o.Dir)
 	}
-	if w.snapshots, err = archive.Open(archive.Options{
-		Dir: o.Dir, MaxCount: o.MaxCount, MaxAge: o.MaxAge, MaxBytes: o.MaxBytes, SpareBytes: spareDisk, Now: w.o.Now,
-	}); err != nil {
-		return fmt.Errorf("%w: %w", ErrSnapshotDir, err)
-	}
-	if _, err = w.owners.register(w.snapshots); err != nil {
-		return err
-	}
-	_, err = w.cleanup.Add(cleanup.Task{
-		Name: w.snapshots.Name(), Interval: pruneInterval,
-		Run: func(context.Context, cleanup.Trigger) (int64, error) { return w.snapshots.Prune() },
-	})
 	return err
 }
 
-// Snapshots are those that are kept; ErrNoSnapshotDir where none are, ErrRemote where another process is watched.
+// openSnapshots opens a directory of snapshots, shows it among the limits, and has it kept in order.
+func (w *Warden) openSnapshots(dir string) (*archive.Archive, error) {
+	o := w.o.Snapshot
+	kept, err := archive.Open(archive.Options{
+		Dir: dir, MaxCount: o.MaxCount, MaxAge: o.MaxAge, MaxBytes: o.MaxBytes, SpareBytes: spareDisk, Now: w.o.Now,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSnapshotDir, err)
+	}
+	unregister, err := w.owners.register(kept)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.cleanup.Add(cleanup.Task{
+		Name: kept.Name(), Interval: pruneInterval,
+		Run: func(context.Context, cleanup.Trigger) (int64, error) { return kept.Prune() },
+	}); err != nil {
+		unregister()
+		return nil, err
+	}
+	return kept, nil
+}
+
+// Snapshots are those that are kept; ErrNoSnapshotDir where none are, ErrSnapshotDir where there should be a directory and
+// cannot, ErrRemote where another process is watched.
 func (w *Warden) Snapshots() (*archive.Archive, error) {
 	switch {
 	case w.Remote():
@@ -76,7 +88,7 @@ func (w *Warden) Snapshots() (*archive.Archive, error) {
 	case w.o.Snapshot.Disabled:
 		return nil, ErrSnapshotDisabled
 	case w.snapshots == nil:
-		return nil, ErrNoSnapshotDir
+		return w.ownSnapshots()
 	}
 	return w.snapshots, nil
 }

@@ -3,6 +3,7 @@ package memhttp
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -77,8 +78,94 @@ func main() {
 }
 `
 
-// buildLeaky builds the program in a module of its own.
-func buildLeaky(t *testing.T) string {
+// growing is a program that leaks all the time, and says what is found of the heap.
+const growing = `package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/memwarden/memwarden"
+	"github.com/memwarden/memwarden/auto"
+)
+
+type Session struct {
+	User string
+	Data [1000]int64
+}
+
+type cache struct{ sessions map[int]*Session }
+
+var globalCache = &cache{map[int]*Session{}}
+
+//go:noinline
+func newSession(i int) *Session { return &Session{User: fmt.Sprint("user ", i)} }
+
+func main() {
+	fmt.Fprintln(os.Stderr, "main was entered")
+	for i, last := 0, time.Now(); ; i++ {
+		globalCache.sessions[i] = newSession(i)
+		time.Sleep(5 * time.Millisecond)
+		if time.Since(last) < time.Second {
+			continue
+		}
+		last = time.Now()
+		list, err := auto.Warden().LeakReports(context.Background(), memwarden.LeakQuery{Limit: 100})
+		if err != nil {
+			panic(err)
+		}
+		for _, l := range list {
+			if l.Kind == "heap" && l.Status == "confirmed" {
+				json.NewEncoder(os.Stdout).Encode(l)
+				return
+			}
+		}
+	}
+}
+`
+
+// TestThreeVariablesNameALeak: a program that imports the library for its effect finds and names its leak by the window, the
+// interval and the permission to take snapshots alone. The snapshots are in a directory of its own among temporary files.
+func TestThreeVariablesNameALeak(t *testing.T) {
+	temporary := t.TempDir()
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, buildProgram(t, growing))
+	for _, variable := range os.Environ() {
+		if !strings.HasPrefix(variable, "MEMWARDEN_") {
+			cmd.Env = append(cmd.Env, variable)
+		}
+	}
+	cmd.Env = append(cmd.Env, "TMPDIR="+temporary, "MEMWARDEN_LEAK_WINDOW=5s", "MEMWARDEN_LEAK_SAMPLE_INTERVAL=500ms", "MEMWARDEN_LEAK_SNAPSHOTS=true")
+	var said strings.Builder
+	cmd.Stderr = &said
+	text, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &said)
+	}
+	var l memwarden.KeptLeak
+	if err := json.Unmarshal(text, &l); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	if l.Type != "main.Session" || !strings.HasPrefix(strings.Join(l.Path, ""), "main.globalCache.sessions[") || l.RetainedBytes < 1<<20 ||
+		!strings.Contains(strings.Join(l.AllocStack, " "), "main.newSession") || !strings.Contains(l.Sentence, "objects of main.Session") {
+		t.Errorf("%+v\n%s", l, &said)
+	}
+	found, err := filepath.Glob(filepath.Join(temporary, fmt.Sprintf("memwarden-program-%d", os.Geteuid()), "1", "*.snapshot"))
+	if err != nil || len(found) == 0 || len(found) > 5 || len(l.Evidence) != 1 || !strings.Contains(strings.Join(found, " "), strings.TrimPrefix(l.Evidence[0], "snapshot ")) {
+		t.Errorf("the snapshots are %v, %v, evidence %q", found, err, l.Evidence)
+	}
+	if entered := strings.Count(said.String(), "main was entered"); entered != 1 {
+		t.Errorf("main was entered %d times:\n%s", entered, &said)
+	}
+	t.Log(l.Sentence)
+}
+
+// buildProgram builds a program in a module of its own.
+func buildProgram(t *testing.T, source string) string {
 	t.Helper()
 	root, err := filepath.Abs("..")
 	if err != nil {
@@ -87,18 +174,18 @@ func buildLeaky(t *testing.T) string {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"go.mod":  fmt.Sprintf("module example.com/leaky\n\ngo 1.26\n\nrequire github.com/memwarden/memwarden v0.0.0\n\nreplace github.com/memwarden/memwarden => %q\n", root),
-		"main.go": leaky,
+		"main.go": source,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", "leaky", ".")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", "program", ".")
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod", "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	return filepath.Join(dir, "leaky")
+	return filepath.Join(dir, "program")
 }
 
 var served = regexp.MustCompile(`url=(http://[^ "]+)`)
@@ -106,7 +193,7 @@ var served = regexp.MustCompile(`url=(http://[^ "]+)`)
 // TestAProgramThatLeaks takes a snapshot of a real program over HTTP: the analysis names the leak, and nobody has entered
 // the program's main a second time. What the program tracks and holds is listed with who holds it.
 func TestAProgramThatLeaks(t *testing.T) {
-	cmd := exec.CommandContext(t.Context(), buildLeaky(t))
+	cmd := exec.CommandContext(t.Context(), buildProgram(t, leaky))
 	cmd.Env = append(os.Environ(), "MEMWARDEN_ADDR=127.0.0.1:0", "MEMWARDEN_ADMIN_TOKEN="+secret, "MEMWARDEN_SNAPSHOT_DIR="+t.TempDir(), "MEMWARDEN_SNAPSHOT_DEADLINE=10m",
 		"MEMWARDEN_SNAPSHOT_COOLDOWN=0s", "MEMWARDEN_LEAK_WINDOW=2s", "MEMWARDEN_LEAK_SAMPLE_INTERVAL=100ms", "MEMWARDEN_LEAK_SNAPSHOTS=true")
 	in, err := cmd.StdinPipe()

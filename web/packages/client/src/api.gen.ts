@@ -1784,7 +1784,7 @@ export interface components {
                  */
                 min_rise_ratio: number;
                 /**
-                 * @description Take heap snapshots of what is suspected, and of what is confirmed.
+                 * @description Take heap snapshots of what is suspected, and of what is confirmed. Where no directory is set for them, they are kept in one of the program's own among temporary files (Linux).
                  * @default false
                  */
                 snapshots: boolean;
