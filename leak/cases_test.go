@@ -109,14 +109,14 @@ func TestSiteHistoryTwin(t *testing.T) {
 // TestSiteHistoryBytes: what the two longest windows keep is small, also where sites come and go.
 func TestSiteHistoryBytes(t *testing.T) {
 	size := func(name func(sample, site int) string) int {
-		const copies = 20
+		const copies = 8
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		histories := make([]siteHistory, copies)
 		for c := range histories {
 			histories[c] = siteHistory{every: time.Second, most: maxLongSites}
-			for sample := range 3 * siteSamples {
+			for sample := range siteSamples + 4 {
 				var sites []Site
 				for i := range 2000 {
 					sites = append(sites, Site{name(sample, i), float64(i)})

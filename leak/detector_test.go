@@ -221,6 +221,13 @@ func TestEffectOfLoad(t *testing.T) {
 	if e, known := effectOf(told); !known || math.Abs(float64(e)-3) > 1e-6 {
 		t.Errorf("%v, %v, want 3", e, known)
 	}
+	var beside []bucket
+	for i := range 200 { // what warms up, and a load that has nothing to do with it
+		beside = append(beside, bucket{least: 1000 * (1 - math.Exp(-float64(i)/60)), load: 100 + 50*math.Sin(float64(i)/30)})
+	}
+	if e, known := effectOf(beside); !known || e != 0 {
+		t.Errorf("a load beside a warm-up: %v, %v, want 0", e, known)
+	}
 	if _, known := effectOf(together); known {
 		t.Error("load and time went together: want nothing known")
 	}

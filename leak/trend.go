@@ -12,6 +12,9 @@ const (
 	leastLast = 0.7
 	// inseparable is the squared correlation of load and time from which on nothing tells what comes of which.
 	inseparable = 0.8
+	// explained is the least squared correlation of load and value, less what time explains of each, with which the load takes
+	// anything.
+	explained = 0.9
 	// leastSpread is the standard deviation of the load, as a share of its mean, below which it says nothing.
 	leastSpread = 0.03
 )
@@ -20,13 +23,18 @@ const (
 type effect float64
 
 // effectOf finds what a unit of load takes, by least squares on load and time at once, so that growth of its own is not
-// taken for the load's. It is not known where load and time went together, or where the load hardly changed.
+// taken for the load's. It is not known where load and time went together, or where the load hardly changed. A load that does
+// not explain most of what time leaves takes nothing: a warm-up beside it would be straightened by what it seems to take.
 func effectOf(buckets []bucket) (e effect, known bool) {
 	m, ok := momentsOf(buckets)
 	if !ok || len(buckets) < windowBuckets || m.still() || m.lt*m.lt > inseparable*m.ll*m.tt {
 		return 0, false
 	}
-	return effect(max(0, (m.ly*m.tt-m.ty*m.lt)/(m.ll*m.tt-m.lt*m.lt))), true
+	both, alone := m.ll*m.tt-m.lt*m.lt, m.ly*m.tt-m.ty*m.lt
+	if alone*alone < explained*both*(m.yy*m.tt-m.ty*m.ty) {
+		return 0, true
+	}
+	return effect(max(0, alone/both)), true
 }
 
 // effectAtMost is what a unit of load takes if all that went along with the load was its doing.
@@ -39,7 +47,7 @@ func effectAtMost(buckets []bucket) effect {
 }
 
 // moments are sums of squares and products of load, time and value, each less its mean.
-type moments struct{ n, load, ll, tt, lt, ly, ty float64 }
+type moments struct{ n, load, ll, tt, lt, ly, ty, yy float64 }
 
 // momentsOf fails where the load of any bucket is not known.
 func momentsOf(buckets []bucket) (m moments, ok bool) {
@@ -54,7 +62,7 @@ func momentsOf(buckets []bucket) (m moments, ok bool) {
 	m.load, time, value = m.load/m.n, time/m.n, value/m.n
 	for i, b := range buckets {
 		l, t, y := b.load-m.load, float64(i)-time, b.least-value
-		m.ll, m.tt, m.lt, m.ly, m.ty = m.ll+l*l, m.tt+t*t, m.lt+l*t, m.ly+l*y, m.ty+t*y
+		m.ll, m.tt, m.lt, m.ly, m.ty, m.yy = m.ll+l*l, m.tt+t*t, m.lt+l*t, m.ly+l*y, m.ty+t*y, m.yy+y*y
 	}
 	return m, m.n > 0
 }

@@ -133,6 +133,9 @@ func Healthy() []Shape {
 			return only(warmUp(r, 5.0/60, 15.0/60))
 		}},
 		{Name: "slow warm-up", parts: func(r *rand.Rand) ([]part, []float64, []int) { return only(warmUp(r, 1, 4)) }},
+		{Name: "slow warm-up beside a load", parts: func(r *rand.Rand) ([]part, []float64, []int) {
+			return []part{warmUp(r, 1, 4)}, loads(r, false), nil
+		}},
 		{Name: "cache that fills in 3 h", parts: func(r *rand.Rand) ([]part, []float64, []int) { return only(fill(r, 3)) }},
 		{Name: "cache that fills in 12 h", parts: func(r *rand.Rand) ([]part, []float64, []int) { return only(fill(r, 12)) }},
 		{Name: "sawtooth", parts: func(r *rand.Rand) ([]part, []float64, []int) { return only(sawtooth(r)) }},
