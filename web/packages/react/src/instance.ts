@@ -13,8 +13,9 @@ export function countBy(monitor: MemoryMonitor): void {
 /**
  * A mounted component. For an effect that runs after each commit it is called with something that is new for each render: it
  * counts, and returns the effect's cleanup. React runs effects twice in StrictMode, and again when it shows hidden content:
- * the same render counts once, and an instance that comes back is the same instance. For an insertion effect without
- * dependencies, whose cleanup runs as the component is removed and not as it is hidden, it is called with nothing.
+ * the same render counts once, and an instance that comes back is the same instance. For an insertion effect that never changes,
+ * whose cleanup runs as the component is removed and not as it is hidden, it is called with nothing. That runs again where
+ * code is replaced in development, and so was not removed.
  */
 export type Instance = (render?: unknown) => (() => void) | undefined;
 
@@ -29,7 +30,11 @@ export function createInstance(name: string): Instance {
     if (last && newest!.active()) record!.unmounts++;
   };
   return (render) => {
-    if (!render) return end;
+    if (!render) {
+      // It did not end.
+      if (last) record!.unmounts--;
+      return end;
+    }
     if (!newest?.active()) return undefined;
     record ??= newest.component(name);
     if (last !== render) {

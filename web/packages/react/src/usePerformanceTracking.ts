@@ -12,7 +12,7 @@ let chosen: ((name: string, options?: TrackingOptions) => void) | undefined;
 
 function useCommits(name: string, options?: TrackingOptions): void {
   const [count] = useState(() => createInstance(name));
-  useInsertionEffect(() => count(), [count]);
+  useInsertionEffect(count, [count]);
   // The function is new for each render: by it the instance knows a render whose effects React runs twice.
   const commit = () => (options?.enabled === false ? undefined : count(commit));
   useEffect(commit);

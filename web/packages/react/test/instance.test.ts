@@ -8,9 +8,10 @@ test('one render counts once, and an instance that comes back is the same', () =
   const instance = createInstance('A');
   const first = {};
   expect(instance(first)).toBeUndefined(); // there is no provider yet
-  instance()!(); // it ends before it was counted
+  const end = instance()!;
+  end(); // it ends before it was counted
   countBy(monitor);
-  createInstance('A')()!();
+  end();
   instance(first)!(); // StrictMode: effect, cleanup, effect
   let release = instance(first);
   expect(record).toMatchObject({ commits: 1, mounts: 1, live: 1 });
@@ -19,6 +20,8 @@ test('one render counts once, and an instance that comes back is the same', () =
   expect(record).toMatchObject({ commits: 2, mounts: 1, live: 1 });
   release!();
   expect(record).toMatchObject({ commits: 2, mounts: 1, unmounts: 0, live: 0 }); // hidden
-  instance()!();
+  end();
   expect(record).toMatchObject({ commits: 2, mounts: 1, unmounts: 1, live: 0 });
+  instance(); // it was its code that was replaced
+  expect(record).toMatchObject({ commits: 2, mounts: 1, unmounts: 0, live: 0 });
 });
