@@ -158,7 +158,7 @@ describe('MemoryOverlay', () => {
     vi.advanceTimersByTime(100);
     const rows = [...panel().querySelectorAll('tbody tr')].map((row) => [...row.children].map((cell) => cell.textContent));
     expect(rows).toEqual([
-      ['Cart', '2', '2', '2', '0', '2'],
+      ['Cart', '2', '2', '2', '2', '0'],
       ['queries', '7', '–', '–', '≈ 1.2 kB'],
     ]);
     expect(panel().textContent).toContain('None found so far');
@@ -169,7 +169,7 @@ describe('MemoryOverlay', () => {
     const cache = panel().querySelectorAll('tbody tr')[1];
     vi.advanceTimersByTime(100);
     expect(panel().querySelectorAll('tbody tr')[1]).toBe(cache);
-    expect(panel().querySelector('tbody')!.textContent).toBe('Cart02202');
+    expect(panel().querySelector('tbody')!.textContent).toBe('Cart02220');
   });
 
   test('the shortcut opens it, Escape closes it, and the focus goes back', () => {
