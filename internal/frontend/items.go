@@ -89,6 +89,7 @@ type (
 		Name      *string  `json:"name"`
 		Commits   *float64 `json:"commits"`
 		Mounts    *float64 `json:"mounts"`
+		Unmounts  *float64 `json:"unmounts"` // pages of earlier releases have none
 		Live      *float64 `json:"live"`
 		Timed     *float64 `json:"timed"`
 		TotalMS   *float64 `json:"total_ms"`
@@ -191,9 +192,13 @@ func (c *checker) components(r *Report, place string, i *item) {
 			c.refuse(at, "want an object")
 			continue
 		}
+		var unmounts int64
+		if one.Unmounts != nil {
+			unmounts = c.count(at, "unmounts", one.Unmounts)
+		}
 		r.Components = append(r.Components, Component{
 			Name: c.name(at, "name", one.Name), Commits: c.count(at, "commits", one.Commits), Mounts: c.count(at, "mounts", one.Mounts),
-			Live: c.count(at, "live", one.Live), Timed: c.count(at, "timed", one.Timed),
+			Unmounts: unmounts, Live: c.count(at, "live", one.Live), Timed: c.count(at, "timed", one.Timed),
 			TotalMS: c.number(at, "total_ms", one.TotalMS, maxMS), LongestMS: c.number(at, "longest_ms", one.LongestMS, maxMS),
 		})
 	}

@@ -72,6 +72,7 @@ func (b *Blocking) add(more Blocking) {
 type Component struct {
 	Name            string
 	Commits, Mounts int64
+	Unmounts        int64 // 0 too where a page of an earlier release tells nothing of them
 	Live            int64 // instances, at the end
 	// Timed of the Commits a Profiler has measured. LongestMS is of all since the page was loaded.
 	Timed              int64

@@ -33,7 +33,7 @@ func mistakesOf(t testing.TB, text string) []Mistake {
 const full = `{"kind":"figures",` + at + `,"ms":60012.5,"heap":{"source":"engine","bytes":48300000,"limit_bytes":4294705152,"at":1767366299000},
 		"long_tasks":{"count":2,"total_ms":143,"longest_ms":88},"long_frames":{"count":1,"total_ms":60,"longest_ms":60},
 		"caches":{"queries":{"entries":120,"inactive":90,"bytes":1024,"never_collected":0}},"self":{"ms":4.2,"share":0.0001,"off":false},"dropped":3},
-	{"kind":"components",` + at + `,"components":[{"name":"Cart","commits":31,"mounts":2,"live":1,"timed":31,"total_ms":210.5,"longest_ms":24},
+	{"kind":"components",` + at + `,"components":[{"name":"Cart","commits":31,"mounts":2,"unmounts":1,"live":1,"timed":31,"total_ms":210.5,"longest_ms":24},
 		{"name":"Row","commits":7,"mounts":7,"live":7,"timed":0,"total_ms":0,"longest_ms":0}]},
 	{"kind":"warning",` + at + `,"warning":"slow_commit","subject":"Cart","value":24,"threshold":16},
 	{"kind":"leak",` + at + `,"what":"component","name":"Cart","owners":["Shop","App"],"released":60,"survivors":50,"holders":["interval at tick"]},
@@ -51,7 +51,7 @@ func TestRead(t *testing.T) {
 		At: came, Release: "1.4.0", Page: "/cart",
 		Heap:      []Heap{{"engine", 48300000}, {"agent", 9}},
 		LongTasks: Blocking{3, 242.5, 99.5}, LongFrames: Blocking{1, 60, 60},
-		Components: []Component{{"Cart", 31, 2, 1, 31, 210.5, 24}, {"Row", 7, 7, 7, 0, 0, 0}},
+		Components: []Component{{"Cart", 31, 2, 1, 1, 31, 210.5, 24}, {"Row", 7, 7, 0, 7, 0, 0, 0}},
 		Warnings:   map[string]int{"slow_commit": 1},
 		Leaks:      []Leak{{"component", "Cart", []string{"Shop", "App"}, []string{"interval at tick"}, 60, 50}},
 		MonitorOff: 1,
@@ -75,7 +75,7 @@ func with(kind, fields string) string {
 }
 
 func component(change string) string {
-	fields := map[string]string{"name": `"Cart"`, "commits": "1", "mounts": "1", "live": "1", "timed": "1", "total_ms": "1", "longest_ms": "1"}
+	fields := map[string]string{"name": `"Cart"`, "commits": "1", "mounts": "1", "unmounts": "1", "live": "1", "timed": "1", "total_ms": "1", "longest_ms": "1"}
 	name, value, _ := strings.Cut(change, "=")
 	fields[name] = value
 	var list []string
@@ -118,6 +118,8 @@ func TestMistakesAreNamed(t *testing.T) {
 		{with("components", `"components":[null]`), "items[0].components[0]: want an object"},
 		{with("components", `"components":[[]]`), "cannot be a JSON array"},
 		{component("name="), "items[0].components[0].name: missing"},
+		{component("unmounts=-1"), "items[0].components[0].unmounts: want a number from 0"},
+		{component("unmounts=0.5"), "items[0].components[0].unmounts: want a whole number"},
 		{component(`name="` + long + `"`), "items[0].components[0].name: want at most 1024 bytes"},
 		{component("commits=-1"), "items[0].components[0].commits: want a number from 0"},
 		{component("live=1e99"), "items[0].components[0].live: want a number from 0"},
@@ -158,7 +160,7 @@ func TestLargestPartsAreTaken(t *testing.T) {
 		with("note", `"quoted":"\"[{\\","`+strings.Repeat("x", maxFieldBytes)+`":1`),
 		with("note", `"deep":`+strings.Repeat("[", maxDepth-1)+strings.Repeat("]", maxDepth-1)),
 		with("note", `"big":1e308,"small":1e-999`),
-		component(`name=""`), component("live=1000000000"),
+		component(`name=""`), component("live=1000000000"), component("unmounts="),
 		with("figures", `"ms":0,"heap":null,"newer":{"field":1}`),
 	} {
 		if mistakes := mistakesOf(t, body); len(mistakes) > 0 {
@@ -181,7 +183,7 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("%d bytes are read as %d", len(data), size)
 		}
 		for _, c := range r.Components {
-			for _, n := range []int64{c.Commits, c.Mounts, c.Live, c.Timed} {
+			for _, n := range []int64{c.Commits, c.Mounts, c.Unmounts, c.Live, c.Timed} {
 				if n < 0 || n > maxCount {
 					t.Errorf("%+v", c)
 				}

@@ -100,6 +100,8 @@ type ComponentTotals struct {
 	seen
 	Commits int64 `json:"commits"`
 	Mounts  int64 `json:"mounts"`
+	// Unmounts are those that pages tell of: those of earlier releases tell of none.
+	Unmounts int64 `json:"unmounts"`
 	// Live instances, as the pages had them at the time of each report.
 	LiveMean float64 `json:"live_mean"`
 	LiveMax  int64   `json:"live_max"`
@@ -114,6 +116,7 @@ func (c *ComponentTotals) add(r *Report, one Component) {
 	c.in(r)
 	c.Commits += one.Commits
 	c.Mounts += one.Mounts
+	c.Unmounts += one.Unmounts
 	c.told++
 	c.live += one.Live
 	c.LiveMax = max(c.LiveMax, one.Live)
@@ -168,11 +171,12 @@ var componentOrders = map[string]func(*ComponentTotals) float64{
 	"total_ms":   func(c *ComponentTotals) float64 { return c.timed(func(t *Times) float64 { return t.TotalMS }) },
 	"commits":    func(c *ComponentTotals) float64 { return float64(c.Commits) },
 	"mounts":     func(c *ComponentTotals) float64 { return float64(c.Mounts) },
+	"unmounts":   func(c *ComponentTotals) float64 { return float64(c.Unmounts) },
 	"live_max":   func(c *ComponentTotals) float64 { return float64(c.LiveMax) },
 }
 
 // ComponentOrders are the names of the figures that SortComponents knows.
-var ComponentOrders = []string{"mean_ms", "longest_ms", "total_ms", "commits", "mounts", "live_max"}
+var ComponentOrders = []string{"mean_ms", "longest_ms", "total_ms", "commits", "mounts", "unmounts", "live_max"}
 
 // SortComponents puts those first of which a figure is highest, and among equals those with most commits.
 func SortComponents(rows []*ComponentTotals, order string) {

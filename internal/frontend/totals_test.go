@@ -25,14 +25,14 @@ func text(s string) *string { return &s }
 // some are reports of two pages and two releases.
 func some() []*Report {
 	return []*Report{
-		{At: minutes(0), Release: "1", Page: "/a", Components: []Component{{"Cart", 10, 1, 1, 10, 100, 30}, {"Row", 50, 50, 50, 0, 0, 0}, {"Cart", 2, 0, 3, 0, 0, 0}},
+		{At: minutes(0), Release: "1", Page: "/a", Components: []Component{{"Cart", 10, 1, 0, 1, 10, 100, 30}, {"Row", 50, 50, 0, 50, 0, 0, 0}, {"Cart", 2, 0, 4, 3, 0, 0, 0}},
 			Heap: []Heap{{"engine", 100}, {"agent", 1000}}, LongTasks: Blocking{1, 60, 60}, Warnings: map[string]int{"slow_commit": 2},
 			Leaks: []Leak{{"component", "Cart", []string{"App"}, nil, 6, 5}}},
-		{At: minutes(1), Release: "1", Page: "/b", Components: []Component{{"Cart", 5, 1, 2, 5, 10, 4}},
+		{At: minutes(1), Release: "1", Page: "/b", Components: []Component{{"Cart", 5, 1, 3, 2, 5, 10, 4}},
 			Heap: []Heap{{"engine", 301}}, LongTasks: Blocking{2, 200, 150}, LongFrames: Blocking{1, 70, 70}, MonitorOff: 1},
-		{At: minutes(2), Release: "2", Page: "/a", Components: []Component{{"Cart", 1, 1, 1, 1, 90, 90}},
+		{At: minutes(2), Release: "2", Page: "/a", Components: []Component{{"Cart", 1, 1, 1, 1, 1, 90, 90}},
 			Leaks: []Leak{{"component", "Cart", []string{"Shop"}, []string{"interval"}, 12, 11}, {"dom", "Cart", nil, nil, 60, 50}}},
-		{At: minutes(3), Release: "1", Page: "/a", Components: []Component{{"Cart", 1, 0, 0, 0, 0, 0}}, Warnings: map[string]int{"slow_commit": 1, "growing_heap": 1}},
+		{At: minutes(3), Release: "1", Page: "/a", Components: []Component{{"Cart", 1, 0, 0, 0, 0, 0, 0}}, Warnings: map[string]int{"slow_commit": 1, "growing_heap": 1}},
 	}
 }
 
@@ -40,15 +40,15 @@ func TestComponents(t *testing.T) {
 	rows, folded := Components(some(), Filter{})
 	SortComponents(rows, "mean_ms")
 	const first, last = `"first_seen":"2026-03-01T12:0`, `"last_seen":"2026-03-01T12:0`
-	want := `[{"name":"Cart","release":"2","reports":1,"pages":1,` + first + `2:00Z",` + last + `2:00Z","commits":1,"mounts":1,"live_mean":1,"live_max":1,` +
+	want := `[{"name":"Cart","release":"2","reports":1,"pages":1,` + first + `2:00Z",` + last + `2:00Z","commits":1,"mounts":1,"unmounts":1,"live_mean":1,"live_max":1,` +
 		`"timed":{"commits":1,"mean_ms":90,"longest_ms":90,"total_ms":90}},` +
-		`{"name":"Cart","release":"1","reports":3,"pages":2,` + first + `0:00Z",` + last + `3:00Z","commits":18,"mounts":2,"live_mean":1.5,"live_max":3,` +
+		`{"name":"Cart","release":"1","reports":3,"pages":2,` + first + `0:00Z",` + last + `3:00Z","commits":18,"mounts":2,"unmounts":7,"live_mean":1.5,"live_max":3,` +
 		`"timed":{"commits":15,"mean_ms":7.333333333333333,"longest_ms":30,"total_ms":110}},` +
-		`{"name":"Row","release":"1","reports":1,"pages":1,` + first + `0:00Z",` + last + `0:00Z","commits":50,"mounts":50,"live_mean":50,"live_max":50}]`
+		`{"name":"Row","release":"1","reports":1,"pages":1,` + first + `0:00Z",` + last + `0:00Z","commits":50,"mounts":50,"unmounts":0,"live_mean":50,"live_max":50}]`
 	if got := encoded(t, rows); got != want || folded != 0 {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
-	for order, first := range map[string]string{"mean_ms": "Cart 2", "longest_ms": "Cart 2", "total_ms": "Cart 1", "commits": "Row 1", "mounts": "Row 1", "live_max": "Row 1"} {
+	for order, first := range map[string]string{"mean_ms": "Cart 2", "longest_ms": "Cart 2", "total_ms": "Cart 1", "commits": "Row 1", "mounts": "Row 1", "unmounts": "Cart 1", "live_max": "Row 1"} {
 		SortComponents(rows, order)
 		if got := rows[0].Name + " " + rows[0].Release; got != first {
 			t.Errorf("by %s %s comes first, want %s", order, got, first)

@@ -54,7 +54,7 @@ const visit = `{"schema":1,"release":"1.4.0","page":"/cart","sent_at":"2026-01-0
 	{"kind":"figures","at":"2026-01-02T15:04:59Z","ms":60012.5,"heap":{"source":"engine","bytes":48300000,"limit_bytes":4294705152,"at":1767366299000},
 		"long_tasks":{"count":2,"total_ms":143,"longest_ms":88},"long_frames":{"count":1,"total_ms":60.5,"longest_ms":60.5},
 		"caches":{"queries":{"entries":120,"inactive":90,"bytes":1024.5,"never_collected":0}},"self":{"ms":4.2,"share":0.0001,"off":false},"dropped":0},
-	{"kind":"components","at":"2026-01-02T15:04:59Z","components":[{"name":"Cart","commits":31,"mounts":2,"live":1,"timed":31,"total_ms":210.5,"longest_ms":24}]},
+	{"kind":"components","at":"2026-01-02T15:04:59Z","components":[{"name":"Cart","commits":31,"mounts":2,"unmounts":1,"live":1,"timed":31,"total_ms":210.5,"longest_ms":24}]},
 	{"kind":"warning","at":"2026-01-02T15:04:30Z","warning":"slow_commit","subject":"Cart","value":24,"threshold":16},
 	{"kind":"leak","at":"2026-01-02T15:04:40Z","what":"component","name":"Cart","owners":["Shop","App"],"released":60,"survivors":50,"holders":["interval at tick"]},
 	{"kind":"monitor_off","at":"2026-01-02T15:04:50Z","ms":900,"share":0.02,"off":true},

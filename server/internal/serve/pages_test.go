@@ -29,7 +29,7 @@ func (r *running) told(t *testing.T) told {
 func leaky(page string, survivors int) string {
 	const at = `"at":"2026-01-02T15:04:05Z"`
 	return fmt.Sprintf(`{"schema":1,"release":"1.4.0","page":%q,"sent_at":"2026-01-02T15:04:05Z","items":[
-		{"kind":"components",%s,"components":[{"name":"Cart","commits":3,"mounts":1,"live":1,"timed":3,"total_ms":60,"longest_ms":40}]},
+		{"kind":"components",%s,"components":[{"name":"Cart","commits":3,"mounts":1,"unmounts":2,"live":1,"timed":3,"total_ms":60,"longest_ms":40}]},
 		{"kind":"leak",%[2]s,"what":"component","name":"Cart","owners":["App"],"released":%d,"survivors":%[3]d}]}`, page, at, survivors)
 }
 

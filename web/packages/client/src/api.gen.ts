@@ -2285,7 +2285,9 @@ export interface components {
                 commits: number;
                 /** @description How many were mounted. */
                 mounts: number;
-                /** @description How many are mounted now. */
+                /** @description How many were removed; pages of earlier releases do not tell. */
+                unmounts?: number;
+                /** @description How many are mounted now, and not hidden. */
                 live: number;
                 /** @description Commits that a Profiler has timed. */
                 timed: number;
@@ -2455,6 +2457,11 @@ export interface components {
                  * @description How many were mounted.
                  */
                 mounts: number;
+                /**
+                 * Format: int64
+                 * @description How many were removed, in pages that tell.
+                 */
+                unmounts: number;
                 /**
                  * Format: double
                  * @description How many were there when a report was sent, on average.
@@ -4172,6 +4179,7 @@ export interface operations {
                  *               "name": "Cart",
                  *               "commits": 31,
                  *               "mounts": 2,
+                 *               "unmounts": 1,
                  *               "live": 1,
                  *               "timed": 31,
                  *               "total_ms": 210.5,
@@ -4275,7 +4283,7 @@ export interface operations {
                 /** @description Only what has this name. */
                 name?: string;
                 /** @description The figure that is highest in the first row. Components that no Profiler has timed come last by those in ms. */
-                sort?: "mean_ms" | "longest_ms" | "total_ms" | "commits" | "mounts" | "live_max";
+                sort?: "mean_ms" | "longest_ms" | "total_ms" | "commits" | "mounts" | "unmounts" | "live_max";
                 /** @description How many rows to leave out. The next page leaves out those of this one, too. */
                 offset?: components["parameters"]["Offset"];
                 /** @description How many rows at most. */
@@ -4314,6 +4322,7 @@ export interface operations {
                      *           "last_seen": "2026-01-02T15:05:00Z",
                      *           "commits": 5310,
                      *           "mounts": 240,
+                     *           "unmounts": 236,
                      *           "live_mean": 1.2,
                      *           "live_max": 4,
                      *           "timed": {

@@ -8,7 +8,9 @@ export interface ComponentRecord {
   commits: number;
   /** Instances that were mounted at some time. */
   mounts: number;
-  /** Instances that are mounted now. */
+  /** Instances that were removed, hidden ones too. */
+  unmounts: number;
+  /** Instances that are mounted now, and not hidden. */
   live: number;
   /** Commits that a Profiler timed, what they took, and the longest. */
   timed: number;
@@ -23,16 +25,20 @@ export type Components = Readonly<Record<string, Readonly<ComponentRecord>>>;
 export function since<Figures extends object>(now: Figures, was: Figures | undefined): Figures {
   const change = { ...now } as Record<string, unknown>;
   for (const key in was) {
-    const before = was[key] as unknown;
-    if (typeof before === 'object') change[key] = since(change[key] as object, before!);
-    else if (typeof before === 'number' && key !== 'longestMs') (change[key] as number) -= before;
+    const value = change[key];
+    const before: unknown = was[key];
+    if (typeof value === 'object') change[key] = since(value!, before as object);
+    else if (typeof value === 'number' && typeof before === 'number' && key !== 'longestMs') change[key] = value - before;
   }
   return change as Figures;
 }
 
-/** Of changes the components of which something changed: the ones that grew most come first, then the ones with the most commits. */
+/**
+ * Of changes the components of which something changed, what grew most first, then what has the most commits. No mount is without a
+ * commit.
+ */
 export function changesOf(change: { readonly components: Components }): ComponentRecord[] {
   return Object.values(change.components)
-    .filter((one) => one.commits || one.mounts || one.live || one.timed)
+    .filter((one) => one.commits || one.unmounts || one.live || one.timed)
     .sort((a, b) => b.live - a.live || b.commits - a.commits);
 }

@@ -1,5 +1,7 @@
-import type { MemoryStats } from './memoryMonitor';
+import type { CacheStats, MemoryStats } from './memoryMonitor';
 import { changesOf, since, type ComponentRecord } from './registry';
+import type { BlockingStats } from './tasks';
+import type { Warning } from './warnings';
 
 /** Statistics that were kept, to be compared with later ones. */
 export interface Snapshot {
@@ -14,21 +16,28 @@ export interface SnapshotChange {
   readonly heapBytes: number | undefined;
   /** What changed of each component, the ones with the most new live instances first. */
   readonly components: readonly Readonly<ComponentRecord>[];
-  readonly longTasks: number;
-  /** Entries by cache, where the cache is in both. */
-  readonly caches: Readonly<Record<string, number>>;
+  /** How many there were meanwhile, and what they took in all; the longest is that of the page so far. */
+  readonly longTasks: BlockingStats;
+  readonly longFrames: BlockingStats;
+  /** By how much their figures grew; those of a cache that was not there before, or was not told of, stand as they are. */
+  readonly caches: Readonly<Record<string, CacheStats>>;
+  /** The new ones, at most 50. */
+  readonly warnings: readonly Warning[];
+  /** What the monitor itself took meanwhile, in milliseconds. */
+  readonly selfMs: number;
 }
 
 /** A function of its own, so that pages that compare nothing do not load it. */
 export function compareSnapshots({ stats: before }: Snapshot, { stats: after }: Snapshot): SnapshotChange {
   const change = since(after, before);
-  const caches: Record<string, number> = {};
-  for (const name in before.caches) if (name in after.caches) caches[name] = change.caches[name]!.entries;
   return {
     ms: change.at,
     heapBytes: before.heap?.source === after.heap?.source ? change.heap?.bytes : undefined,
     components: changesOf(change),
-    longTasks: change.longTasks.count,
-    caches,
+    longTasks: change.longTasks,
+    longFrames: change.longFrames,
+    caches: change.caches,
+    warnings: after.warnings.filter((one) => !before.warnings.includes(one)),
+    selfMs: change.self.ms,
   };
 }

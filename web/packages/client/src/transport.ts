@@ -93,7 +93,7 @@ export function createTransport(endpoint: string | undefined, release?: string):
         pauseMs = 0;
       } else {
         pauseMs = Math.min(longestPauseMs, pauseMs * 2 || firstPauseMs);
-        notBefore = Date.now() + Math.max(Number(headers?.get('Retry-After')) * 1000 || 0, pauseMs * (1 + Math.random()));
+        notBefore = Date.now() + Math.max((headers?.get('Retry-After') as never) * 1000 || 0, pauseMs * (1 + Math.random()));
       }
     }
   };

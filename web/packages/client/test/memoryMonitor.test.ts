@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { compareSnapshots, createMemoryMonitor, type MemoryMonitor, type MonitorOptions, type Warning } from '../src';
+import { compareSnapshots, createMemoryMonitor, type CacheStats, type MemoryMonitor, type MonitorOptions, type Warning } from '../src';
 import type { FrontendReport } from '../src';
 
 const second = 1_000;
@@ -101,6 +101,7 @@ test('a page that is not sampled does nothing', () => {
   const part = vi.fn();
   monitor.addPart(part);
   expect(monitor.sampled).toBe(false);
+  expect(monitor.active()).toBe(false);
   expect(vi.getTimerCount()).toBe(0);
   expect(part).not.toHaveBeenCalled();
   monitor.report('note', {});
@@ -203,24 +204,77 @@ describe('snapshots', () => {
     const before = monitor.takeSnapshot('before');
     a.live = 2;
     a.mounts = 4;
+    a.unmounts = 2;
     b.live = 9;
     b.commits = 1;
     entries = 12;
     heapIs(175);
     vi.advanceTimersByTime(second);
     const after = monitor.takeSnapshot('after');
+    const none = { count: 0, totalMs: 0, longestMs: 0 };
     expect(compareSnapshots(before, after)).toEqual({
       ms: second,
       heapBytes: 75,
-      longTasks: 0,
-      caches: { pages: 7 },
+      longTasks: none,
+      longFrames: none,
+      caches: { pages: { entries: 7 } },
       components: [
         expect.objectContaining({ name: 'B', commits: 1, mounts: 0, live: 9 }),
-        expect.objectContaining({ name: 'A', commits: 0, mounts: 4, live: 2 }),
+        expect.objectContaining({ name: 'A', commits: 0, mounts: 4, unmounts: 2, live: 2 }),
       ],
+      warnings: [],
+      selfMs: after.stats.self.ms - before.stats.self.ms,
     });
     remove();
     expect(monitor.takeSnapshot('').stats.caches).toEqual({});
+  });
+
+  test('tell what blocked, of caches all figures, new warnings, and what the monitor took', () => {
+    const tell: Record<string, (list: object) => void> = {};
+    vi.stubGlobal(
+      'PerformanceObserver',
+      class {
+        static supportedEntryTypes = ['longtask', 'long-animation-frame'];
+        constructor(private readonly to: (list: object) => void) {}
+        observe({ type }: { type: string }) {
+          tell[type] = this.to;
+        }
+        disconnect() {}
+      },
+    );
+    const blocked = (type: string, ...all: number[]) => tell[type]!({ getEntries: () => all.map((duration) => ({ duration })) });
+    let now = 0;
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => now);
+    const monitor = started({ thresholds: { many_commits: 10 }, budget: 1 });
+    monitor.addCache('pages', () => pages);
+    let pages: CacheStats = { entries: 5, inactive: 4, bytes: 1000, neverCollected: 1 };
+    const busy = () => {
+      monitor.component('A' + monitor.stats().warnings.length).commits += 20;
+      vi.advanceTimersByTime(second);
+    };
+    blocked('longtask', 300, 60);
+    blocked('long-animation-frame', 90);
+    busy();
+    const before = monitor.takeSnapshot('before');
+    blocked('longtask', 70, 80);
+    blocked('long-animation-frame', 120);
+    pages = { entries: 9, inactive: 3, bytes: 1500, neverCollected: 1 };
+    monitor.addCache('new', () => ({ entries: 2 }));
+    monitor.run(() => (now += 7));
+    busy();
+    const after = monitor.takeSnapshot('after');
+    clock.mockRestore();
+    const change = compareSnapshots(before, after);
+    expect(change).toMatchObject({
+      longTasks: { count: 2, totalMs: 150, longestMs: 300 },
+      longFrames: { count: 1, totalMs: 120, longestMs: 120 },
+      caches: { pages: { entries: 4, inactive: -1, bytes: 500, neverCollected: 0 }, new: { entries: 2 } },
+      warnings: [{ kind: 'many_commits', subject: 'A1' }],
+    });
+    expect(change.warnings).toHaveLength(1);
+    expect(change.selfMs).toBeCloseTo(7.01); // and 20 commits
+    pages = { entries: 9 };
+    expect(compareSnapshots(after, monitor.takeSnapshot('')).caches.pages).toEqual({ entries: 0 });
   });
 
   test('compare no readings of different sources', () => {
@@ -283,6 +337,7 @@ describe('reports', () => {
 
 test('a monitor that takes too much turns itself off, and says so', () => {
   const monitor = started({ endpoint: '/reports', budget: 0.001 });
+  expect(monitor.active()).toBe(true);
   const stop = vi.fn();
   monitor.addPart(() => stop);
   vi.stubGlobal('fetch', () => Promise.reject(new Error('no network')));
@@ -292,6 +347,7 @@ test('a monitor that takes too much turns itself off, and says so', () => {
   }
   expect(monitor.stats().self.off).toBe(true);
   expect(stop).toHaveBeenCalledTimes(1);
+  expect(monitor.active()).toBe(false);
   const last = monitor.stats();
   vi.advanceTimersByTime(10 * second);
   expect(monitor.stats()).toBe(last);
@@ -323,10 +379,12 @@ describe('the share of the time that the monitor takes', () => {
     expect(took(50)).toEqual({ ms: 251, share: 0.05, off: true });
   });
 
-  test('commits are part of it', () => {
+  test('commits are part of it, and so is what is timed', () => {
     const { monitor, look } = setUp();
     monitor.component('Busy').commits += 100_000;
     expect(look().share).toBeCloseTo(0.05);
+    monitor.component('Busy').timed += 60_000;
+    expect(look().share).toBeCloseTo(0.03);
   });
 
   test('work that fails is measured, and fails', () => {

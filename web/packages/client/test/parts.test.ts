@@ -68,11 +68,16 @@ describe('registry', () => {
   });
 
   test('changes are of those of which something changed, since an earlier reading or the beginning, what grew first', () => {
-    const record = (name: string, live: number, totalMs = 0): ComponentRecord => ({ name, commits: 9, mounts: 9, live, timed: 9, totalMs, longestMs: 7 });
-    const before = { A: record('A', 3), B: record('B', 5), Same: record('Same', 1) };
-    const now = { A: record('A', 1), B: { ...record('B', 5, 20), timed: 10 }, Same: record('Same', 1), New: record('New', 2) };
-    const none = { commits: 0, mounts: 0, live: 0, timed: 0, totalMs: 0, longestMs: 7 };
-    expect(changesOf(since({ components: now }, { components: before as typeof now }))).toEqual([now.New, { ...none, name: 'B', timed: 1, totalMs: 20 }, { ...none, name: 'A', live: -2 }]);
+    const record = (name: string, live: number, totalMs = 0): ComponentRecord => ({ name, commits: 9, mounts: 9, unmounts: 8, live, timed: 9, totalMs, longestMs: 7 });
+    const before = { A: record('A', 3), B: record('B', 5), Same: record('Same', 1), Gone: record('Gone', 0) };
+    const now = { A: record('A', 1), B: { ...record('B', 5, 20), timed: 10 }, Same: record('Same', 1), New: record('New', 2), Gone: { ...record('Gone', 0), unmounts: 9 } };
+    const none = { commits: 0, mounts: 0, unmounts: 0, live: 0, timed: 0, totalMs: 0, longestMs: 7 };
+    expect(changesOf(since({ components: now }, { components: before as typeof now }))).toEqual([
+      now.New,
+      { ...none, name: 'B', timed: 1, totalMs: 20 },
+      { ...none, name: 'Gone', unmounts: 1 }, // it was hidden before
+      { ...none, name: 'A', live: -2 },
+    ]);
   });
 });
 

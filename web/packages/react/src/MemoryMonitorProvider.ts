@@ -1,7 +1,7 @@
 import { createElement, useEffect, useInsertionEffect, useState, type ReactElement, type ReactNode } from 'react';
 import { createMemoryMonitor, type MemoryMonitor, type MonitorOptions } from '@memwarden/client';
 import { MonitorContext } from './context';
-import { newest } from './instance';
+import { countBy } from './instance';
 import { decideFor } from './usePerformanceTracking';
 
 export interface MemoryMonitorProviderProps {
@@ -19,9 +19,7 @@ export interface MemoryMonitorProviderProps {
 export function MemoryMonitorProvider({ monitor, options, children }: MemoryMonitorProviderProps): ReactElement {
   const [watching] = useState(() => decideFor(monitor ?? createMemoryMonitor(options)));
   // Before the effects of the components below, which count.
-  useInsertionEffect(() => {
-    newest.monitor = watching;
-  }, [watching]);
+  useInsertionEffect(() => countBy(watching), [watching]);
   useEffect(() => watching.start(), [watching]);
   return createElement(MonitorContext.Provider, { value: watching }, children);
 }

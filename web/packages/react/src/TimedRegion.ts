@@ -17,7 +17,7 @@ export function TimedRegion({ name, children }: TimedRegionProps): ReactElement 
     {
       id: name,
       onRender: (_id, _phase, actualMs) => {
-        if (monitor?.sampled) {
+        if (monitor?.active()) {
           const record = monitor.component(name);
           record.timed++;
           record.totalMs += actualMs;

@@ -3,5 +3,5 @@ export { MemoryMonitorProvider, type MemoryMonitorProviderProps } from './Memory
 export { TimedRegion, type TimedRegionProps } from './TimedRegion';
 export { useMemoryMonitor } from './context';
 export { useCacheStats, useMemoryStats } from './stats';
-export { usePerformanceTracking } from './usePerformanceTracking';
+export { usePerformanceTracking, type TrackingOptions } from './usePerformanceTracking';
 export { withPerformanceTracking } from './withPerformanceTracking';

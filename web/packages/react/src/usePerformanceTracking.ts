@@ -1,14 +1,20 @@
-import { useEffect, useState } from 'react';
+import { useEffect, useInsertionEffect, useState } from 'react';
 import type { MemoryMonitor } from '@memwarden/client';
 import { createInstance } from './instance';
 
-/** What the hook does on this page. Once it has been called that never changes, nor the order of hooks in its callers. */
-let chosen: ((name: string) => void) | undefined;
+export interface TrackingOptions {
+  /** Whether this instance is counted; default true. It may change: while it is false the instance is none of the live ones. */
+  readonly enabled?: boolean;
+}
 
-function useCommits(name: string): void {
+/** What the hook does on this page. Once it has been called that never changes, nor the order of hooks in its callers. */
+let chosen: ((name: string, options?: TrackingOptions) => void) | undefined;
+
+function useCommits(name: string, options?: TrackingOptions): void {
   const [count] = useState(() => createInstance(name));
+  useInsertionEffect(count, [count]);
   // The function is new for each render: by it the instance knows a render whose effects React runs twice.
-  const commit = () => count(commit);
+  const commit = () => (options?.enabled === false ? undefined : count(commit));
   useEffect(commit);
 }
 
@@ -19,10 +25,12 @@ export function decideFor(monitor: MemoryMonitor): MemoryMonitor {
 }
 
 /**
- * Counts the commits, mounts and live instances of the component that calls it, under a name that minifying leaves alone.
- * The name of the first commit stays. Counting is done in an effect, and no clock is read: what React renders and throws
- * away is not counted. Without a provider, on a server and on a page that is not sampled nothing is counted.
+ * Counts the commits, mounts, unmounts and live instances of the component that calls it, under a name that minifying leaves
+ * alone. The name of the first commit stays; options may be new for each render. Counting is done in effects, and no clock is
+ * read: what React renders and throws away is not counted. Without a provider, on a server, on a page that is not sampled and
+ * after the monitor has turned itself off nothing is counted. React before 19.2 does not tell the end of what is removed while
+ * it waits in a Suspense: that is live no more, and missing among the unmounts.
  */
-export function usePerformanceTracking(name: string): void {
-  (chosen ??= useCommits)(name);
+export function usePerformanceTracking(name: string, options?: TrackingOptions): void {
+  (chosen ??= useCommits)(name, options);
 }

@@ -1,13 +1,14 @@
 import { createElement, forwardRef, type ComponentType, type ForwardRefExoticComponent, type PropsWithoutRef, type RefAttributes } from 'react';
-import { usePerformanceTracking } from './usePerformanceTracking';
+import { usePerformanceTracking, type TrackingOptions } from './usePerformanceTracking';
 
 /** A component that does what the given one does and is counted; a ref goes through to it. */
 export function withPerformanceTracking<Props extends object, Ref = unknown>(
   Component: ComponentType<Props>,
   name: string = Component.displayName || Component.name,
+  options?: TrackingOptions,
 ): ForwardRefExoticComponent<PropsWithoutRef<Props> & RefAttributes<Ref>> {
   const Tracked = forwardRef<Ref, Props>(function (props, ref) {
-    usePerformanceTracking(name);
+    usePerformanceTracking(name, options);
     // A function component of React 18 has no ref, and would warn of one.
     return createElement(Component, (ref ? { ...props, ref } : props) as unknown as Props);
   });

@@ -174,5 +174,14 @@ test('what somebody else has wrapped since is left alone', () => {
   EventTarget.prototype.addEventListener = theirs;
   book.stop();
   expect(EventTarget.prototype.addEventListener).toBe(theirs);
+  // It is called on, but looks at nothing any more.
+  const captureStackTrace = vi.spyOn(Error, 'captureStackTrace');
+  const listener = vi.fn();
+  times(6, () => page.addEventListener('wrapped', listener));
+  page.dispatchEvent(new Event('wrapped'));
+  expect(listener).toHaveBeenCalledTimes(1);
+  expect(captureStackTrace).not.toHaveBeenCalled();
+  expect(held('listener of EventTarget for wrapped at ')).toBe(0);
+  captureStackTrace.mockRestore();
   EventTarget.prototype.addEventListener = native.add;
 });

@@ -1,7 +1,6 @@
-// @vitest-environment node
 import { expect, test } from 'vitest';
 import { createMemoryMonitor } from '@memwarden/client';
-import { createInstance, newest } from '../src/instance';
+import { countBy, createInstance } from '../src/instance';
 
 test('one render counts once, and an instance that comes back is the same', () => {
   const monitor = createMemoryMonitor();
@@ -9,7 +8,10 @@ test('one render counts once, and an instance that comes back is the same', () =
   const instance = createInstance('A');
   const first = {};
   expect(instance(first)).toBeUndefined(); // there is no provider yet
-  newest.monitor = monitor;
+  const end = instance()!;
+  end(); // it ends before it was counted
+  countBy(monitor);
+  end();
   instance(first)!(); // StrictMode: effect, cleanup, effect
   let release = instance(first);
   expect(record).toMatchObject({ commits: 1, mounts: 1, live: 1 });
@@ -17,5 +19,9 @@ test('one render counts once, and an instance that comes back is the same', () =
   release = instance({});
   expect(record).toMatchObject({ commits: 2, mounts: 1, live: 1 });
   release!();
-  expect(record).toMatchObject({ commits: 2, mounts: 1, live: 0 });
+  expect(record).toMatchObject({ commits: 2, mounts: 1, unmounts: 0, live: 0 }); // hidden
+  end();
+  expect(record).toMatchObject({ commits: 2, mounts: 1, unmounts: 1, live: 0 });
+  instance(); // it was its code that was replaced
+  expect(record).toMatchObject({ commits: 2, mounts: 1, unmounts: 0, live: 0 });
 });

@@ -13,16 +13,16 @@ describe('figures', () => {
   const stats = (commits: Record<string, [commits: number, live: number]>): MemoryStats => ({
     ...createMemoryMonitor().stats(),
     components: Object.fromEntries(
-      Object.entries(commits).map(([name, [commits, live]]) => [name, { name, commits, live, mounts: live, timed: 0, totalMs: 0, longestMs: 0 }]),
+      Object.entries(commits).map(([name, [commits, live]]) => [name, { name, commits, live, mounts: commits, unmounts: commits - live, timed: 0, totalMs: 0, longestMs: 0 }]),
     ),
   });
 
   test('components stand by their commits since the last look', () => {
     const rows = componentRows(stats({ Idle: [90, 3], Busy: [30, 1], New: [5, 5] }), stats({ Idle: [90, 3], Busy: [10, 1] }));
     expect(rows).toEqual([
-      { name: 'Busy', commits: 20, total: 30, live: 1 },
-      { name: 'New', commits: 5, total: 5, live: 5 },
-      { name: 'Idle', commits: 0, total: 90, live: 3 },
+      { name: 'Busy', commits: 20, total: 30, mounts: 30, unmounts: 29, live: 1 },
+      { name: 'New', commits: 5, total: 5, mounts: 5, unmounts: 0, live: 5 },
+      { name: 'Idle', commits: 0, total: 90, mounts: 90, unmounts: 87, live: 3 },
     ]);
   });
 
@@ -158,7 +158,7 @@ describe('MemoryOverlay', () => {
     vi.advanceTimersByTime(100);
     const rows = [...panel().querySelectorAll('tbody tr')].map((row) => [...row.children].map((cell) => cell.textContent));
     expect(rows).toEqual([
-      ['Cart', '2', '2', '2'],
+      ['Cart', '2', '2', '2', '2', '0'],
       ['queries', '7', '–', '–', '≈ 1.2 kB'],
     ]);
     expect(panel().textContent).toContain('None found so far');
@@ -169,7 +169,7 @@ describe('MemoryOverlay', () => {
     const cache = panel().querySelectorAll('tbody tr')[1];
     vi.advanceTimersByTime(100);
     expect(panel().querySelectorAll('tbody tr')[1]).toBe(cache);
-    expect(panel().querySelector('tbody')!.textContent).toBe('Cart022');
+    expect(panel().querySelector('tbody')!.textContent).toBe('Cart02220');
   });
 
   test('the shortcut opens it, Escape closes it, and the focus goes back', () => {

@@ -47,6 +47,8 @@ export function keepHolders(): Holders {
     for (const name of owner ? [begin, end] : []) {
       const native = owner[name]!;
       const ours = (owner[name] = function (...args) {
+        // Where somebody else has wrapped it, it is called after the end too.
+        if (!undo.length) return native.apply(this, args);
         const [callback] = args;
         if (once && typeof callback === 'function') {
           args[0] = function (...rest: unknown[]) {

@@ -194,7 +194,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
       const endForGuest = page.__memwarden?.(object, name);
       if (endForGuest) return endForGuest;
       population.recall(object);
-      if (monitor.sampled) population.add('object', name, () => ended, object);
+      if (monitor.active()) population.add('object', name, () => ended, object);
       return () => {
         ended = dirty = true;
       };

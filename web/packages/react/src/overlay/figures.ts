@@ -13,13 +13,22 @@ export interface ComponentRow {
   /** Commits since the last look, and in all. */
   readonly commits: number;
   readonly total: number;
+  readonly mounts: number;
+  readonly unmounts: number;
   readonly live: number;
 }
 
 /** The components, those with the most commits since the last look first. */
 export function componentRows(now: MemoryStats, before: MemoryStats): ComponentRow[] {
   return Object.values(now.components)
-    .map(({ name, commits, live }) => ({ name, commits: commits - (before.components[name]?.commits ?? 0), total: commits, live }))
+    .map(({ name, commits, mounts, unmounts, live }) => ({
+      name,
+      commits: commits - (before.components[name]?.commits ?? 0),
+      total: commits,
+      mounts,
+      unmounts,
+      live,
+    }))
     .sort((a, b) => b.commits - a.commits || b.live - a.live || b.total - a.total || a.name.localeCompare(b.name));
 }
 

@@ -84,13 +84,16 @@ function renderContent(rows: readonly ComponentRow[]): Child[] {
   if (!rows.length) return [note('No component is counted: call usePerformanceTracking(name) in those that matter.')];
   const cells = rows
     .slice(0, maxRows)
-    .map(({ name, commits, live, total }): [string, ...Child[]] => [
+    .map(({ name, commits, live, total, mounts, unmounts }): [string, ...Child[]] => [
       name,
       commits ? el('b', {}, formatNumber(commits)) : '0',
       formatNumber(live),
       formatNumber(total),
+      formatNumber(mounts),
+      formatNumber(unmounts),
     ]);
-  return [table('Commits since the last look, live instances, and commits in all', ['Component', 'Commits', 'Live', 'Total'], cells), ...more(rows.length, maxRows)];
+  const titles = ['Component', 'Commits', 'Live', 'Total', 'Mounts', 'Unmounts'];
+  return [table('Commits since the last look, live instances, and commits, mounts and unmounts in all', titles, cells), ...more(rows.length, maxRows)];
 }
 
 function leakContent(leaks: Figures['leaks']): Child[] {
