@@ -4,10 +4,10 @@
 #
 #	web.sh [-long | -bench]
 #
-# With -long leaks are looked for in every kind of page, not in two, the test kit is tested in full, the packages are
-# installed into the example from what would be published, with React 18 and with 19, and are used for minutes and in an
-# application of others. With -bench nothing is tested, but measured. What package-lock.json says is installed first, unless
-# it is there.
+# With -long leaks are looked for in every kind of page, not in two, the test kit is tested in full, the example is run as a
+# stranger would from a fresh copy, the packages are installed into it from what would be published, with React 18 and with
+# 19, and are used for half an hour (USE_MINUTES) and in an application of others. With -bench nothing is tested, but
+# measured. What package-lock.json says is installed first, unless it is there.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../../web"

@@ -10,18 +10,24 @@ import { openPages, type Pages } from '../pages';
 let service: Server;
 /** What it was sent, with how it was asked. */
 const posted: { method: string | undefined; type: string | undefined; report: FrontendReport }[] = [];
+/** Where answers wait for the test: what ends one before its time, and what sends it. */
+const held: { cut: Promise<'cut'>; answer(): void }[] = [];
+let address: string;
 let pages: Pages;
 
 beforeAll(async () => {
   service = createServer((request, response) => {
     void text(request).then((body) => {
       posted.push({ method: request.method, type: request.headers['content-type'], report: JSON.parse(body) as FrontendReport });
-      response.writeHead(201).end();
+      const answer = () => void response.writeHead(201).end();
+      if (request.url !== '/held') return answer();
+      held.push({ cut: new Promise((resolve) => response.once('close', () => resolve('cut'))), answer });
     });
   });
   await new Promise<void>((resolve) => service.listen(0, '127.0.0.1', resolve));
   // Without the flag the browser measures a page only after its next collection, which may be many seconds away.
-  pages = await openPages({ service: `http://127.0.0.1:${(service.address() as AddressInfo).port}`, flags: ['--enable-blink-features=ForceEagerMeasureMemory'] });
+  address = `http://127.0.0.1:${(service.address() as AddressInfo).port}`;
+  pages = await openPages({ service: address, flags: ['--enable-blink-features=ForceEagerMeasureMemory'] });
   await pages.build(path.join(import.meta.dirname, 'src/page.ts'), 'core', 19, false);
 });
 
@@ -126,4 +132,19 @@ test.each(['fetchLater', 'sendBeacon', 'fetch'] as const)('what waits as the pag
     expect(errors).toEqual([]);
     if (how === 'navigated') await page.close();
   }
+}, 60_000);
+
+test('a request that is under way is not cut off as the page goes', async () => {
+  const { page } = await show({ way: 'fetch', endpoint: `${address}/held` });
+  await page.evaluate(() => window.core.note('under way'));
+  await page.goto('about:blank');
+  await expect.poll(() => held.length, { timeout: 20_000 }).toBe(1);
+  // The browser has one more page, and one less, after it: what it gives up it has given up by then.
+  const { page: later } = await show({ endpoint: '/api/monitoring/frontend/reports' });
+  await later.goto('about:blank');
+  await later.close();
+  await page.close();
+  const [{ cut, answer }] = held as [(typeof held)[number]];
+  expect(await Promise.race([cut, Promise.resolve('waits for its answer')])).toBe('waits for its answer');
+  answer();
 }, 60_000);

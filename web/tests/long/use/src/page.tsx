@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useState, type ReactElement } from 'react';
 import { createPortal, flushSync } from 'react-dom';
 import { createRoot } from 'react-dom/client';
-import { createMemoryMonitor, type MemoryMonitor, type MemoryStats } from '@memwarden/client';
+import { createMemoryMonitor, type MemoryMonitor, type MemoryStats, type SelfStats } from '@memwarden/client';
 import { MemoryMonitorProvider, useMemoryStats, usePerformanceTracking } from '@memwarden/react';
 import { leakWatchOf, useLeakTracking, watchLeaks } from '@memwarden/react/leaks';
 
@@ -13,6 +13,8 @@ declare global {
       act(times: number): Promise<void>;
       /** How often something was left behind. */
       leaked(): number;
+      /** What the monitor has taken of the page's time; undefined in the twin. */
+      self(): SelfStats | undefined;
       /** What the monitor holds that can be asked for; undefined in the twin. */
       held(): { stats: MemoryStats; snapshots: number; leaks: string[]; names: number } | undefined;
     };
@@ -23,14 +25,12 @@ const { watched = false } = window.options;
 const monitor: MemoryMonitor | undefined = watched
   ? createMemoryMonitor({
       endpoint: '/api/monitoring/frontend/reports',
-      // Ten times as often as by default, as the user is quicker, too. A machine that is busy must not end it.
-      intervalMs: 1_000,
+      // As by default, the budget too; but the service hears of it each time, so that there is much to send.
       reportIntervalMs: 5_000,
-      budget: 1,
       thresholds: { many_commits: 1, growing_instances: 1, growing_cache: 1, growing_heap: 0.01 },
     })
   : undefined;
-if (monitor) watchLeaks(monitor, { sweepMs: 1_000 });
+if (monitor) watchLeaks(monitor);
 
 /** The same numbers in each page. */
 function random(): number {
@@ -166,6 +166,7 @@ window.use = {
     }
   },
   leaked: () => leaked,
+  self: () => monitor?.stats().self,
   held() {
     if (!monitor) return undefined;
     const watch = leakWatchOf(monitor)!;
