@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/memwarden/memwarden/internal/testprogram"
 )
 
 // stripping leaves out symbols and debug information.
@@ -28,16 +30,13 @@ type mode struct {
 	stripped    bool // no names of variables
 }
 
-// The toolchains whose layouts are known.
-var toolchains = []string{"go1.24.11", "go1.25.5", "go1.26.8", "go1.27.2"}
-
 // modes returns the ways to build: the most different ones with the toolchain at hand, or with -long all of them.
 func modes(t *testing.T) []mode {
 	if !*long {
 		return []mode{{name: "default"}, {name: "default stripped", flags: []string{stripping}, stripped: true}}
 	}
 	var all []mode
-	for _, toolchain := range toolchains {
+	for _, toolchain := range testprogram.Toolchains() {
 		all = append(all,
 			mode{toolchain: toolchain, name: "default"},
 			mode{toolchain: toolchain, name: "default stripped", flags: []string{stripping}, stripped: true},
