@@ -70,6 +70,7 @@ func (p *pile) Shrink(_ context.Context, bytes int64) (freed int64) {
 // sampled collects, and waits until a sample knows of it.
 func sampled(t *testing.T, w *Warden) {
 	t.Helper()
+	runtime.GC() // what finalizers and cleanups of earlier tests held goes with the next one
 	debug.FreeOSMemory()
 	sequence := w.State().Sequence
 	w.hurry()
