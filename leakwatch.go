@@ -91,8 +91,6 @@ const (
 	collectionShare = 0.05
 	// readsPerWindow is how often in a window descriptors and threads must be counted.
 	readsPerWindow = 24
-	// ownedShare is the share of the live heap that owners can account for and be believed.
-	ownedShare = 0.95
 )
 
 // leakWatch looks at the process, time and again. Only the goroutine of watchLeaks touches it.
@@ -106,6 +104,8 @@ type leakWatch struct {
 	known    time.Time // since when the live heap has not been known anew
 	swept    time.Time // when abandoned goroutines were last to be looked for
 	notUntil time.Time // before that no collection may be forced
+	owned    float64   // what owners accounted for when the live heap was known anew; NaN: they were not believed
+	counted  uint64    // collections by then
 	doubted  bool      // it was told that the owners are not believed
 	overdue  bool      // there were tracked objects that should be gone, when it was last looked
 	refused  int64     // objects that could not be tracked, as was told last
@@ -121,6 +121,7 @@ const (
 	readGoroutines
 	readCycles
 	readCPU
+	readObjects
 )
 
 // newLeakWatch is ready to look; what is thought of the process before it has is that nothing is known.
@@ -128,6 +129,7 @@ func (w *Warden) newLeakWatch() *leakWatch {
 	l := &leakWatch{w: w, read: []metrics.Sample{
 		readLive: {Name: "/gc/heap/live:bytes"}, readGoroutines: {Name: "/sched/goroutines:goroutines"},
 		readCycles: {Name: "/gc/cycles/total:gc-cycles"}, readCPU: {Name: "/cpu/classes/gc/total:cpu-seconds"},
+		readObjects: {Name: "/memory/classes/heap/objects:bytes"},
 	}}
 	l.adopt(w.config.config().Leaks)
 	if l.detector != nil {
@@ -327,25 +329,15 @@ func (l *leakWatch) collect(now time.Time) {
 func (l *leakWatch) observe() (o leak.Observation, owned float64) {
 	o = leak.NothingSeen()
 	state := l.w.State()
-	live := float64(l.read[readLive].Value.Uint64())
-	claimed := 0.0 // within their bounds or not
-	for i := range state.Owners {
-		u := &state.Owners[i]
-		owned += u.accounted()
-		if !u.OutsideHeap && u.Err == nil {
-			claimed += float64(max(0, u.Usage.Bytes))
+	if live := float64(l.read[readLive].Value.Uint64()); live > 0 { // there was a collection
+		if l.counted != l.cycles {
+			l.counted, l.owned = l.cycles, l.count(state.Owners)
 		}
-	}
-	if claimed > ownedShare*live {
-		if live > 0 && !l.doubted {
-			l.doubted = true
-			l.w.o.Logger.Warn("memory leak detection: owners account for more than there is: what they say is left out",
-				"owned", sizeOf(memstat.Known(int64(claimed))), "live", sizeOf(memstat.Known(int64(live))))
+		o.Owned = l.owned
+		if l.owned > 0 { // else nothing, or it is not believed
+			owned = l.owned
 		}
-		owned = 0
-	}
-	if live > 0 { // there was a collection
-		o.Values[leak.Heap] = live - owned
+		o.Values[leak.Heap] = max(0, live-owned)
 	}
 	o.Values[leak.Goroutines] = float64(l.read[readGoroutines].Value.Uint64())
 	process := &state.Sample.Process
@@ -361,6 +353,30 @@ func (l *leakWatch) observe() (o leak.Observation, owned float64) {
 		o.Load = l.load()
 	}
 	return o, owned
+}
+
+// count adds up what owners account for on the heap. It is done when the live heap is known anew, so that both are of one
+// time: an owner that grows would else account for what that heap does not have yet. NaN: owners that claim more than all
+// objects there are, within their bounds or not, are not believed.
+func (l *leakWatch) count(owners []OwnerUsage) float64 {
+	owned, claimed := 0.0, 0.0
+	for i := range owners {
+		u := &owners[i]
+		owned += u.accounted()
+		if !u.OutsideHeap && u.Err == nil {
+			claimed += float64(max(0, u.Usage.Bytes))
+		}
+	}
+	objects := float64(l.read[readObjects].Value.Uint64())
+	if claimed <= objects {
+		return owned
+	}
+	if !l.doubted {
+		l.doubted = true
+		l.w.o.Logger.Warn("memory leak detection: owners account for more than there is: what they say is left out",
+			"owned", sizeOf(memstat.Known(int64(claimed))), "objects", sizeOf(memstat.Known(int64(objects))))
+	}
+	return math.NaN()
 }
 
 // load asks the program for its load. One that panics has none.

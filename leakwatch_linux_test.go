@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime/metrics"
 	"runtime"
 	"strings"
 	"sync"
@@ -147,6 +148,38 @@ func TestWatchingWithBadParts(t *testing.T) {
 	}
 	awaitLog(t, log, "owners account for more than there is")
 	awaitLog(t, log, "Options.Load panicked")
+}
+
+// TestOwnersAreCountedWhenTheHeapIsKnown: what owners account for is of the time of the live heap, and they are believed up
+// to all that there is: a cache may be nearly all of a program.
+func TestOwnersAreCountedWhenTheHeapIsKnown(t *testing.T) {
+	w := begin(t, Options{})
+	l := w.newLeakWatch()
+	metrics.Read(l.read)
+	l.collect(w.o.Now())
+	objects := l.read[readObjects].Value.Uint64()
+	claim := func(share float64) []OwnerUsage {
+		return []OwnerUsage{{Usage: bounded.Usage{Bytes: int64(share * float64(objects)), MaxBytes: math.MaxInt64}}}
+	}
+	if got := l.count(claim(0.99)); got < 0.98*float64(objects) || got > float64(objects) || l.doubted {
+		t.Errorf("of %d bytes 99 %% are counted as %.0f", objects, got)
+	}
+	if got := l.count(claim(1.01)); !math.IsNaN(got) || !l.doubted {
+		t.Errorf("of %d bytes 101 %% are counted as %.0f", objects, got)
+	}
+	live := float64(l.read[readLive].Value.Uint64())
+	l.counted, l.owned = l.cycles, 1000
+	for _, c := range []struct{ owned, taken float64 }{{1000, 1000}, {2 * live, live}, {math.NaN(), 0}} {
+		l.owned = c.owned
+		o, _ := l.observe()
+		if o.Values[leak.Heap] != live-c.taken || o.Owned != c.owned && !math.IsNaN(c.owned) || math.IsNaN(o.Owned) != math.IsNaN(c.owned) {
+			t.Errorf("with %.0f of %.0f it sees %.0f and %.0f", c.owned, live, o.Values[leak.Heap], o.Owned)
+		}
+	}
+	l.collect(w.o.Now())
+	if o, _ := l.observe(); math.IsNaN(o.Owned) || l.counted != l.cycles {
+		t.Errorf("after a collection owners are not counted anew: %.0f", o.Owned)
+	}
 }
 
 // named is an owner by another name.

@@ -70,8 +70,8 @@ type Warden struct {
 
 	snapshots    *archive.Archive // nil: no directory is set for them
 	ownDir       ownDir
-	snapshotting sync.Mutex       // held while a heap snapshot is taken or analysed
-	lastSnapshot time.Time        // when the last one was begun that was to be kept; only with snapshotting
+	snapshotting sync.Mutex // held while a heap snapshot is taken or analysed
+	lastSnapshot time.Time  // when the last one was begun that was to be kept; only with snapshotting
 
 	incidents *incidents // nil: no bundles are written
 
