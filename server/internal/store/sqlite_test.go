@@ -374,7 +374,7 @@ func TestOpenIsLogged(t *testing.T) {
 	var log bytes.Buffer
 	at := time.Date(2031, 1, 1, 0, 0, 0, 0, time.UTC)
 	s := open(t, Options{DataDir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&log, nil)), Now: func() time.Time { return at }})
-	for _, want := range []string{"database open", "kind=sqlite", "schema_version=4", "migrations_applied=4"} {
+	for _, want := range []string{"database open", "kind=sqlite", "schema_version=5", "migrations_applied=5"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log does not say %s: %s", want, &log)
 		}

@@ -68,7 +68,7 @@ describe('a bundle has what is imported and no more', () => {
     transport: 'fetchLater',
     snapshots: 'compareSnapshots',
     hook: 'usePerformanceTracking',
-    provider: 'useInsertionEffect',
+    provider: 'MonitorContext.Provider',
     stats: 'useSyncExternalStore',
     profiler: 'Profiler',
     higherOrder: 'forwardRef',
