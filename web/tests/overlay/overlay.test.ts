@@ -241,7 +241,7 @@ test('what a cache is said to take is about what the heap has grown by', async (
   if (process.env.OVERLAY_PICTURES) console.log(`estimate: ${ratio.toFixed(2)} of ${((after.heap - before.heap) / 1e6).toFixed(1)} MB`);
   expect(ratio).toBeGreaterThan(0.5);
   expect(ratio).toBeLessThan(2);
-});
+}, 30_000); // as many collections as it takes
 
 /** Leaves a picture where one is asked for. */
 async function shoot(page: Page, name: string) {
