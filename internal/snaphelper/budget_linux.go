@@ -12,14 +12,17 @@ import (
 const budgetInterval = 20 * time.Millisecond
 
 // keepBudget ends the process when it takes more memory than it may: the runtime exceeds its limit rather than stop, where
-// all that it has is in use, and stacks and what is mapped are not in it. It returns when the task is finished.
-func (h *helper) keepBudget(budget int64, finished <-chan struct{}, tell func(answer)) {
+// all that it has is in use, and stacks and what is mapped are not in it. It returns when the task is finished, and where
+// that can no longer be told, for then it was.
+func (h *helper) keepBudget(budget int64, finished <-chan struct{}, tell func(answer) error) {
 	ticker := time.NewTicker(budgetInterval)
 	defer ticker.Stop()
 	for {
 		if taken := h.taken(); taken > budget {
-			tell(failure(fmt.Errorf("%w: it takes %s by now and may use %s", ErrBudget, bytesize.Format(taken), bytesize.Format(budget))))
-			h.exit(1)
+			over := fmt.Errorf("%w: it takes %s by now and may use %s", ErrBudget, bytesize.Format(taken), bytesize.Format(budget))
+			if tell(failure(over)) == nil {
+				h.exit(1)
+			}
 			return
 		}
 		select {

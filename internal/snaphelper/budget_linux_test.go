@@ -17,7 +17,7 @@ func TestBudgetIsKept(t *testing.T) {
 	h := helper{exit: func(c int) { code = c }, taken: func() int64 { taken++; return taken }}
 	var written bytes.Buffer
 	s := sender{to: json.NewEncoder(&written)}
-	h.keepBudget(budget+2, nil, func(a answer) { _ = s.send(a, true) })
+	h.keepBudget(budget+2, nil, func(a answer) error { return s.send(a, true) })
 	got, err := readAnswer(&written, nil)
 	if err != nil || code != 1 || taken != budget+3 {
 		t.Fatalf("%+v, %v, code %d, %d bytes", got, err, code, taken)
@@ -29,6 +29,9 @@ func TestBudgetIsKept(t *testing.T) {
 		t.Errorf("%v, %q is answered after the end", err, &written)
 	}
 	code = 0
+	if h.keepBudget(0, nil, func(a answer) error { return s.send(a, true) }); code != 0 {
+		t.Error("a helper that has answered is ended")
+	}
 	finished := make(chan struct{})
 	close(finished)
 	if h.keepBudget(budget<<1, finished, nil); code != 0 {

@@ -58,7 +58,7 @@ func (h *helper) help(token string) int {
 	h.settle(&r)
 	s := sender{to: json.NewEncoder(h.answer)}
 	finished := make(chan struct{})
-	go h.keepBudget(r.BudgetBytes, finished, func(a answer) { _ = s.send(a, true) })
+	go h.keepBudget(r.BudgetBytes, finished, func(a answer) error { return s.send(a, true) })
 	a := h.do(r, func() { _ = s.send(answer{Released: true}, false) }) // if it is not read, the end will be
 	close(finished)
 	h.done.Store(true)
