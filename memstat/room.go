@@ -1,12 +1,10 @@
 package memstat
 
 import (
-	"bytes"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/memwarden/memwarden/bytesize"
@@ -58,7 +56,7 @@ func orElse(first, second Int) Int {
 
 // RoomMeter reads how much room a process has, anew at each question. It is not safe for concurrent use.
 type RoomMeter struct {
-	root    string
+	meminfo string // the path of that file
 	sampler *Sampler
 	sample  Sample
 }
@@ -73,15 +71,18 @@ func NewRoomMeter(pid int, root string) (*RoomMeter, error) {
 	if root == "" {
 		root = "/"
 	}
-	return &RoomMeter{root: root, sampler: sampler}, nil
+	return &RoomMeter{meminfo: filepath.Join(root, "proc", "meminfo"), sampler: sampler}, nil
 }
 
 // Read tells the room at now. The first call reads everything, as a Sampler does; later ones what is quick to read, in
 // some 100 µs.
 func (m *RoomMeter) Read(now time.Time) Room {
 	m.sampler.Read(&m.sample, now)
-	if available, ok := availableBytes(m.root); ok {
-		m.sample.System.AvailableBytes = Known(available)
+	// A sampler reads what the machine has available beside costlier figures, less often.
+	var available Int
+	text, err := os.ReadFile(m.meminfo)
+	if err == nil && parseKeyed(text, wanted{key: "MemAvailable", into: &available}) == nil && !available.IsZero() {
+		m.sample.System.AvailableBytes = available
 	}
 	return m.sample.Room()
 }
@@ -91,20 +92,3 @@ func (m *RoomMeter) Sample() *Sample { return &m.sample }
 
 // Close closes what is kept open. Further calls do nothing.
 func (m *RoomMeter) Close() error { return m.sampler.Close() }
-
-// availableBytes reads what the machine has available, which a sampler reads beside costlier figures.
-func availableBytes(root string) (int64, bool) {
-	text, err := os.ReadFile(filepath.Join(root, "proc", "meminfo"))
-	if err != nil {
-		return 0, false
-	}
-	for line := range bytes.Lines(text) {
-		if rest, ok := bytes.CutPrefix(line, []byte("MemAvailable:")); ok {
-			if fields := bytes.Fields(rest); len(fields) == 2 && string(fields[1]) == "kB" {
-				kib, err := strconv.ParseInt(string(fields[0]), 10, 64)
-				return kib << 10, err == nil
-			}
-		}
-	}
-	return 0, false
-}

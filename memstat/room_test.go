@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -69,22 +67,28 @@ func TestRoomMeter(t *testing.T) {
 	}
 }
 
-func TestAvailableBytes(t *testing.T) {
-	root := t.TempDir()
-	if _, ok := availableBytes(root); ok {
-		t.Error("there is no file")
-	}
-	if err := os.Mkdir(filepath.Join(root, "proc"), 0o700); err != nil {
+// TestRoomOfADamagedFile: what the machine has available stays as it was known where it cannot be read anew.
+func TestRoomOfADamagedFile(t *testing.T) {
+	tr := v2(t, "self")
+	m, err := NewRoomMeter(0, tr.root)
+	if err != nil {
 		t.Fatal(err)
 	}
-	for text, want := range map[string]int64{
-		"MemTotal: 5 kB\nMemAvailable:    7 kB\n": 7 << 10, "MemTotal: 5 kB\n": -1, "MemAvailable: 7 MB\n": -1, "MemAvailable: x kB\n": -1, "MemAvailable:\n": -1,
+	now := time.Unix(1000, 0)
+	for _, c := range []struct {
+		text string
+		want int64
+	}{
+		{"MemTotal: 16000000 kB\nMemAvailable: 7 kB\n", 7 * kib}, {"MemTotal: 5 kB\n", 7 * kib}, {"MemTotal: 5 kB\nMemAvailable: x kB\n", 7 * kib},
+		{"MemAvailable:\n", 7 * kib}, {"", 7 * kib}, {"MemTotal: 5 kB\nMemAvailable: 5 kB\n", 5 * kib},
 	} {
-		if err := os.WriteFile(filepath.Join(root, "proc", "meminfo"), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+		tr.write("proc/meminfo", c.text)
+		now = now.Add(time.Millisecond)
+		if r := m.Read(now); r.Bytes != c.want {
+			t.Errorf("%q: %+v, want %d bytes", c.text, r, c.want)
 		}
-		if got, ok := availableBytes(root); ok != (want >= 0) || ok && got != want {
-			t.Errorf("%q: %d, %v, want %d", text, got, ok, want)
-		}
+	}
+	if err := m.Close(); err != nil {
+		t.Error(err)
 	}
 }
