@@ -23,14 +23,15 @@ type LeakStatus struct {
 
 // LeakInputs are what a finding was made from, and what comes of it. What is not known is NaN.
 type LeakInputs struct {
-	// Value is what the figure is: bytes, or how many; of the heap what is live less Owned, which is what owners account
-	// for, and nothing where they account for more than there is, or for other kinds.
+	// Value is what the figure is: bytes, or how many; of the heap what is live less Owned, the bytes that owners account
+	// for: 0 where they account for more than there is, and for other kinds.
 	Value, Owned float64
 	// Load is what Options.Load said.
 	Load float64
 	// Window is the one that the finding is about, or the shortest.
 	Window time.Duration
-	// Limit is what the figure can grow to as all else stands, and TimeToLimit when it is that if it goes on like this.
+	// Limit is what the figure can grow to as all else stands, in bytes or how many, and TimeToLimitSeconds how long it takes
+	// until then if it goes on like this.
 	Limit, TimeToLimitSeconds float64
 }
 
@@ -240,9 +241,13 @@ func (l *leakWatch) look(ctx context.Context, now time.Time, asked bool) LeakSta
 	status := LeakStatus{CheckedAt: now, Findings: l.detector.Findings()}
 	status.Inputs = l.inputs(status.Findings, seen, owned)
 	var open []isOpen
-	for _, f := range status.Findings {
+	for i, f := range status.Findings {
 		if f.Verdict >= leak.Suspect {
-			open = append(open, isOpen{f, l.w.secondsLeft(f)})
+			left := status.Inputs[i].TimeToLimitSeconds
+			if math.IsNaN(left) {
+				left = 0
+			}
+			open = append(open, isOpen{f, left})
 		}
 	}
 	l.w.openLeaks.watch(now, open)

@@ -9,7 +9,8 @@ import (
 )
 
 // Detector judges a process. It is safe for concurrent use, starts nothing, and holds 100 KiB, and some 100 bytes for each
-// site that AddSites is given: TestBounds has the most. Add takes a third of a microsecond at one call a second (BenchmarkAdd), more where a figure rises.
+// site that AddSites is given: TestBounds has the most. Add takes a third of a microsecond at one call a second
+// (BenchmarkAdd), more where a figure rises.
 //
 // Each figure is cut into 40 pieces of time for each window, of which the least value counts; what the load takes is
 // taken off. A window's floor is what was never given back since, and only that of its first three quarters is judged: it

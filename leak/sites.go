@@ -66,7 +66,7 @@ func (h *siteHistory) add(now time.Duration, sites []Site, owned float64) {
 			row = &siteRow{}
 			h.rows[s.Name] = row
 		}
-		row[sample] += float32(s.Value)
+		row[sample] = float32(s.Value)
 	}
 }
 
@@ -160,14 +160,17 @@ func (h *siteHistory) mostBefore(name string, end time.Duration) (most, high flo
 
 // bySize are the sites, one of each name, the largest first.
 func bySize(sites []Site) []Site {
-	sums := make(map[string]float64, len(sites))
-	for _, s := range sites {
-		sums[s.Name] += s.Value
+	list := slices.Clone(sites)
+	sorting.By(list, func(a, b Site) int { return cmp.Compare(a.Name, b.Name) })
+	n := 0
+	for i, s := range list {
+		if i > 0 && s.Name == list[n-1].Name {
+			list[n-1].Value += s.Value
+			continue
+		}
+		list[n], n = s, n+1
 	}
-	list := make([]Site, 0, len(sums))
-	for name, value := range sums {
-		list = append(list, Site{name, value})
-	}
+	list = list[:n]
 	sorting.By(list, func(a, b Site) int { return cmp.Or(cmp.Compare(b.Value, a.Value), cmp.Compare(a.Name, b.Name)) })
 	return list
 }

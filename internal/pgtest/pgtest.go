@@ -1,11 +1,11 @@
 // Package pgtest runs a real PostgreSQL server for tests, those of the other modules of the repository included.
 //
-// It knows how to make a cluster in a directory of package scratch, start it on a free loopback port, stop it, kill it and start
-// it again. It does not know what is kept in it. The tests of packages that use PostgreSQL stand above; nothing that is
-// shipped imports it.
+// It knows how to make a cluster in a directory of package scratch, start it on a free loopback port, stop it, kill it and
+// start it again. It does not know what is kept in it. The tests of packages that use PostgreSQL stand above; nothing that
+// is shipped imports it.
 //
-// The server writes its log with fsync on, as in production, so that tests may kill it and count what survived.
-// It asks for passwords (SCRAM), listens on 127.0.0.1 only, and keeps its socket, on which it asks for none, in a
+// The server writes its log with fsync on, as in production, so that tests may kill it and count what survived: on disk,
+// or in memory where package scratch finds room there. It asks for passwords (SCRAM), listens on 127.0.0.1 only, and keeps its socket, on which it asks for none, in a
 // directory that nobody else may enter. It needs initdb and postgres on PATH or under /usr/lib/postgresql/*/bin.
 // PostgreSQL refuses to run as root: there it runs as the user postgres or nobody.
 package pgtest
