@@ -48,9 +48,11 @@ func (l *load) add(ctx context.Context, round func(i int) error) {
 	})
 }
 
-// loadNATS publishes and has messages kept on two connections, and on a third subscribes and unsubscribes.
+// loadNATS publishes and has messages kept on two connections, and on a third subscribes and unsubscribes: there are never
+// more than churned of these.
 func loadNATS(t *testing.T, s *stranger) *load {
 	t.Helper()
+	const churned = 10_000
 	ctx, stop := context.WithCancel(t.Context())
 	l := &load{stop: stop, errs: make(chan error, 3)}
 	for client := range 3 {
@@ -62,8 +64,8 @@ func loadNATS(t *testing.T, s *stranger) *load {
 			for i := range 500 {
 				switch {
 				case client == 2:
-					id := round*500 + i + 10
-					fmt.Fprintf(w, "SUB churn.%d.> %d\r\nUNSUB %d\r\n", id, id, id-i/2*2)
+					id := round*500 + i + 1 + churned
+					fmt.Fprintf(w, "SUB churn.%d.> %d\r\nUNSUB %d\r\n", id, id, id-churned)
 				case i%10 == 0:
 					fmt.Fprintf(w, "PUB kept.%d 128\r\n%0128d\r\n", i, round)
 				default:
