@@ -2,6 +2,7 @@ package memstat
 
 import (
 	"encoding/json"
+	"math"
 	"testing"
 )
 
@@ -13,6 +14,23 @@ func TestOptional(t *testing.T) {
 	}
 	if v, ok := zero.Get(); !ok || v != 0 || zero.IsZero() || zero.Or(7) != 0 || zero.String() != "0" {
 		t.Errorf("zero is known: %v", zero)
+	}
+}
+
+// TestOptionalEnds: every figure is known, but the two that stand for absent.
+func TestOptionalEnds(t *testing.T) {
+	for _, value := range []int64{math.MinInt64 + 1, -1, 1, math.MaxInt64} {
+		if v, ok := Known(value).Get(); !ok || v != value {
+			t.Errorf("%d: %d, %v", value, v, ok)
+		}
+	}
+	for _, value := range []float64{math.Copysign(0, -1), 0, -1, math.MaxFloat64, -math.SmallestNonzeroFloat64, math.Inf(1), math.Inf(-1)} {
+		if v, ok := Known(value).Get(); !ok || math.Float64bits(v) != math.Float64bits(value) {
+			t.Errorf("%v: %v, %v", value, v, ok)
+		}
+	}
+	if least := Known[int64](math.MinInt64); !least.IsZero() {
+		t.Errorf("the least int64: %v", least)
 	}
 }
 
