@@ -47,7 +47,7 @@ type owners struct {
 	logger *slog.Logger
 
 	mu   sync.Mutex
-	list []registered // by name
+	list []registered // by name; never changed, but replaced: it is read without the lock
 }
 
 // registered keeps the name that the owner had when it came, so that an owner that later panics can still be named.
@@ -82,20 +82,21 @@ func (o *owners) add(r registered) (unregister func(), err error) {
 	if len(o.list) == MaxOwners {
 		return nil, fmt.Errorf("memwarden: register owner %q: there are %d already", name, MaxOwners)
 	}
-	o.list = slices.Insert(o.list, at, r)
+	o.list = slices.Concat(o.list[:at], []registered{r}, o.list[at:])
 	return sync.OnceFunc(func() { o.remove(name) }), nil
 }
 
 func (o *owners) remove(name string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.list = slices.DeleteFunc(o.list, func(r registered) bool { return r.name == name })
+	o.list = slices.DeleteFunc(slices.Clone(o.list), func(r registered) bool { return r.name == name })
 }
 
+// all are the owners there are now, by name; the list must not be changed.
 func (o *owners) all() []registered {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return slices.Clone(o.list)
+	return o.list
 }
 
 // usage asks every owner what it holds.
@@ -129,7 +130,7 @@ type ownerFreed struct {
 
 // shrink asks the owners for so many bytes, those that hold most first, and returns which of them freed something.
 func (o *owners) shrink(ctx context.Context, bytes int64) (freed []ownerFreed) {
-	all, held := slices.DeleteFunc(o.all(), func(r registered) bool { return r.keeps }), map[string]int64{}
+	all, held := slices.DeleteFunc(slices.Clone(o.all()), func(r registered) bool { return r.keeps }), map[string]int64{}
 	for _, r := range all {
 		held[r.name] = r.ask().Usage.Bytes
 	}

@@ -116,6 +116,7 @@ func (w *Warden) saveHistory(ctx context.Context) error {
 			return err
 		}
 		unsaved[tier.Resolution] = points
+		rows = slices.Grow(rows, len(points))
 		for _, p := range points {
 			rows = append(rows, HistoryRow{Resolution: tier.Resolution, At: time.Unix(p.At, 0), Data: p.AppendBinary(nil)})
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/memwarden/memwarden/memstat"
 	"github.com/memwarden/memwarden/pressure"
@@ -87,6 +88,7 @@ const encodingVersion = 1
 // AppendBinary appends the point's figures, without its time, in a form that later versions go on reading: a version,
 // the number of figures, each as a signed varint.
 func (p Point) AppendBinary(dst []byte) []byte {
+	dst = slices.Grow(dst, 2+binary.MaxVarintLen32*len(p.Values)) // most take less
 	dst = append(dst, encodingVersion, byte(len(p.Values)))
 	for _, v := range p.Values {
 		dst = binary.AppendVarint(dst, v)

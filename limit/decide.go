@@ -135,9 +135,9 @@ func (s *State) observe(in Input, now time.Time) {
 // release goes back to a limit that is not derived here.
 func (s *State) release(d *Decision, limit int64, why string) {
 	if !s.ours {
-		d.Reason = fmt.Sprintf("limit left at %s: %s", format(d.LimitBytes), why)
-		if d.LimitBytes == None {
-			d.Reason = "no limit: " + why
+		d.Reason = "no limit: " + why
+		if d.LimitBytes != None {
+			d.Reason = fmt.Sprintf("limit left at %s: %s", format(d.LimitBytes), why)
 		}
 		return
 	}
