@@ -26,8 +26,6 @@ const (
 	// fastStep is how many buckets after the first window of two the second begins. It might begin 30 after it, as the last
 	// quarter of the first is not judged; but a batch that loads for half an hour would be a leak then.
 	fastStep = 34
-	// ledHigh is by which share of the rise of a site that alone is judged its end must be above all that it had before.
-	ledHigh = 0.8
 )
 
 // scaleRules are the rule of each scale, and how often on end it must hold, each time with another bucket.
@@ -42,8 +40,8 @@ var scaleRules = [...]struct {
 }{
 	{1, Fast, 3, evenness{0.35, 3, 1}, 0, 0},
 	{3, Changed, 3, evenness{0.5, 1.4, 1}, 0, 0}, // a batch that loads for half of the time has half of it in one third
-	{18, Sustained, 4, evenness{0.5, 3, 0.3}, leastSustained, 0.8},
-	{72, Sustained, 2, evenness{0.35, 3, 0.25}, 0.2, 0.5}, // some new features are no stairs
+	{18, Sustained, 4, evenness{0.4, 3, 0.25}, leastSustained, 0.9},
+	{72, Sustained, 2, evenness{0.5, 3, 0.2}, 0.2, 0.5}, // some new features are no stairs
 }
 
 // leastSustained is the least rise of all scales of Sustained.
@@ -118,8 +116,8 @@ func (s *series) judge(i int) (j judged) {
 }
 
 // ledBySite looks for a site that by itself does what Changed looks for, in a whole that is hidden by what comes and goes
-// beside it: it rose evenly and never fell, three times as much as in any hour of the five before, and is far above what it
-// ever had then, while the whole rose too, by half of that at least, and neither owners nor the load had half of it to
+// beside it: it rose evenly and never fell, three times as much as in any hour of the five before, from no less than all that
+// it ever had then, while the whole rose too, by half of that at least, and neither owners nor the load had half of it to
 // account for. If it is not known what owners account for, nothing is found.
 func (s *series) ledBySite(whole rise, window []bucket, began time.Duration) (j judged, ok bool) {
 	lately, before := &s.sites[0], &s.sites[1]
@@ -135,7 +133,7 @@ func (s *series) ledBySite(whole rise, window []bucket, began time.Duration) (j 
 		if !(owned+load*r.from < sureShare*r.by()) { // or NaN
 			continue
 		}
-		if most, high := before.mostBefore(name, began); r.by() >= changedExcess*most && r.to >= high+ledHigh*r.by() {
+		if most, high := before.mostBefore(name, began); r.by() >= changedExcess*most && r.from >= high {
 			j, ok = judged{rise: r, sites: []SiteGrowth{{name, r.by(), 1}}, holds: true, close: true, led: name}, true
 		}
 	}
