@@ -6,7 +6,6 @@ import (
 	"context"
 	"math"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"github.com/memwarden/memwarden/bounded"
@@ -19,11 +18,11 @@ const (
 )
 
 // leakMemory keeps leak reports in memory, and apart from them those of pages, so that none of these makes room for one of
-// those, and those that were dismissed, which stay. All have numbers of one series.
+// those, and those that were dismissed, which stay. All have numbers of one series. Reports are settled one after the other,
+// see Warden.SettleLeak.
 type leakMemory struct {
 	own, browser MemoryReports
 
-	settling  *sync.Mutex // held while something is dismissed or readmitted
 	dismissed *bounded.Retention[dismissal]
 }
 
@@ -60,7 +59,7 @@ func (w *Warden) buildLeakMemory() error {
 	if _, err := w.owners.register(browser); err != nil {
 		return err
 	}
-	m := leakMemory{own, browser, &sync.Mutex{}, dismissed}
+	m := leakMemory{own, browser, dismissed}
 	w.o.LeakReports, w.o.BrowserLeaks, w.o.DismissedLeaks = m, browser, m
 	return nil
 }
@@ -78,8 +77,6 @@ func (m leakMemory) List(_ context.Context, before int64, limit int) ([]Report, 
 
 // Dismiss is that of DismissedLeaks.
 func (m leakMemory) Dismiss(_ context.Context, signature string, report []byte) (int64, error) {
-	m.settling.Lock()
-	defer m.settling.Unlock()
 	if err := m.readmit(signature); err != nil {
 		return 0, err
 	}
@@ -88,8 +85,6 @@ func (m leakMemory) Dismiss(_ context.Context, signature string, report []byte) 
 
 // Readmit is that of DismissedLeaks.
 func (m leakMemory) Readmit(ctx context.Context, signature string, report []byte) (int64, error) {
-	m.settling.Lock()
-	defer m.settling.Unlock()
 	if err := m.readmit(signature); err != nil {
 		return 0, err
 	}

@@ -4,9 +4,12 @@ package capture
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
+	"syscall"
 
 	"github.com/memwarden/memwarden/bytesize"
 )
@@ -33,8 +36,11 @@ func (h *headroom) checkBefore() error {
 		return nil
 	}
 	status, err := os.ReadFile(h.status)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("%w: estimate the cost of a fork: %w", ErrGone, err)
+	}
+	if err != nil {
+		return fmt.Errorf("estimate the cost of a fork: %w", err)
 	}
 	tables, written := statusBytes(status, "VmPTE"), h.written
 	if written <= 0 {
