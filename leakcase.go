@@ -31,9 +31,15 @@ const snapshotPatience = time.Minute
 // investigator finds out what leaks. Only the goroutine of investigate touches it.
 type investigator struct {
 	w      *Warden
-	before *retain.Analysis // of the snapshot that the suspicion of the heap has led to, until it is confirmed
+	before analyzed // the snapshot that the suspicion of the heap has led to, until it is confirmed
 	// tracked is what was told of released objects that are still held.
 	tracked map[trackKey]*toldTracked
+}
+
+// analyzed is a snapshot that was analyzed.
+type analyzed struct {
+	id string
+	*retain.Analysis
 }
 
 // investigate looks into one case after the other.
@@ -82,6 +88,9 @@ func (i *investigator) look(ctx context.Context, c leakCase) {
 	r.Sentence = sentence(f, what, r.TimeToLimitSeconds)
 	if i.quiet(ctx, r) {
 		return
+	}
+	if i.w.openLeaks.last(r.Case).Status == LeakAcknowledged {
+		r.Status = LeakAcknowledged // what is known to somebody still is when it is confirmed
 	}
 	if !c.told && i.w.openLeaks.has(r.Case) {
 		i.w.tellLeak(LeakFinding{f, c.inputs})
@@ -147,24 +156,26 @@ func site(f leak.Finding) (stack []string, what string) {
 // name takes a snapshot and finds in it what holds what grew: by the difference to the one before where there is one, else
 // by the site.
 func (i *investigator) name(ctx context.Context, f leak.Finding, r *LeakReport, what string) string {
-	id, after, err := i.snapshot(ctx)
+	after, err := i.snapshot(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			r.Evidence = append(r.Evidence, "no snapshot: "+oneLine(err.Error()))
 		}
 		return what
 	}
-	r.Evidence = append(r.Evidence, "snapshot "+id)
+	r.Evidence = append(r.Evidence, "snapshot "+after.id)
 	if f.Kind == leak.Goroutines {
 		return what // which their stack tells better
 	}
-	var before *retain.Analysis
+	before := i.before
+	i.before = analyzed{}
 	if f.Verdict == leak.Suspect {
-		i.before = after
-	} else {
-		before, i.before = i.before, nil
+		before, i.before = analyzed{}, after
 	}
-	suspect := culprit(before, after, r.AllocStack, f.PerSecond)
+	if before.id != "" {
+		r.Evidence = append(r.Evidence, "snapshot "+before.id)
+	}
+	suspect := culprit(before.Analysis, after.Analysis, r.AllocStack, f.PerSecond)
 	if suspect == nil {
 		return what
 	}
@@ -172,7 +183,7 @@ func (i *investigator) name(ctx context.Context, f leak.Finding, r *LeakReport, 
 	if len(r.AllocStack) == 0 {
 		r.AllocStack, r.Signature = suspect.AllocStack, r.Kind+" "+suspect.Signature
 	}
-	held := holding(after, suspect)
+	held := holding(after.Analysis, suspect)
 	if what == "" {
 		return held
 	}
@@ -200,14 +211,15 @@ func holding(a *retain.Analysis, s *retain.Suspect) string {
 }
 
 // snapshot takes and analyses a snapshot, once it may.
-func (i *investigator) snapshot(ctx context.Context) (id string, a *retain.Analysis, err error) {
+func (i *investigator) snapshot(ctx context.Context) (a analyzed, err error) {
 	ctx, cancel := context.WithTimeout(ctx, snapshotPatience)
 	defer cancel()
 	record, err := i.patiently(ctx, i.w.StoreSnapshot)
 	if err == nil {
-		a, err = i.w.AnalyzeSnapshot(ctx, record.ID)
+		a.id = record.ID
+		a.Analysis, err = i.w.AnalyzeSnapshot(ctx, record.ID)
 	}
-	return record.ID, a, err
+	return a, err
 }
 
 // patiently waits while other snapshots are taken, or were a moment ago, but no longer than snapshotPatience.

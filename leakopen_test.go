@@ -104,6 +104,35 @@ func TestALeakThatGoesOnStaysListed(t *testing.T) {
 	})
 }
 
+// TestAnAcknowledgedLeakIsConfirmed: what somebody knows he still knows then; of another leak he does not.
+func TestAnAcknowledgedLeakIsConfirmed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, _ := newContainer(t, "max").options()
+		o.Config = notWatched()
+		o.Config.Leaks.Enabled, o.Config.Leaks.Paused = true, true // what is found is the test's
+		w := begin(t, o)
+		i := &investigator{w: w}
+		look := func(v leak.Verdict, since time.Time) KeptLeak {
+			f := leak.Finding{Kind: leak.Threads, Verdict: v, Since: since, Reason: "threads rose", PerSecond: 1, To: 10}
+			w.openLeaks.watch(time.Now(), []isOpen{{f, 0}})
+			i.look(t.Context(), leakCase{finding: f, told: true})
+			synctest.Wait()
+			return leaksOf(t, w, 0, 1)[0]
+		}
+		since := time.Now()
+		first := look(leak.Suspect, since)
+		if _, err := w.SettleLeak(t.Context(), first.ID, LeakAcknowledged); err != nil {
+			t.Fatal(err)
+		}
+		if l := look(leak.Confirmed, since); l.ID <= first.ID+1 || l.Case != first.Case || l.Status != LeakAcknowledged {
+			t.Errorf("confirmed it is %+v", l)
+		}
+		if l := look(leak.Suspect, since.Add(time.Hour)); l.Case == first.Case || l.Status != "suspect" {
+			t.Errorf("the next is %+v", l)
+		}
+	})
+}
+
 // TestALeakIsListedAgainAfterOthers: a report that others have made room of is kept anew within ten minutes.
 func TestALeakIsListedAgainAfterOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -2792,7 +2792,7 @@ export interface components {
             /** @description The same in all reports of one leak; empty: there is only this one. */
             case: string;
             /**
-             * @description Suspect or confirmed is what was found, reported what a part of the program has told.
+             * @description Suspect or confirmed is what was found, reported what a part of the program has told. What was acknowledged stays so when it is confirmed.
              * @enum {string}
              */
             status: "reported" | "suspect" | "confirmed" | "acknowledged" | "dismissed";
@@ -2817,7 +2817,7 @@ export interface components {
              * @description When a limit is reached if it goes on like this; null: never, or not known.
              */
             time_to_limit_seconds: number | null;
-            /** @description Where more is to be found, and what could not be found out. */
+            /** @description Where more is to be found, and what could not be found out. A leak of the heap that is confirmed has two snapshots, whose difference tells what leaks: the newer one first. */
             evidence: string[];
             /** @description Where the snapshots and incident bundles can be downloaded, by admins, that evidence and actions name, as long as they are kept. */
             downloads: string[];
