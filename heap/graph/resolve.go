@@ -174,6 +174,11 @@ func (r *resolver) decideInside(kind pointing, arg snapshot.TypeID, f *form) (ui
 		if f.tiny() && r.types.table.fits(arg, f) == oneFit {
 			return uint32(arg), rankInside
 		}
+	case toWeakHandle:
+		// It is the second of two in a tiny object, or, with the race detector, at its end.
+		if f.tiny() {
+			return r.types.id(weakHandle, 0), rankInside
+		}
 	case toElements, toString:
 		id, rank := r.decide(kind, arg, f)
 		return id, min(rank, rankInside)
