@@ -57,8 +57,8 @@ type GCConfig struct {
 	TunerMaxPercent     int64   `json:"tuner_max_percent"`
 }
 
-// LeakConfig governs the detection of leaks. A change of when or how it is judged begins anew to watch: of all but Paused,
-// Snapshots, GoroutineProfile, TrackCollections and AutoCleanup.
+// LeakConfig governs the detection of leaks. Another WindowSeconds or IntervalSeconds begins anew to watch, but that leaks that
+// are suspected stay so until the new windows show what becomes of them. All else keeps what was seen.
 type LeakConfig struct {
 	Enabled bool `json:"enabled"`
 	// Paused keeps what was seen, and looks at nothing until it is taken back. What was added meanwhile is not judged.
@@ -155,11 +155,11 @@ func configFields() []configField {
 		{"leaks.paused", func(c *Config) any { return &c.Leaks.Paused },
 			setting("LEAK_PAUSED", leaks, settings.Bool, "false", 0, 0, "Keep what was seen, and look at nothing until this is taken back. What was added meanwhile is not judged.")},
 		{"leaks.interval_seconds", func(c *Config) any { return &c.Leaks.IntervalSeconds },
-			setting("LEAK_SAMPLE_INTERVAL", leaks, settings.Duration, "5s", 0.1, 3600, "How often it is looked; at least sixteen times in the shortest window, if that is more often.")},
+			setting("LEAK_SAMPLE_INTERVAL", leaks, settings.Duration, "5s", 0.1, 3600, "How often it is looked; at least sixteen times in the shortest window, if that is more often. A change begins anew to watch; what is suspected stays so.")},
 		{"leaks.window_seconds", func(c *Config) any { return &c.Leaks.WindowSeconds },
-			setting("LEAK_WINDOW", leaks, settings.Duration, "20m", 1, 7*86400, "Shortest window that growth is judged in; the others are 3, 18 and 72 times as long. Shorter ones find fast leaks sooner, and take more for one.")},
+			setting("LEAK_WINDOW", leaks, settings.Duration, "20m", 1, 7*86400, "Shortest window that growth is judged in; the others are 3, 18 and 72 times as long. Shorter ones find fast leaks sooner, and take more for one. A change begins anew to watch; what is suspected stays so.")},
 		{"leaks.min_rise_ratio", func(c *Config) any { return &c.Leaks.MinRiseRatio },
-			setting("LEAK_MIN_RISE", leaks, settings.Ratio, "0.2", 0.01, 1, "What each of two short windows on end must add, as a share of what was there.")},
+			setting("LEAK_MIN_RISE", leaks, settings.Ratio, "0.2", 0.01, 1, "What each of two short windows on end must add, as a share of what was there. A change keeps what was seen, and judges it.")},
 		{"leaks.snapshots", func(c *Config) any { return &c.Leaks.Snapshots },
 			setting("LEAK_SNAPSHOTS", leaks, settings.Bool, "false", 0, 0, "Take heap snapshots of what is suspected, and of what is confirmed, to say what holds it. They are kept where SNAPSHOT_DIR says, or without it in a directory of the program's own among temporary files.")},
 		{"leaks.goroutine_profile", func(c *Config) any { return &c.Leaks.GoroutineProfile },

@@ -179,7 +179,8 @@ func (w *Warden) watchLeaks(ctx context.Context, l *leakWatch) {
 	}
 }
 
-// adopt begins anew where the configuration has changed in what is judged.
+// adopt takes in a configuration. Of one that judges by other times nothing that was seen is of use but the leaks that are
+// suspected; who follows the events is told of all other figures that it is watched anew.
 func (l *leakWatch) adopt(c LeakConfig) {
 	old := l.config
 	l.config = c
@@ -192,19 +193,34 @@ func (l *leakWatch) adopt(c LeakConfig) {
 	if c == old {
 		return
 	}
-	l.detector = nil
-	l.w.cleaner.forget()
 	if !c.Enabled {
+		l.detector = nil
+		l.w.cleaner.forget()
 		return
 	}
-	d, err := leak.NewDetector(leak.Options{
-		Window: seconds(c.WindowSeconds), Interval: c.interval(), MinRise: c.MinRiseRatio,
-	})
+	o := leak.Options{Window: seconds(c.WindowSeconds), Interval: c.interval(), MinRise: c.MinRiseRatio}
+	var err error
+	switch before := l.detector; {
+	case before == nil:
+		l.detector, err = leak.NewDetector(o)
+		l.told = make([]leak.Finding, len(leak.Kinds()))
+		l.begin()
+	case old.WindowSeconds == c.WindowSeconds && old.interval() == c.interval():
+		err = before.SetMinRise(c.MinRiseRatio)
+	default:
+		l.detector, err = before.Anew(o)
+		l.begin()
+		l.w.o.Logger.Info("memory leak detection begins anew, as its times were changed: leaks that were suspected are so still",
+			"window", o.Window, "interval", o.Interval)
+	}
 	if err != nil {
+		l.detector = nil
 		l.w.o.Logger.Error("memory leak detection: the configuration is refused", "error", err)
-		return
 	}
-	l.detector, l.told = d, make([]leak.Finding, len(leak.Kinds()))
+}
+
+// begin counts from now what is done at times.
+func (l *leakWatch) begin() {
 	l.known, l.notUntil, l.swept = l.w.o.Now(), time.Time{}, l.w.o.Now()
 }
 

@@ -61,11 +61,14 @@ type suspicion struct {
 	progress time.Duration // when it last rose
 	high     float64
 	pace     float64 // of the rise, each second
+	base     float64 // what was held when it began
 	// led is the site that alone is judged, and held what it had when it was last looked at; see judged.
 	led  string
 	held float64
 	// rebase is that there was a pause since.
 	rebase bool
+	// carried is that it was found by a detector before this one, which has not known its windows yet.
+	carried bool
 	// sites are those that are known to have a part in it, and in those before it that it has taken the place of; at most
 	// mostCases of them and a few.
 	sites []string
@@ -172,6 +175,8 @@ func (s *series) look(i int, now time.Time, active time.Duration) {
 	switch {
 	case s.began > 0 && certain && s.another(i, j):
 		s.suspect(i, j, now, active)
+	case s.began > 0 && s.carried:
+		s.followCarried(i, j, active)
 	case s.began > 0:
 		if i == s.suspicion.scale {
 			s.follow(j, active)
@@ -191,7 +196,7 @@ func (s *series) suspect(i int, j judged, now time.Time, active time.Duration) {
 		s.finding = Finding{} // of another leak
 	}
 	s.suspicion = suspicion{
-		scale: i, began: active, rise: j.rise, progress: active, high: j.rise.to, pace: s.pace(i, j.rise),
+		scale: i, began: active, rise: j.rise, progress: active, high: j.rise.to, pace: s.pace(i, j.rise), base: j.rise.to,
 		sites: append(s.suspicion.sites, namesOf(j.sites)...), led: j.led, held: j.rise.to,
 	}
 	s.tell(Suspect, i, j)
@@ -238,21 +243,30 @@ func (s *series) follow(j judged, active time.Duration) {
 		s.high, s.progress = j.rise.to, active
 	}
 	since := active - s.began
-	pace := s.suspicion.rise.by() / float64(max(1, s.suspicion.rise.steps))
-	patience := scale.length
+	patience := max(scale.length, s.finding.Window) // which is longer where it was found by another detector
 	if s.finding.Verdict == Confirmed {
 		patience *= 3
 	}
+	if s.givenBack(j) {
+		return
+	}
 	switch {
-	case j.rise.to < s.suspicion.rise.from+s.suspicion.rise.by()/2:
-		s.suspicion = suspicion{}
-		s.calm("what had risen was given back")
 	case active-s.progress >= patience:
 		s.suspicion = suspicion{}
 		s.calm(fmt.Sprintf("nothing was added for %s", patience))
-	case since >= scale.length/3 && j.rise.to-s.suspicion.rise.to >= pace/2*float64(since/scale.step):
+	case since >= scale.length/3 && j.rise.to-s.suspicion.base >= s.suspicion.pace/2*since.Truncate(scale.step).Seconds():
 		s.tell(Confirmed, s.suspicion.scale, j)
 	}
+}
+
+// givenBack drops a suspicion of which half of the rise was given back, and reports whether it did.
+func (s *series) givenBack(j judged) bool {
+	if j.rise.to >= s.suspicion.rise.from+s.suspicion.rise.by()/2 {
+		return false
+	}
+	s.suspicion = suspicion{}
+	s.calm("what had risen was given back")
+	return true
 }
 
 // followSite is what has become of the site that alone is judged; nothing is known of it right after a pause.
@@ -279,7 +293,14 @@ func (s *suspicion) raise(by float64) {
 		s.rise.from += by
 		s.rise.to += by
 		s.high += by
+		s.base += by
 	}
+}
+
+// clone is a copy of its own.
+func (s suspicion) clone() suspicion {
+	s.sites = slices.Clone(s.sites)
+	return s
 }
 
 // calm is what is found when nothing is.
@@ -294,7 +315,7 @@ func (s *series) tell(v Verdict, i int, j judged) {
 		Kind: s.kind, Verdict: v, Rule: scaleRules[i].rule, Window: scale.length, Since: s.finding.Since,
 		From: j.rise.from, To: j.rise.to, Rise: j.rise.by(), Sites: j.sites,
 	}
-	if len(f.Sites) == 0 && s.finding.Window == f.Window {
+	if len(f.Sites) == 0 && (s.finding.Window == f.Window || v == Confirmed) {
 		f.Sites = s.finding.Sites // those of a moment ago
 	}
 	f.PerSecond = s.pace(i, j.rise)

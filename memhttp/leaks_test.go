@@ -149,3 +149,109 @@ func TestLeaksThatCannotBeRead(t *testing.T) {
 		t.Errorf("a store that fails makes reporting fail: %v", err)
 	}
 }
+
+// leaksNow is what is thought of goroutines, and when it was looked.
+type leaksNow struct {
+	CheckedAt time.Time `json:"checked_at"`
+	Findings  []struct {
+		Kind, Verdict string
+		Inputs        struct {
+			Window float64 `json:"window_seconds"`
+		}
+	}
+}
+
+// goroutines are the verdict about them and the window that it is of.
+func (l leaksNow) goroutines() (verdict string, window float64) {
+	for _, f := range l.Findings {
+		if f.Kind == "goroutines" {
+			return f.Verdict, f.Inputs.Window
+		}
+	}
+	return "", 0
+}
+
+// TestLeaksAreJudgedByThePatchedConfiguration: its window, its interval and its least rise take effect at once.
+func TestLeaksAreJudgedByThePatchedConfiguration(t *testing.T) {
+	// begun leaks goroutines, first so many and then some each second, for some time, and returns what is asked by h then.
+	begun := func(t *testing.T, leaks memwarden.LeakConfig, first, perSecond int) (h http.Handler, run func(seconds int) leaksNow) {
+		t.Helper()
+		c := memwarden.DefaultConfig()
+		c.Leaks = leaks
+		h = mustHandler(t, startWarden(t, memwarden.Options{Config: &c}), Options{})
+		release := make(chan struct{})
+		t.Cleanup(func() { close(release) })
+		grow := func(n int) {
+			for range n {
+				go func() { <-release }()
+			}
+		}
+		grow(first)
+		return h, func(seconds int) (now leaksNow) {
+			for range seconds {
+				time.Sleep(time.Second)
+				grow(perSecond)
+			}
+			synctest.Wait()
+			decodeInto(t, ask(h, "GET", memoryPath+"/leaks", ""), &now)
+			return now
+		}
+	}
+	patch := func(t *testing.T, h http.Handler, leaks string) {
+		t.Helper()
+		wantStatus(t, ask(h, "PATCH", configPath, `{"leaks":`+leaks+`}`), http.StatusOK)
+	}
+	standard := memwarden.DefaultConfig().Leaks
+
+	for _, patched := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			h, run := begun(t, standard, 0, 20)
+			verdict, window := run(10).goroutines()
+			if verdict != "insufficient data" || window != 1200 {
+				t.Errorf("before any patch it is %s in %v s", verdict, window)
+			}
+			want, length := verdict, window
+			if patched {
+				patch(t, h, `{"window_seconds":20}`)
+				want, length = "suspect", 20
+			}
+			if verdict, window = run(55).goroutines(); verdict != want && (verdict != "confirmed" || !patched) || window != length {
+				t.Errorf("patched %v: it is %s in %v s, want %s in %v s", patched, verdict, window, want, length)
+			}
+		})
+	}
+
+	synctest.Test(t, func(t *testing.T) {
+		h, run := begun(t, standard, 0, 0)
+		looks := func() (n int) { // in half a minute
+			for last, second := run(1).CheckedAt, 0; second < 30; second++ {
+				if now := run(1).CheckedAt; !now.Equal(last) {
+					last = now
+					n++
+				}
+			}
+			return n
+		}
+		if n := looks(); n != 6 {
+			t.Errorf("in half a minute it is looked %d times, want 6", n)
+		}
+		patch(t, h, `{"interval_seconds":2}`)
+		run(5)
+		if n := looks(); n != 15 {
+			t.Errorf("after the patch it is looked %d times in half a minute, want 15", n)
+		}
+	})
+
+	synctest.Test(t, func(t *testing.T) {
+		leaks := standard
+		leaks.WindowSeconds, leaks.MinRiseRatio = 60, 1
+		h, run := begun(t, leaks, 500, 5)
+		if verdict, _ := run(150).goroutines(); verdict == "suspect" || verdict == "confirmed" {
+			t.Errorf("what grows by half of what was there is %s", verdict)
+		}
+		patch(t, h, `{"min_rise_ratio":0.05}`)
+		if verdict, window := run(20).goroutines(); verdict != "suspect" || window != 60 {
+			t.Errorf("after the patch it is %s in %v s, want suspect in 60 s: what was seen is kept", verdict, window)
+		}
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/memwarden/memwarden"
+	"github.com/memwarden/memwarden/leak"
 	"github.com/memwarden/memwarden/memhttp"
 )
 
@@ -150,7 +152,7 @@ func TestPressureIsTold(t *testing.T) {
 	}
 }
 
-// leakGoroutines begins five of them in each hundredth of a second, 10,000 at most, until all of them are let go.
+// leakGoroutines begins 500 of them in a second, evenly as the clock goes, 10,000 at most, until all of them are let go.
 func leakGoroutines(t *testing.T) (letGo func()) {
 	t.Helper()
 	release, stop, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
@@ -158,16 +160,14 @@ func leakGoroutines(t *testing.T) (letGo func()) {
 		defer close(ended)
 		ticker := time.NewTicker(10 * time.Millisecond)
 		defer ticker.Stop()
-		for most := 10_000; ; {
+		for begun, at := 0, time.Now(); ; {
 			select {
 			case <-ticker.C:
 			case <-stop:
 				return
 			}
-			for range 5 {
-				if most--; most > 0 {
-					go func() { <-release }()
-				}
+			for due := min(10_000, int(500*time.Since(at).Seconds())); begun < due; begun++ {
+				go func() { <-release }()
 			}
 		}
 	}()
@@ -207,6 +207,42 @@ func TestRealLeak(t *testing.T) {
 	over := of("leak.over")
 	if over.Data.Leak.Case != suspect.Data.Leak.Case || !strings.HasPrefix(over.Data.Sentence, "the leak of goroutines is over: ") {
 		t.Errorf("%+v", over)
+	}
+}
+
+// TestALeakOutlivesItsWindow: that a leak which goes on is over is not told when its window is changed, but when it has ended.
+func TestALeakOutlivesItsWindow(t *testing.T) {
+	config := memwarden.DefaultConfig()
+	config.Leaks = memwarden.LeakConfig{Enabled: true, IntervalSeconds: 0.1, WindowSeconds: 2, MinRiseRatio: 0.1}
+	w := startWarden(t, memwarden.Options{Config: &config})
+	in := newInbox(t, nil)
+	start(t, Options{Warden: w, Receivers: mustURLs(t, in.URL), Keys: mustKeys(t, keyText), checkInterval: 20 * time.Millisecond})
+	letGo := leakGoroutines(t)
+	of := func(kind string) told {
+		for {
+			if got := open(t, in.next(t)); got.Type == kind && got.Data.Leak.Kind == "goroutines" {
+				return got
+			}
+		}
+	}
+	suspect := of("leak.suspect")
+	if _, err := w.PatchConfig(t.Context(), memwarden.ConfigPatch{Patch: []byte(`{"leaks":{"window_seconds":1}}`)}); err != nil {
+		t.Fatal(err)
+	}
+	seen := func(f leak.Finding) bool { return f.Kind == leak.Heap && f.Verdict > leak.Insufficient }
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		status := w.Leaks()
+		if i := slices.IndexFunc(status.Findings, seen); i >= 0 && status.Inputs[i].Window == time.Second {
+			break // the shortest of the windows anew is over
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v", status)
+		}
+	}
+	ended := time.Now()
+	letGo()
+	if over := of("leak.over"); over.Timestamp.Before(ended) || over.Data.Leak.Case != suspect.Data.Leak.Case {
+		t.Errorf("at %s ends %+v, and it is told %+v", ended, suspect.Data.Leak, over)
 	}
 }
 

@@ -1753,7 +1753,7 @@ export interface components {
                  */
                 tuner_max_percent: number;
             };
-            /** @description The detection of leaks. A change begins anew to watch, but for paused, snapshots, goroutine_profile, track_collections and auto_cleanup. */
+            /** @description The detection of leaks. Another window_seconds or interval_seconds begins anew to watch, but that leaks that are suspected stay so until the new windows show what becomes of them. All else keeps what was seen. */
             leaks: {
                 /**
                  * @description Watch for leaks of memory, goroutines, descriptors and threads.
@@ -1767,19 +1767,19 @@ export interface components {
                 paused: boolean;
                 /**
                  * Format: double
-                 * @description How often it is looked; at least sixteen times in window_seconds, if that is more often.
+                 * @description How often it is looked; at least sixteen times in window_seconds, if that is more often. A change begins anew to watch; what is suspected stays so.
                  * @default 5
                  */
                 interval_seconds: number;
                 /**
                  * Format: double
-                 * @description Shortest window that growth is judged in; the others are 3, 18 and 72 times as long.
+                 * @description Shortest window that growth is judged in; the others are 3, 18 and 72 times as long. A change begins anew to watch; what is suspected stays so.
                  * @default 1200
                  */
                 window_seconds: number;
                 /**
                  * Format: double
-                 * @description What each of two short windows on end must add, as a share of what was there.
+                 * @description What each of two short windows on end must add, as a share of what was there. A change keeps what was seen, and judges it.
                  * @default 0.2
                  */
                 min_rise_ratio: number;
