@@ -6,20 +6,15 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/memwarden/memwarden/internal/scratch"
 )
 
 // TestFullDisk fills a small file system: a part that finds no room is missing, and a bundle whose manifest finds none is
 // not there at all.
 func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
-		t.Skipf("NOT TESTED ON A FULL DISK: nothing can be mounted: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
+	scratch.SmallDisk(t, dir, 1<<20)
 	c := &clock{epoch}
 	s := open(t, dir, c, nil) // which takes the disk for a large one
 	d := begin(t, s)

@@ -71,7 +71,7 @@ var testPackages = []excuse{
 	{"leak/leaksim", "*", "makes up what heaps do over days, for the rules that judge them"},
 	{"leak/trend", "*", "says of soak and load tests whether a series rises"},
 	{"internal/freeport", "*", "finds ports for the three beside it"},
-	{"internal/scratch", "*", "finds room in memory for the databases of tests"},
+	{"internal/scratch", "*", "finds room in memory for the databases of tests, and disks that are soon full"},
 	{"internal/pgtest", "*", "runs a PostgreSQL server for a test; stands on the standard library, for every module's tests"},
 	{"internal/redistest", "*", "runs a Redis server for a test; stands on the standard library, for every module's tests"},
 	{"heap/heaptest", "*", "builds synthetic snapshots"},

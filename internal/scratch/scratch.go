@@ -1,6 +1,6 @@
 // Package scratch gives tests directories in memory, for databases that they write much to: on a disk each commit waits for
 // it, which some take a hundred times as long for as others. Processes may be killed all the same, because files outlive
-// them in either place; what survives a failing machine no test here can show.
+// them in either place; what survives a failing machine no test here can show. And it gives them disks that are soon full.
 //
 // It knows file systems, and nothing of what is kept there. internal/pgtest and the tests of stores stand above.
 package scratch

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/memwarden/memwarden/internal/pgtest"
+	"github.com/memwarden/memwarden/internal/scratch"
 	"github.com/memwarden/memwarden/server/internal/servicetest"
 )
 
@@ -183,18 +184,11 @@ func TestASuspendedProcessOnAFullDisk(t *testing.T) {
 	}
 }
 
-// smallDisk makes a small file system in memory, or skips the test where that is not allowed.
+// smallDisk makes a small file system in memory.
 func smallDisk(t *testing.T, size int) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
-		t.Skipf("SKIPPED: a file system cannot be mounted here: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
+	scratch.SmallDisk(t, dir, size)
 	return dir
 }
 

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/memwarden/memwarden/internal/scratch"
 )
 
 // nobody is a user without rights.
@@ -265,25 +267,18 @@ func TestSnapshotOfADyingProcess(t *testing.T) {
 // nothing behind.
 func TestSnapshotWithoutDisk(t *testing.T) {
 	v := startLeaky(t)
-	disk := func(size string) string {
+	disk := func(size int) string {
 		dir := t.TempDir()
-		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-			t.Skip("SKIPPED: no file system of a size can be mounted: ", err)
-		}
-		t.Cleanup(func() {
-			if err := syscall.Unmount(dir, 0); err != nil {
-				t.Error(err)
-			}
-		})
+		scratch.SmallDisk(t, dir, size)
 		return dir
 	}
 	for _, stop := range []string{"never", "only"} {
-		small := disk("64k")
+		small := disk(64 << 10)
 		newCall(t, "snapshot", "--pid", v.pid(), "-o", filepath.Join(small, "s"), "--stop", stop).
 			wantRefused(t, small, "no room in "+small+": the snapshot of ", "the disk has 64.0 KiB free")
 		v.wantUnharmed(t)
 
-		filling := disk("256m")
+		filling := disk(256 << 20)
 		newCall(t, "snapshot", "--pid", v.pid(), "-o", filepath.Join(filling, "s"), "--stop", stop).at(reading, func() {
 			full := filepath.Join(filling, "full")
 			if err := fill(full); !errors.Is(err, syscall.ENOSPC) {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/memwarden/memwarden/internal/scratch"
 )
 
 const nobody = 65534
@@ -95,18 +97,11 @@ func TestSQLiteWithoutPermission(t *testing.T) {
 	}
 }
 
-// mount makes a small file system in memory, or skips the test where that is not allowed.
+// mount makes a small file system in memory.
 func mount(t *testing.T, bytes int) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", bytes)); err != nil {
-		t.Skipf("a file system cannot be mounted here: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
+	scratch.SmallDisk(t, dir, bytes)
 	return dir
 }
 

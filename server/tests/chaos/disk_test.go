@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/memwarden/memwarden/internal/scratch"
 	"github.com/memwarden/memwarden/server/internal/servicetest"
 )
 
@@ -26,14 +27,7 @@ const diskBytes = 24 << 20
 func smallDisk(t *testing.T) (dir string) {
 	t.Helper()
 	dir = servicetest.OpenDir(t)
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", diskBytes)); err != nil {
-		t.Skipf("NOT TESTED ON A FULL DISK: a file system cannot be mounted here, which takes root: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
+	scratch.SmallDisk(t, dir, diskBytes)
 	return dir
 }
 
