@@ -97,6 +97,16 @@ func goroutineSites() (sites []leak.Site, stacks siteStacks) {
 	return sites, stacks
 }
 
+// tooManyGoroutines says that there are more goroutines than are looked at; empty: there are not.
+func tooManyGoroutines() string {
+	n := runtime.NumGoroutine()
+	if n <= maxProfiledGoroutines {
+		return ""
+	}
+	return fmt.Sprintf("there are %d goroutines, more than the %d that are looked at: it is not known where they are, and which are abandoned",
+		n, maxProfiledGoroutines)
+}
+
 // frames are the functions of a stack, innermost first, each as "function (file:line)", without those of the runtime that
 // only allocate or wait.
 func frames(stack []uintptr) (list []string) {

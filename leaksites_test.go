@@ -1,10 +1,16 @@
 package memwarden
 
 import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/memwarden/memwarden/leak"
 )
@@ -70,6 +76,47 @@ func TestGoroutineSites(t *testing.T) {
 	}
 	if frames(nil) != nil || doing(nil) != "" {
 		t.Error("nothing has frames")
+	}
+}
+
+// crowding is what the child of TestTooManyGoroutines does: it prints the evidence of a leak of goroutines while there are
+// some, and while there are more than are looked at.
+func crowding(t *testing.T) {
+	w := begin(t, Options{})
+	i := &investigator{w: w}
+	for _, want := range []int{100, maxProfiledGoroutines + 1} {
+		for n := runtime.NumGoroutine(); n < want; n = runtime.NumGoroutine() { // some of the warden's come and go
+			go func() { select {} }()
+		}
+		f := leak.Finding{Kind: leak.Goroutines, Verdict: leak.Suspect, Since: time.Unix(int64(want), 0), Reason: "goroutines rose"}
+		i.look(t.Context(), leakCase{finding: f, sweeps: true, told: true})
+		for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+			list := leaksOf(t, w, 0, 1)
+			if len(list) == 0 || list[0].Case != caseOf(f) {
+				continue // it is kept by another goroutine
+			}
+			fmt.Printf("crowd: %d goroutines, %q\n", runtime.NumGoroutine(), list[0].Evidence)
+			break
+		}
+	}
+	os.Exit(0)
+}
+
+// TestTooManyGoroutines: where there are more than are looked at, the report of a leak of them says so, and how many.
+func TestTooManyGoroutines(t *testing.T) {
+	const child = "MEMWARDEN_TEST_CROWD"
+	if os.Getenv(child) != "" {
+		crowding(t)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestTooManyGoroutines$") // what runs of so many stays
+	command.Env = append(os.Environ(), child+"=1")
+	out, err := command.CombinedOutput()
+	lines := regexp.MustCompile(`(?m)^crowd: (\d+) goroutines, (.*)$`).FindAllStringSubmatch(string(out), -1)
+	if err != nil || len(lines) != 2 || strings.Contains(lines[0][2], "are looked at") ||
+		!regexp.MustCompile(`^\["no stacks of goroutines: there are 500\d\d goroutines, more than the 50000 that are looked at: `).MatchString(lines[1][2]) {
+		t.Errorf("%v: %q\n%s", err, lines, out)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime"
 	"runtime/pprof"
 	"slices"
 	"strconv"
@@ -62,8 +61,8 @@ func (s *sweeps) look(now time.Time, least time.Duration) (swept bool, err error
 	if profile == nil || since >= 0 && since < max(least, s.pause) {
 		return false, nil
 	}
-	if n := runtime.NumGoroutine(); n > maxProfiledGoroutines {
-		return false, fmt.Errorf("there are %d goroutines: it is looked for abandoned ones among at most %d", n, maxProfiledGoroutines)
+	if why := tooManyGoroutines(); why != "" {
+		return false, errors.New(why)
 	}
 	text, cost, err := sweep(profile)
 	s.last, s.pause = now, seconds(cost/collectionShare)
@@ -222,15 +221,18 @@ func (i *investigator) sweep(ctx context.Context) {
 	}
 }
 
-// sweepEvidence is how many abandoned goroutines are known, after a sweep if there may be one.
-func (w *Warden) sweepEvidence() []string {
-	if _, err := w.sweeps.look(w.o.Now(), sweepPause); err != nil {
+// sweepEvidence is how many abandoned goroutines are known, after a sweep if there may be one; and that there are too many
+// to be looked at, if so, whether this version of Go has that profile or not.
+func (w *Warden) sweepEvidence() (lines []string) {
+	if why := tooManyGoroutines(); why != "" {
+		lines = append(lines, "no stacks of goroutines: "+why)
+	} else if _, err := w.sweeps.look(w.o.Now(), sweepPause); err != nil {
 		return []string{oneLine("no goroutineleak profile: " + err.Error())}
 	}
 	if n, known := w.sweeps.total(); known {
-		return []string{fmt.Sprintf("goroutineleak profile: %d goroutines wait for what nobody can do any more", n)}
+		lines = append(lines, fmt.Sprintf("goroutineleak profile: %d goroutines wait for what nobody can do any more", n))
 	}
-	return nil
+	return lines
 }
 
 // growingGoroutines is the function whose goroutines a finding tells of already; empty: none does.
