@@ -24,7 +24,7 @@ type LeakStatus struct {
 // LeakInputs are what a finding was made from, and what comes of it. What is not known is NaN.
 type LeakInputs struct {
 	// Value is what the figure is: bytes, or how many; of the heap what is live less Owned, the bytes that owners account
-	// for: 0 where they account for more than there is, and for other kinds.
+	// for. Owned is 0 for other kinds, and NaN where owners claim more than there is: then nothing is taken off.
 	Value, Owned float64
 	// Load is what Options.Load said.
 	Load float64
@@ -107,7 +107,7 @@ type leakWatch struct {
 	notUntil time.Time // before that no collection may be forced
 	owned    float64   // what owners accounted for when the live heap was known anew; NaN: they were not believed
 	counted  uint64    // collections by then
-	doubted  bool      // it was told that the owners are not believed
+	doubted  bool      // the owners are not believed, which was told
 	overdue  bool      // there were tracked objects that should be gone, when it was last looked
 	refused  int64     // objects that could not be tracked, as was told last
 	kept     time.Time // when it was last seen to that reports of what goes on are kept
@@ -346,19 +346,21 @@ func (l *leakWatch) collect(now time.Time) {
 	l.notUntil = now.Add(seconds(cost / collectionShare))
 }
 
-// observe is what is seen now, and what owners account for within their bounds.
+// observe is what is seen now, and what owners account for within their bounds; NaN: they are not believed, or the live heap
+// is not known.
 func (l *leakWatch) observe() (o leak.Observation, owned float64) {
 	o = leak.NothingSeen()
 	state := l.w.State()
+	owned = math.NaN()
 	if live := float64(l.read[readLive].Value.Uint64()); live > 0 { // there was a collection
 		if l.counted != l.cycles {
 			l.counted, l.owned = l.cycles, l.count(state.Owners)
 		}
-		o.Owned = l.owned
-		if l.owned > 0 { // else nothing, or it is not believed
-			owned = l.owned
+		o.Owned, owned = l.owned, l.owned
+		o.Values[leak.Heap] = live
+		if owned > 0 { // else nothing, or it is not believed
+			o.Values[leak.Heap] = max(0, live-owned)
 		}
-		o.Values[leak.Heap] = max(0, live-owned)
 	}
 	o.Values[leak.Goroutines] = float64(l.read[readGoroutines].Value.Uint64())
 	process := &state.Sample.Process
@@ -378,7 +380,7 @@ func (l *leakWatch) observe() (o leak.Observation, owned float64) {
 
 // count adds up what owners account for on the heap. It is done when the live heap is known anew, so that both are of one
 // time: an owner that grows would else account for what that heap does not have yet. NaN: owners that claim more than all
-// objects there are, within their bounds or not, are not believed.
+// objects there are, within their bounds or not, are not believed, which is logged when it begins.
 func (l *leakWatch) count(owners []OwnerUsage) float64 {
 	owned, claimed := 0.0, 0.0
 	for i := range owners {
@@ -390,6 +392,7 @@ func (l *leakWatch) count(owners []OwnerUsage) float64 {
 	}
 	objects := float64(l.read[readObjects].Value.Uint64())
 	if claimed <= objects {
+		l.doubted = false
 		return owned
 	}
 	if !l.doubted {

@@ -192,6 +192,37 @@ func TestOwnersAreCountedWhenTheHeapIsKnown(t *testing.T) {
 	}
 }
 
+// TestOwnersThatAreNotBelieved: what they account for is not known, and each time that it begins the log says so once.
+func TestOwnersThatAreNotBelieved(t *testing.T) {
+	log := &logBook{}
+	w := begin(t, Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
+	l := w.newLeakWatch()
+	metrics.Read(l.read)
+	l.collect(w.o.Now())
+	objects := float64(l.read[readObjects].Value.Uint64())
+	said := 0
+	for i, c := range []struct {
+		share float64
+		says  bool
+	}{{0.5, false}, {1.5, true}, {1.2, false}, {0.9, false}, {1.1, true}, {2, false}} {
+		got := l.count([]OwnerUsage{{Usage: bounded.Usage{Bytes: int64(c.share * objects)}}})
+		if (got > 0) == (c.share > 1) || math.IsNaN(got) != (c.share > 1) {
+			t.Errorf("step %d: of %.1f of all objects %v is counted", i, c.share, got)
+		}
+		if c.says {
+			said++
+		}
+		if n := strings.Count(log.String(), "owners account for more than there is"); n != said {
+			t.Errorf("step %d: it is said %d times, want %d", i, n, said)
+		}
+	}
+	live := float64(l.read[readLive].Value.Uint64())
+	l.counted, l.owned = l.cycles, math.NaN()
+	if o, owned := l.observe(); !math.IsNaN(owned) || o.Values[leak.Heap] != live {
+		t.Errorf("of %v bytes it sees %v, and %v are owned", live, o.Values[leak.Heap], owned)
+	}
+}
+
 // named is an owner by another name.
 type named struct {
 	bounded.Owner

@@ -110,6 +110,48 @@ func TestFindingsTellWhatTheyAreMadeFrom(t *testing.T) {
 	}
 }
 
+// liar is an owner that claims more than there is.
+type liar struct{}
+
+func (liar) Name() string { return "liar" }
+
+func (liar) Usage() bounded.Usage { return bounded.Usage{Bytes: math.MaxInt64} }
+
+func (liar) Shrink(context.Context, int64) int64 { return 0 }
+
+// TestOwnersThatLieAccountForNothing: what they account for is null, not 0 as without owners, and the heap is what is live.
+func TestOwnersThatLieAccountForNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := startWarden(t, memwarden.Options{})
+		h := mustHandler(t, w, Options{})
+		for _, lies := range []bool{false, true} {
+			if lies {
+				if _, err := w.Register(liar{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(time.Minute) // so that it is asked
+			answer := ask(h, "POST", memoryPath+"/leaks/check", "")
+			wantStatus(t, answer, http.StatusOK)
+			var document struct {
+				Findings []struct {
+					Kind   string
+					Inputs struct{ Value, Owned *float64 }
+				}
+			}
+			decodeInto(t, answer, &document)
+			for _, f := range document.Findings {
+				if null := f.Inputs.Owned == nil; null != (lies && f.Kind == "heap") || !null && *f.Inputs.Owned > 1<<20 {
+					t.Errorf("lies %v: %+v", lies, f)
+				}
+				if f.Kind == "heap" && (f.Inputs.Value == nil || *f.Inputs.Value < 100<<10) {
+					t.Errorf("lies %v: %+v", lies, f)
+				}
+			}
+		}
+	})
+}
+
 // TestTimeToLimitOfAFinding is told where it is known.
 func TestTimeToLimitOfAFinding(t *testing.T) {
 	f := memwarden.LeakFinding{Finding: leak.Finding{Kind: leak.Descriptors, Verdict: leak.Suspect, To: 100, PerSecond: 2}}

@@ -2740,7 +2740,7 @@ export interface components {
             value: number | null;
             /**
              * Format: double
-             * @description Bytes of the live heap that owners account for within their bounds; 0 where they account for more than there is, and for other figures.
+             * @description Bytes of the live heap that owners account for within their bounds; 0 for other figures. Null where owners claim more than there is: then they are not believed, and nothing is taken off `value`.
              */
             owned: number | null;
             /**
