@@ -96,6 +96,42 @@ func TestListenerServes(t *testing.T) {
 	}
 }
 
+// TestLeakSettings: each variable changes its own field of what the warden has in force, and nothing else; none is left out.
+func TestLeakSettings(t *testing.T) {
+	tested := map[string]bool{}
+	for _, c := range []struct {
+		name, text string
+		change     func(*memwarden.LeakConfig)
+	}{
+		{"MEMWARDEN_LEAK_DETECTION", "false", func(c *memwarden.LeakConfig) { c.Enabled = false }},
+		{"MEMWARDEN_LEAK_PAUSED", "true", func(c *memwarden.LeakConfig) { c.Paused = true }},
+		{"MEMWARDEN_LEAK_SAMPLE_INTERVAL", "2s", func(c *memwarden.LeakConfig) { c.IntervalSeconds = 2 }},
+		{"MEMWARDEN_LEAK_WINDOW", "1h", func(c *memwarden.LeakConfig) { c.WindowSeconds = 3600 }},
+		{"MEMWARDEN_LEAK_MIN_RISE", "30%", func(c *memwarden.LeakConfig) { c.MinRiseRatio = 0.3 }},
+		{"MEMWARDEN_LEAK_SNAPSHOTS", "true", func(c *memwarden.LeakConfig) { c.Snapshots = true }},
+		{"MEMWARDEN_LEAK_GOROUTINE_PROFILE", "false", func(c *memwarden.LeakConfig) { c.GoroutineProfile = false }},
+		{"MEMWARDEN_LEAK_TRACK_COLLECTIONS", "7", func(c *memwarden.LeakConfig) { c.TrackCollections = 7 }},
+		{"MEMWARDEN_LEAK_AUTO_CLEANUP", "true", func(c *memwarden.LeakConfig) { c.AutoCleanup = true }},
+	} {
+		tested[c.name] = true
+		want := memwarden.DefaultConfig().Leaks
+		c.change(&want)
+		a, log := begin(t, c.name+"="+c.text)
+		if got := a.warden.Config().Config.Leaks; got != want {
+			t.Errorf("%s=%s: %+v, want %+v; the log is\n%s", c.name, c.text, got, want, log)
+		}
+		refused := map[string]error{"MEMWARDEN_LEAK_PAUSED": memwarden.ErrLeaksPaused, "MEMWARDEN_LEAK_DETECTION": memwarden.ErrLeaksOff}[c.name]
+		if _, err := a.warden.CheckLeaks(t.Context()); !errors.Is(err, refused) {
+			t.Errorf("%s=%s: who has leaks looked for gets %v, want %v", c.name, c.text, err, refused)
+		}
+	}
+	for _, s := range memwarden.ConfigSettings() {
+		if strings.HasPrefix(s.Name, "MEMWARDEN_LEAK_") && !tested[s.Name] {
+			t.Errorf("%s is not tested", s.Name)
+		}
+	}
+}
+
 func TestMistakesAreLoggedAndTheDefaultsHold(t *testing.T) {
 	a, log := begin(t, "MEMWARDEN_PRESSURE_HIGH=lots", "MEMWARDEN_ADMIN_TOKEN=short", "MEMWARDEN_PRESSURE_ELEVATED=0.85", "MEMWARDEN_ADDR=127.0.0.1:0")
 	for _, want := range []string{"MEMWARDEN_PRESSURE_HIGH", "MEMWARDEN_ADMIN_TOKEN", "MEMWARDEN_PRESSURE_ELEVATED"} {

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/memwarden/memwarden"
 	"github.com/memwarden/memwarden/settings"
 )
 
@@ -89,6 +90,26 @@ func TestPrecedence(t *testing.T) {
 	}
 	if !slices.Contains(c.File, Assignment{"GOGC", "77", 5}) {
 		t.Errorf("names of others are not kept: %v", c.File)
+	}
+}
+
+// TestLeakSettings: from wherever they come, they reach the warden's configuration.
+func TestLeakSettings(t *testing.T) {
+	for name, of := range map[string]func(memwarden.LeakConfig) bool{
+		"MEMWARDEN_LEAK_PAUSED":       func(c memwarden.LeakConfig) bool { return c.Paused },
+		"MEMWARDEN_LEAK_AUTO_CLEANUP": func(c memwarden.LeakConfig) bool { return c.AutoCleanup },
+	} {
+		file := envFile(t, name+"=true\n", 0o600)
+		for source, s := range map[string]Sources{
+			"none": {Dir: t.TempDir()}, "file": {EnvFile: &file}, "environment": {Dir: t.TempDir(), Environ: []string{name + "=true"}},
+			"flag":             {Dir: t.TempDir(), Flag: flags(map[string]string{name: "true"})},
+			"flag before file": {EnvFile: &file, Flag: flags(map[string]string{name: "false"})},
+		} {
+			c, warnings, err := Load(s)
+			if want := source == "file" || source == "environment" || source == "flag"; err != nil || warnings != nil || of(c.Warden.Leaks) != want {
+				t.Errorf("%s from %s: %+v, %v, %v", name, source, c.Warden.Leaks, warnings, err)
+			}
+		}
 	}
 }
 
