@@ -76,8 +76,8 @@ func (i *investigator) look(ctx context.Context, c leakCase) {
 	owner, past := i.w.pastItsBound(f)
 	r.Owner = owner
 	r.TimeToLimitSeconds = i.w.secondsLeft(f)
-	if f.Kind == leak.Goroutines && c.sweeps {
-		r.Evidence = append(r.Evidence, i.w.sweepEvidence()...)
+	if f.Kind == leak.Goroutines {
+		r.Evidence = append(r.Evidence, i.w.goroutineEvidence(c.sweeps)...)
 	}
 	if c.snapshots && (f.Kind == leak.Heap || f.Kind == leak.Goroutines) {
 		what = i.name(ctx, f, &r, what)

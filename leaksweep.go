@@ -221,15 +221,17 @@ func (i *investigator) sweep(ctx context.Context) {
 	}
 }
 
-// sweepEvidence is how many abandoned goroutines are known, after a sweep if there may be one; and that there are too many
-// to be looked at, if so, whether this version of Go has that profile or not.
-func (w *Warden) sweepEvidence() (lines []string) {
+// goroutineEvidence is that there are too many goroutines to be looked at, if so, and how many abandoned ones are known,
+// after a sweep if there may be one.
+func (w *Warden) goroutineEvidence(sweeps bool) (lines []string) {
 	if why := tooManyGoroutines(); why != "" {
 		lines = append(lines, "no stacks of goroutines: "+why)
-	} else if _, err := w.sweeps.look(w.o.Now(), sweepPause); err != nil {
-		return []string{oneLine("no goroutineleak profile: " + err.Error())}
+	} else if sweeps {
+		if _, err := w.sweeps.look(w.o.Now(), sweepPause); err != nil {
+			return []string{oneLine("no goroutineleak profile: " + err.Error())}
+		}
 	}
-	if n, known := w.sweeps.total(); known {
+	if n, known := w.sweeps.total(); known && sweeps {
 		lines = append(lines, fmt.Sprintf("goroutineleak profile: %d goroutines wait for what nobody can do any more", n))
 	}
 	return lines

@@ -48,7 +48,7 @@ func abandoning(t *testing.T) {
 	if swept, err := w.sweeps.look(now.Add(sweepPause/2), sweepPause); swept || err != nil {
 		fmt.Println("sweep: a second one at once:", swept, err)
 	}
-	fmt.Println("sweep:", w.sweepEvidence())
+	fmt.Println("sweep:", w.goroutineEvidence(true))
 	os.Exit(0)
 }
 
