@@ -160,6 +160,16 @@ func TestWriteDifference(t *testing.T) {
 	after.Suspects[0].Count += 100_000
 	after.Suspects[0].RetainedBytes += 40_800_000
 	after.Suspects[1].Signature = "another"
+	for _, a := range []*retain.Analysis{before, after} {
+		for _, count := range []uint64{5_000, 3_000} {
+			a.Suspects = append(a.Suspects, retain.Suspect{
+				Sentence: "main.tenants[…] holds 5,000 main.Order that retain 4.8 MiB.", Path: []string{"main.tenants", "[…]"},
+				Type: "main.Order", Count: count, RetainedBytes: 1000 * count, Signature: "alike",
+			})
+		}
+	}
+	after.Suspects[3].Count += 1_000
+	after.Suspects[3].RetainedBytes += 1_000_000
 	var out bytes.Buffer
 	if err := WriteDifference(&out, retain.Diff(before, after), Options{}); err != nil {
 		t.Fatal(err)
