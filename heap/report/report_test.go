@@ -61,7 +61,7 @@ func session() *retain.Analysis {
 	return &retain.Analysis{
 		GoVersion: "go1.26.8", OS: "linux", Arch: "amd64", Executable: "shop", BuildID: "abc", PID: 4711,
 		TakenAt: time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC).UnixNano(), Method: snapshot.Fork, PauseSeconds: 0.0123456,
-		RSSBytes: 560 << 20, StackBytes: 2 << 20, Objects: 9_812_345, Bytes: 434 << 20, ReachedObjects: 9_800_012, ReachedBytes: 433 << 20,
+		RSSBytes: 560 << 20, StackBytes: 2 << 20, Objects: 9_812_345, Bytes: 434 << 20, ReachedObjects: 9_800_012, ReachedBytes: 433 << 20, ReachedRatio: 0.9977,
 		Edges: 12_200_000, RuntimeLiveBytes: 434 << 20, LiveRatio: 0.9977, TypedRatio: 0.9996, InferredRatio: 0.018,
 		Suspects: []retain.Suspect{{
 			Sentence: "main.globalCache.m holds 1,000,000 main.Session that retain 389.2 MiB, 89.9 % of the reached heap; they were allocated in main.newSession (server.go:88).",

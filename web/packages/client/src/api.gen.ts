@@ -2935,6 +2935,11 @@ export interface components {
              */
             reached_bytes: number;
             /**
+             * Format: double
+             * @description Share of bytes that is reached; the rest is garbage that was not yet collected.
+             */
+            reached_ratio: number;
+            /**
              * Format: int64
              * @description Pointers between objects.
              */
