@@ -21,7 +21,7 @@ import (
 	"github.com/memwarden/memwarden/memstat"
 )
 
-var long = flag.Bool("long", false, "let the kernel kill 20 leaking programs at 1 GiB, at speeds of up to 200 MB/s")
+var long = flag.Bool("long", false, "let the kernel kill 20 leaking programs at 1 GiB, at speeds of up to 200 MB/s; 200 snapshots under load")
 
 // memoryGroup is the directory of a memory control group of version 1.
 type memoryGroup string

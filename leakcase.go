@@ -268,10 +268,8 @@ func culprit(before, after *retain.Analysis, stack []string, perSecond float64) 
 		var grown *retain.Suspect
 		most, least := 0.0, max(1, grownShare*perSecond*time.Duration(after.TakenAt-before.TakenAt).Seconds())
 		for _, change := range retain.Diff(before, after).Suspects {
-			growth := float64(change.RetainedGrowth)
-			if change.Before == nil {
-				growth -= unseenShare * float64(before.ReachedBytes)
-			}
+			unseen := max(0, change.PlacesAfter-change.PlacesBefore)
+			growth := float64(change.RetainedGrowth) - float64(unseen)*unseenShare*float64(before.ReachedBytes)
 			if change.After == nil || growth < least {
 				continue
 			}

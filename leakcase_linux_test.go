@@ -2,6 +2,8 @@ package memwarden
 
 import (
 	"runtime"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -109,6 +111,11 @@ func TestCulprit(t *testing.T) {
 	analysis := func(second int64, suspects ...retain.Suspect) *retain.Analysis {
 		return &retain.Analysis{TakenAt: second * 1e9, ReachedBytes: 20 * mib, Suspects: suspects}
 	}
+	at := func(place string, bytes uint64) retain.Suspect {
+		s := suspect("alike", bytes)
+		s.Type, s.Path = place, []string{place}
+		return s
+	}
 	leaks, grows := "main.leak (main.go:1)", "main.grow (main.go:9)"
 	before := analysis(0, suspect("leaks", 10*mib, leaks), suspect("large", 30*mib))
 	for name, c := range map[string]struct {
@@ -124,6 +131,10 @@ func TestCulprit(t *testing.T) {
 		"too little, no stack":   {before, analysis(10, suspect("leaks", 10*mib+1, leaks)), nil, ""},
 		"too little, by a stack": {before, analysis(10, suspect("leaks", 10*mib+1, leaks)), []string{leaks}, "leaks"},
 		"nothing":                {before, analysis(10), []string{leaks}, ""},
+		"the smaller of two":     {analysis(0, at("large", 9*mib), at("small", 4*mib)), analysis(10, at("large", 9*mib), at("small", 8*mib)), nil, "small"},
+		"it becomes the larger":  {analysis(0, at("large", 9*mib), at("small", 7*mib)), analysis(10, at("small", 12*mib), at("large", 9*mib)), nil, "small"},
+		"one more is seen":       {analysis(0, at("one", 5*mib)), analysis(10, at("one", 5*mib), at("one", 2*mib)), nil, ""},
+		"it falls apart":         {analysis(0, at("one", 9*mib), suspect("large", 2*mib)), analysis(10, at("one", 6*mib), at("one", 6*mib), suspect("large", 9*mib/2)), nil, "large"},
 		"one, by a stack":        {nil, before, []string{leaks}, "leaks"},
 		"one, by another stack":  {nil, before, []string{grows}, ""},
 		"one, without a stack":   {nil, before, nil, "leaks"},
@@ -132,6 +143,55 @@ func TestCulprit(t *testing.T) {
 		if got == nil && c.want != "" || got != nil && got.Type != c.want {
 			t.Errorf("%s: %+v, want %q", name, got, c.want)
 		}
+	}
+}
+
+// stayed and grew are lists of the same kind: a test program has no symbols, so nothing but their places tells them apart.
+var stayed, grew *leakedSession
+
+// TestCulpritOfTwoThatAreAlike: of two variables that hold the same in the same way the one that grows is told, while it
+// holds less than the other and when it comes to hold more.
+func TestCulpritOfTwoThatAreAlike(t *testing.T) {
+	t.Cleanup(func() { stayed, grew = nil, nil })
+	w := beginPatient(t, Options{Snapshot: SnapshotOptions{Dir: t.TempDir(), Cooldown: -1}})
+	total := uint64(0)
+	look := func(sessions int) *retain.Analysis {
+		for i := range sessions {
+			grew = &leakedSession{user: strconv.Itoa(i), next: grew}
+		}
+		total += uint64(sessions)
+		runtime.GC()
+		record, err := w.StoreSnapshot(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := w.AnalyzeSnapshot(t.Context(), record.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	for i := range sessionCount {
+		stayed = &leakedSession{user: strconv.Itoa(i), next: stayed}
+	}
+	before := look(sessionCount / 4)
+	for _, sessions := range []int{sessionCount / 2, sessionCount} {
+		after := look(sessions)
+		paths := make(map[uint64]string) // by their numbers of sessions
+		signatures := make(map[string]bool)
+		for _, s := range after.Suspects {
+			if s.Count == sessionCount || s.Count == total {
+				paths[s.Count] = strings.Join(s.Path, "")
+				signatures[s.Signature] = true
+			}
+		}
+		if len(paths) != 2 || paths[total] == paths[sessionCount] || len(signatures) != 1 {
+			t.Fatalf("of %d and %d there are %v, signatures %v: want two paths of one signature", sessionCount, total, paths, signatures)
+		}
+		if got := culprit(before, after, nil, 1); got == nil || got.Count != total || strings.Join(got.Path, "") != paths[total] {
+			t.Errorf("culprit %+v, want the list of %d at %s", got, total, paths[total])
+		}
+		before = after
 	}
 }
 

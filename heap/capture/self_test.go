@@ -76,6 +76,9 @@ func TestSelfUnderLoad(t *testing.T) {
 		most = max(most, descriptors(t, os.Getpid()))
 	}
 	t.Logf("at most %d descriptors, before %d; the peers saw the end within %v", most, before, longest)
+	if longest > peerPatience {
+		t.Errorf("a peer waited for the end of its connection for %v, longer than %v", longest, peerPatience)
+	}
 	// Each kind of work has some open at a time, of those that run programs the most; none may be left by a capture.
 	if most > before+workDescriptors {
 		t.Errorf("%d descriptors during %d captures, before %d", most, captures, before)
@@ -93,6 +96,9 @@ func TestSelfUnderLoad(t *testing.T) {
 		t.Errorf("GOMAXPROCS %d, before %d", after, procs)
 	}
 }
+
+// peerPatience is how long a peer may wait for the end of its connection, on a machine that does all that work besides.
+const peerPatience = 5 * time.Second
 
 // workDescriptors is how many descriptors all kinds of load may have open at a time.
 const workDescriptors = 25

@@ -130,7 +130,11 @@ func writeSuspectChange(out *strings.Builder, c *retain.SuspectChange) {
 	}
 	sentence := s.Sentence
 	if c.Before != nil && c.After != nil {
-		sentence = fmt.Sprintf("%s objects, %s: %s", countChange(c.CountGrowth), change(c.RetainedGrowth), sentence)
+		where := ""
+		if most := max(c.PlacesBefore, c.PlacesAfter); most > 1 {
+			where = fmt.Sprintf(" in %d places that nothing tells apart, the largest of them", most)
+		}
+		sentence = fmt.Sprintf("%s objects, %s%s: %s", countChange(c.CountGrowth), change(c.RetainedGrowth), where, sentence)
 	}
 	paragraph(out, "  "+strings.ToLower(string(c.Change)), 10, sentence)
 }

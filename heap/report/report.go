@@ -80,6 +80,9 @@ func writeHead(out *strings.Builder, a *retain.Analysis) {
 	fmt.Fprintln(out)
 	paragraph(out, "allocated", 11, fmt.Sprintf("%s in %s objects", size(a.Bytes), Count(a.Objects)))
 	reached := fmt.Sprintf("%s in %s objects", size(a.ReachedBytes), Count(a.ReachedObjects))
+	if a.ReachedRatio > 0 {
+		reached += fmt.Sprintf(", %s of the bytes", percent(a.ReachedRatio))
+	}
 	if a.RuntimeLiveBytes > 0 {
 		reached += fmt.Sprintf("; the last collection left %s", size(a.RuntimeLiveBytes))
 	}

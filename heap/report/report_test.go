@@ -61,7 +61,7 @@ func session() *retain.Analysis {
 	return &retain.Analysis{
 		GoVersion: "go1.26.8", OS: "linux", Arch: "amd64", Executable: "shop", BuildID: "abc", PID: 4711,
 		TakenAt: time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC).UnixNano(), Method: snapshot.Fork, PauseSeconds: 0.0123456,
-		RSSBytes: 560 << 20, StackBytes: 2 << 20, Objects: 9_812_345, Bytes: 434 << 20, ReachedObjects: 9_800_012, ReachedBytes: 433 << 20,
+		RSSBytes: 560 << 20, StackBytes: 2 << 20, Objects: 9_812_345, Bytes: 434 << 20, ReachedObjects: 9_800_012, ReachedBytes: 433 << 20, ReachedRatio: 0.9977,
 		Edges: 12_200_000, RuntimeLiveBytes: 434 << 20, LiveRatio: 0.9977, TypedRatio: 0.9996, InferredRatio: 0.018,
 		Suspects: []retain.Suspect{{
 			Sentence: "main.globalCache.m holds 1,000,000 main.Session that retain 389.2 MiB, 89.9 % of the reached heap; they were allocated in main.newSession (server.go:88).",
@@ -160,6 +160,16 @@ func TestWriteDifference(t *testing.T) {
 	after.Suspects[0].Count += 100_000
 	after.Suspects[0].RetainedBytes += 40_800_000
 	after.Suspects[1].Signature = "another"
+	for _, a := range []*retain.Analysis{before, after} {
+		for _, count := range []uint64{5_000, 3_000} {
+			a.Suspects = append(a.Suspects, retain.Suspect{
+				Sentence: "main.tenants[…] holds 5,000 main.Order that retain 4.8 MiB.", Path: []string{"main.tenants", "[…]"},
+				Type: "main.Order", Count: count, RetainedBytes: 1000 * count, Signature: "alike",
+			})
+		}
+	}
+	after.Suspects[3].Count += 1_000
+	after.Suspects[3].RetainedBytes += 1_000_000
 	var out bytes.Buffer
 	if err := WriteDifference(&out, retain.Diff(before, after), Options{}); err != nil {
 		t.Fatal(err)

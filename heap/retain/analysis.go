@@ -28,7 +28,9 @@ type Analysis struct {
 	Bytes          uint64 `json:"bytes"`   // of them
 	ReachedObjects uint64 `json:"reached_objects"`
 	ReachedBytes   uint64 `json:"reached_bytes"`
-	Edges          uint64 `json:"edges"` // pointers between allocated objects
+	// ReachedRatio is the share of Bytes that was reached. The rest is garbage that was not yet collected.
+	ReachedRatio float64 `json:"reached_ratio"`
+	Edges        uint64  `json:"edges"` // pointers between allocated objects
 	// RuntimeLiveBytes is what the last completed collection marked, and LiveRatio what was reached of it: about 1 in a
 	// process at rest. It is 0 where the former is unknown.
 	RuntimeLiveBytes uint64  `json:"runtime_live_bytes"`

@@ -143,7 +143,7 @@ func (h *heap) header() *Analysis {
 		BuildID: g.Header.BuildID, PID: g.Header.PID, TakenAt: g.Header.TakenAt, Method: g.Header.Method,
 		PauseSeconds: g.Summary.PauseSeconds, RSSBytes: g.Header.RSSBytes, StackBytes: g.Summary.StackBytes,
 		Objects: g.Summary.Objects, Bytes: g.Summary.AllocatedBytes, Edges: g.Summary.Edges,
-		ReachedObjects: g.ReachedObjects(), ReachedBytes: g.ReachedBytes(),
+		ReachedObjects: g.ReachedObjects(), ReachedBytes: g.ReachedBytes(), ReachedRatio: ratio(g.ReachedBytes(), g.Summary.AllocatedBytes),
 		RuntimeLiveBytes: g.Summary.RuntimeLiveBytes, LiveRatio: ratio(g.ReachedBytes(), g.Summary.RuntimeLiveBytes),
 		TypedRatio: g.TypedRatio(), InferredRatio: g.InferredRatio(), Warnings: cut(g.Summary.Warnings, -1), heap: h,
 	}

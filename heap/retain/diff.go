@@ -2,6 +2,8 @@ package retain
 
 import (
 	"cmp"
+	"slices"
+	"strings"
 
 	"github.com/memwarden/memwarden/internal/sorting"
 )
@@ -27,7 +29,8 @@ type Difference struct {
 	ReachedBytesGrowth    int64  `json:"reached_bytes_growth"`
 	// Types are those whose figures changed, those that grew most first.
 	Types []TypeChange `json:"types"`
-	// Suspects are those of either snapshot, by their signatures, those that grew most first.
+	// Suspects are those of either snapshot, by their signatures and, in one build, by their paths, those that grew most
+	// first.
 	Suspects []SuspectChange `json:"suspects"`
 	// Complete tells that both analyses had all of their types. Without it, a type that is NEW or GONE may have been
 	// below the bound of the other's list.
@@ -46,11 +49,17 @@ type TypeChange struct {
 }
 
 // SuspectChange is how a suspect changed. Before or After is nil where it was none.
+//
+// Suspects that nothing tells apart count as one: those of one signature and one path, and of one signature where the
+// snapshots are of two builds, of which a stripped program's paths say nothing to each other. Then Count, RetainedBytes and
+// Share are sums, and the rest is that of the one that retains most.
 type SuspectChange struct {
 	Signature      string   `json:"signature"`
 	Change         Change   `json:"change"`
 	Before         *Suspect `json:"before,omitempty"`
 	After          *Suspect `json:"after,omitempty"`
+	PlacesBefore   int      `json:"places_before"` // suspects that Before is made of
+	PlacesAfter    int      `json:"places_after"`  // suspects that After is made of
 	CountGrowth    int64    `json:"count_growth"`
 	RetainedGrowth int64    `json:"retained_bytes_growth"`
 }
@@ -84,7 +93,7 @@ func Diff(before, after *Analysis) *Difference {
 		return cmp.Or(cmp.Compare(b.RetainedGrowth, a.RetainedGrowth), cmp.Compare(b.ShallowGrowth, a.ShallowGrowth),
 			cmp.Compare(b.CountGrowth, a.CountGrowth), cmp.Compare(a.Name, b.Name))
 	})
-	d.suspects(before.Suspects, after.Suspects)
+	d.suspects(before, after)
 	return d
 }
 
@@ -95,24 +104,33 @@ func (t *TypeChange) finish() {
 	t.Change = change(t.Before.Count > 0, t.After.Count > 0, cmp.Or(t.RetainedGrowth, t.ShallowGrowth, t.CountGrowth))
 }
 
-func (d *Difference) suspects(before, after []Suspect) {
-	bySignature := make(map[string]*SuspectChange)
-	for i := range before {
-		// Suspects of one signature are held in the same way by different places: the first retains most.
-		if s := &before[i]; bySignature[s.Signature] == nil {
-			bySignature[s.Signature] = &SuspectChange{Signature: s.Signature, Before: s}
+func (d *Difference) suspects(before, after *Analysis) {
+	oneBuild := before.BuildID == after.BuildID
+	changes := make(map[string]*SuspectChange)
+	of := func(s *Suspect) *SuspectChange {
+		key := s.Signature
+		if oneBuild {
+			// The path tells variables apart that have no names but places in a segment, which a signature leaves out.
+			key += "\x00" + strings.Join(s.Path, "\x00")
 		}
+		if changes[key] == nil {
+			changes[key] = &SuspectChange{Signature: s.Signature}
+		}
+		return changes[key]
 	}
-	for i := range after {
-		s := &after[i]
-		if bySignature[s.Signature] == nil {
-			bySignature[s.Signature] = &SuspectChange{Signature: s.Signature}
-		}
-		if change := bySignature[s.Signature]; change.After == nil {
-			change.After = s
-		}
+	for i := range before.Suspects {
+		s := &before.Suspects[i]
+		change := of(s)
+		change.Before = together(change.Before, s)
+		change.PlacesBefore++
 	}
-	for _, s := range bySignature {
+	for i := range after.Suspects {
+		s := &after.Suspects[i]
+		change := of(s)
+		change.After = together(change.After, s)
+		change.PlacesAfter++
+	}
+	for _, s := range changes {
 		var was, is Suspect
 		if s.Before != nil {
 			was = *s.Before
@@ -126,8 +144,27 @@ func (d *Difference) suspects(before, after []Suspect) {
 	}
 	sorting.By(d.Suspects, func(a, b SuspectChange) int {
 		return cmp.Or(cmp.Compare(b.RetainedGrowth, a.RetainedGrowth), cmp.Compare(b.CountGrowth, a.CountGrowth),
-			cmp.Compare(a.Signature, b.Signature))
+			cmp.Compare(a.Signature, b.Signature), slices.Compare(a.path(), b.path()))
 	})
+}
+
+// together adds a suspect to the sum of those before it, which is a copy of the first of them: it retains most.
+func together(sum, s *Suspect) *Suspect {
+	if sum == nil {
+		first := *s
+		return &first
+	}
+	sum.Count += s.Count
+	sum.RetainedBytes += s.RetainedBytes
+	sum.Share += s.Share
+	return sum
+}
+
+func (s *SuspectChange) path() []string {
+	if s.After != nil {
+		return s.After.Path
+	}
+	return s.Before.Path
 }
 
 // growth is after minus before, of numbers far below 1<<63.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/memwarden/memwarden/heap/heaptest"
@@ -79,5 +80,91 @@ func TestDiff(t *testing.T) {
 	after.Types = after.Types[:3]
 	if Diff(before, after).Complete {
 		t.Error("a cut list is complete")
+	}
+}
+
+// alike is the analysis, written to JSON and read back, of a stripped program with maps that differ in their places alone:
+// each holds so many sessions.
+func alike(t *testing.T, seed uint64, build string, sessions map[string]int) *Analysis {
+	t.Helper()
+	b := heaptest.New()
+	of := b.Map(b.Int(), b.PtrTo(sessionType(b)))
+	for _, place := range []string{"bss+0x10", "bss+0x20", "bss+0x30"} {
+		if n := sessions[place]; n > 0 {
+			m := b.NewMap(of, uint64(n))
+			in(b, rand.New(rand.NewPCG(seed, 0)), n, func(i int) { m.Elem(uint64(i), "", session(b, i)) })
+			b.Global(place, of).Set("", m)
+		}
+	}
+	a := decoded(t, analyze(t, b.Build(), unbounded))
+	a.BuildID = build
+	return a
+}
+
+// told is what a difference says of suspects, in its order.
+func told(d *Difference) []string {
+	var list []string
+	for _, s := range d.Suspects {
+		is := s.After
+		if is == nil {
+			is = s.Before
+		}
+		list = append(list, fmt.Sprintf("%s %s %+d in %d, %d", strings.Join(is.Path, ""), s.Change, s.CountGrowth, s.PlacesBefore, s.PlacesAfter))
+	}
+	return list
+}
+
+// TestDiffOfPlacesThatAreAlike: of variables of one signature none is taken for another, whichever is the largest, as long as
+// the build is one; between two builds they count together.
+func TestDiffOfPlacesThatAreAlike(t *testing.T) {
+	type sessions = map[string]int
+	before := alike(t, 1, "a", sessions{"bss+0x10": 900, "bss+0x20": 400})
+	if first := before.Suspects; len(first) != 2 || first[0].Signature != first[1].Signature {
+		t.Fatalf("suspects %+v, want two of one signature", first)
+	}
+	for name, c := range map[string]struct {
+		build string
+		after sessions
+		want  string
+	}{
+		"the smaller grows":    {"a", sessions{"bss+0x10": 900, "bss+0x20": 700}, "bss+0x20[…] GREW +300 in 1, 1; bss+0x10[…] SAME +0 in 1, 1"},
+		"the order changes":    {"a", sessions{"bss+0x10": 900, "bss+0x20": 1100}, "bss+0x20[…] GREW +700 in 1, 1; bss+0x10[…] SAME +0 in 1, 1"},
+		"they change places":   {"a", sessions{"bss+0x10": 400, "bss+0x20": 900}, "bss+0x20[…] GREW +500 in 1, 1; bss+0x10[…] SHRANK -500 in 1, 1"},
+		"one comes":            {"a", sessions{"bss+0x10": 900, "bss+0x20": 400, "bss+0x30": 300}, "bss+0x30[…] NEW +300 in 0, 1; bss+0x10[…] SAME +0 in 1, 1; bss+0x20[…] SAME +0 in 1, 1"},
+		"one goes":             {"a", sessions{"bss+0x20": 400}, "bss+0x20[…] SAME +0 in 1, 1; bss+0x10[…] GONE -900 in 1, 0"},
+		"another build":        {"b", sessions{"bss+0x20": 900, "bss+0x30": 500}, "bss+0x20[…] GREW +100 in 2, 2"},
+		"another build, moved": {"b", sessions{"bss+0x20": 400, "bss+0x30": 900}, "bss+0x30[…] SAME +0 in 2, 2"},
+	} {
+		d := Diff(before, alike(t, 2, c.build, c.after))
+		if got := strings.Join(told(d), "; "); got != c.want {
+			t.Errorf("%s: %s\nwant %s", name, got, c.want)
+		}
+	}
+}
+
+// TestDiffOfPlacesThatNothingTellsApart: what is held along one path counts together, however it falls apart into suspects.
+func TestDiffOfPlacesThatNothingTellsApart(t *testing.T) {
+	suspect := func(sentence string, count uint64) Suspect {
+		return Suspect{Sentence: sentence, Type: "main.Session", Count: count, RetainedBytes: 10 * count, Share: float64(count) / 1000,
+			Path: []string{"main.tenants", "[…]"}, Signature: "tenants"}
+	}
+	before := &Analysis{Suspects: []Suspect{suspect("the large one", 500), suspect("the rest", 300)}}
+	after := &Analysis{Suspects: []Suspect{suspect("all", 900)}}
+	d := Diff(before, after)
+	if len(d.Suspects) != 1 {
+		t.Fatalf("%d suspects, want one: %v", len(d.Suspects), told(d))
+	}
+	s := d.Suspects[0]
+	if s.Change != Grew || s.CountGrowth != 100 || s.RetainedGrowth != 1000 || s.PlacesBefore != 2 || s.PlacesAfter != 1 {
+		t.Errorf("the change is %+v", s)
+	}
+	if s.Before.Sentence != "the large one" || s.Before.Count != 800 || s.Before.RetainedBytes != 8000 || s.Before.Share != 0.8 {
+		t.Errorf("before is %+v, want the sum of both", s.Before)
+	}
+	if got := before.Suspects[0]; got.Count != 500 || got.RetainedBytes != 5000 || got.Share != 0.5 {
+		t.Errorf("the analysis was changed: %+v", got)
+	}
+	if back := Diff(after, before).Suspects; len(back) != 1 || back[0].Change != Shrank || back[0].RetainedGrowth != -1000 {
+		t.Errorf("backwards: %+v", back)
 	}
 }

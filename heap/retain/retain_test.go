@@ -174,10 +174,27 @@ func verifyPaths(t *testing.T, g *graph.Graph, h *heap) {
 	}
 }
 
+// TestReachedRatio: of four blocks of one size one is held.
+func TestReachedRatio(t *testing.T) {
+	b := heaptest.New()
+	block := b.Array(8, b.Int())
+	b.Global("main.block", b.PtrTo(block)).Set("", b.Object(block))
+	for range 3 {
+		b.Object(block)
+	}
+	a := analyze(t, b.Build(), Options{})
+	if a.ReachedRatio != 0.25 || a.ReachedBytes*4 != a.Bytes {
+		t.Errorf("ratio %v, %d of %d bytes: want a quarter", a.ReachedRatio, a.ReachedBytes, a.Bytes)
+	}
+	if back := decoded(t, a); back.ReachedRatio != 0.25 {
+		t.Errorf("read back from JSON it is %v", back.ReachedRatio)
+	}
+}
+
 // TestHeapOfNothing: no objects, no roots.
 func TestHeapOfNothing(t *testing.T) {
 	a := analyze(t, heaptest.New().Build(), Options{})
-	if len(a.Suspects)+len(a.Types)+len(a.Roots) != 0 || a.LiveRatio != 0 || a.Suspects == nil || a.Warnings == nil {
+	if len(a.Suspects)+len(a.Types)+len(a.Roots) != 0 || a.LiveRatio != 0 || a.ReachedRatio != 0 || a.Suspects == nil || a.Warnings == nil {
 		t.Errorf("analysis of nothing: %+v", a)
 	}
 }

@@ -2935,6 +2935,11 @@ export interface components {
              */
             reached_bytes: number;
             /**
+             * Format: double
+             * @description Share of bytes that is reached; the rest is garbage that was not yet collected.
+             */
+            reached_ratio: number;
+            /**
              * Format: int64
              * @description Pointers between objects.
              */
@@ -3172,7 +3177,7 @@ export interface components {
             reached_bytes_growth: number;
             /** @description The types whose figures have changed, those that grew most first. */
             types: components["schemas"]["HeapTypeChange"][];
-            /** @description The suspects of either, by their signatures, those that grew most first. */
+            /** @description The suspects of either, by their signatures and, in one build, by their paths, those that grew most first. */
             suspects: components["schemas"]["HeapSuspectChange"][];
             /** @description Both analyses had all of their types. */
             complete: boolean;
@@ -3205,13 +3210,20 @@ export interface components {
              */
             retained_bytes_growth: number;
         };
-        /** @description How a suspect has changed. */
+        /**
+         * @description How a suspect has changed. Those that nothing tells apart count as one: counts, bytes and shares are sums, and the
+         *     rest is that of the one that retains most.
+         */
         HeapSuspectChange: {
             /** @description That of both. */
             signature: string;
             change: components["schemas"]["HeapChange"];
             before?: components["schemas"]["HeapSuspect"];
             after?: components["schemas"]["HeapSuspect"];
+            /** @description Suspects that before is made of. */
+            places_before: number;
+            /** @description Suspects that after is made of. */
+            places_after: number;
             /**
              * Format: int64
              * @description Of its objects.
