@@ -228,10 +228,10 @@ func notNow(part latePart, v incident.Verdict) string {
 // writeGoroutines is refused where what the profile takes would itself be the end.
 func (w *Warden) writeGoroutines(context.Context, *incident.Draft) func(io.Writer) error {
 	return func(out io.Writer) error {
-		if err := w.GoroutineProfileRoom(); err != nil {
+		if err := w.goroutineRoom(incident.GoroutineBytes); err != nil {
 			return err
 		}
-		return incident.Profile("goroutine")(out)
+		return incident.Goroutines(out)
 	}
 }
 

@@ -60,16 +60,19 @@ func (i *incidents) endTrace() {
 
 // GoroutineProfileRoom reports whether a profile of all goroutines can be taken: with hundreds of thousands of them it may
 // take what is left of the memory, and be the end. The error wraps ErrProfileRoom and has the figures.
-func (w *Warden) GoroutineProfileRoom() error {
+func (w *Warden) GoroutineProfileRoom() error { return w.goroutineRoom(goroutineBytes) }
+
+// goroutineRoom reports whether there are so many bytes for each goroutine.
+func (w *Warden) goroutineRoom(bytes int64) error {
 	meter, err := newRoomMeter(w.o.Root)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = meter.Close() }() // only read
 	n := int64(runtime.NumGoroutine())
-	if r := meter.read(w.o.Now()); n*goroutineBytes+incident.DefaultRule().SmallBytes > r.Bytes {
+	if r := meter.read(w.o.Now()); n*bytes+incident.DefaultRule().SmallBytes > r.Bytes {
 		return fmt.Errorf("%w: there are %d goroutines, of which a profile takes about %s, and only %s are free (%s)",
-			ErrProfileRoom, n, bytesize.Format(n*goroutineBytes), bytesize.Format(max(0, r.Bytes)), r.Limit)
+			ErrProfileRoom, n, bytesize.Format(n*bytes), bytesize.Format(max(0, r.Bytes)), r.Limit)
 	}
 	return nil
 }
