@@ -169,6 +169,36 @@ func WriteList(out io.Writer, n uint64) error {
 	})
 }
 
+// leavesPerSpan is how many objects WriteLeaves puts into a span: those of 8 MiB.
+const leavesPerSpan = 1 << 20
+
+// WriteLeaves writes n objects of eight bytes, at least one, without pointers, which nothing holds: eight objects to a byte
+// of the file, more than which there cannot be.
+func WriteLeaves(out io.Writer, n uint64) error {
+	w, err := snapshot.NewWriter(out, New().Header)
+	if err != nil {
+		return fmt.Errorf("heaptest: %w", err)
+	}
+	for next := uint64(heapStart); n > 0; {
+		slots := min(n, leavesPerSpan)
+		live := make([]uint64, (slots+63)/64)
+		for i := range slots {
+			live[i/64] |= 1 << (i % 64)
+		}
+		pages := (slots*wordBytes + pageBytes - 1) / pageBytes
+		err := w.Spans([]snapshot.Span{{Start: next, Pages: pages, ElemSize: wordBytes, Slots: uint32(slots), NoScan: true, Live: live}})
+		if err != nil {
+			return fmt.Errorf("heaptest: %w", err)
+		}
+		next += pages * pageBytes
+		n -= slots
+	}
+	if err := w.Close(snapshot.Summary{}); err != nil {
+		return fmt.Errorf("heaptest: %w", err)
+	}
+	return nil
+}
+
 // sessions is the graph that WriteSessions writes.
 type sessions struct {
 	*stream

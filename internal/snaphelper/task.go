@@ -78,7 +78,11 @@ func analyze(ctx context.Context, file *os.File, budget int64) (*retain.Analysis
 	if need := retain.MemoryBytes(objects); need > budget {
 		return nil, fmt.Errorf("%w: analyse it elsewhere", refuse(fmt.Sprintf("the analysis of %d objects", objects), need, budget))
 	}
-	defer retain.Prepare(objects)()
+	undo, err := retain.Prepare(reader)
+	if err != nil {
+		return nil, err
+	}
+	defer undo()
 	g, err := graph.Load(ctx, reader, graph.Options{})
 	if err != nil {
 		return nil, err
