@@ -40,8 +40,8 @@ func TestPrepare(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if limit := debug.SetMemoryLimit(-1); limit != MemoryBytes(objects) {
-			t.Errorf("%d objects: the memory limit is %d, want %d", objects, limit, MemoryBytes(objects))
+		if limit := debug.SetMemoryLimit(-1); limit != MemoryBytes(r.Totals()) {
+			t.Errorf("%d objects: the memory limit is %d, want %d", objects, limit, MemoryBytes(r.Totals()))
 		}
 		var after runtime.MemStats
 		runtime.ReadMemStats(&after)

@@ -9,6 +9,19 @@ import (
 	"github.com/memwarden/memwarden/heap/snapshot"
 )
 
+func opened(t *testing.T, file *os.File) *snapshot.Reader {
+	t.Helper()
+	info, err := file.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader, err := snapshot.Open(file, info.Size())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reader
+}
+
 // TestClaims: a file that has fewer objects than it says is refused as damaged, within a budget for those that it has.
 func TestClaims(t *testing.T) {
 	file := sessions(t, 100)

@@ -18,6 +18,7 @@ import (
 	"github.com/memwarden/memwarden/bytesize"
 	"github.com/memwarden/memwarden/heap/heaptest"
 	"github.com/memwarden/memwarden/heap/retain"
+	"github.com/memwarden/memwarden/heap/snapshot"
 )
 
 // leaky is the source of a program that knows nothing of memwarden, leaks 20,000 sessions, and answers a line with one
@@ -282,7 +283,11 @@ func TestAnalyzeWantsRoom(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "s")
 	writeFile(t, path, file.String())
-	need := retain.MemoryBytes(objects)
+	reader, err := snapshot.Open(bytes.NewReader(file.Bytes()), int64(file.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	need := retain.MemoryBytes(reader.Totals())
 	for free, code := range map[int64]int{need - 1024: 1, need + 1024: 0} {
 		c := newCall(t, "analyze", path)
 		c.root = t.TempDir()
@@ -294,7 +299,7 @@ func TestAnalyzeWantsRoom(t *testing.T) {
 			c.want(t, 0, "2,000,000", "")
 			continue
 		}
-		c.want(t, 1, "", fmt.Sprintf("memwarden: %s: the analysis of %d objects needs about %s of memory, and only %s are free (the machine has ",
+		c.want(t, 1, "", fmt.Sprintf("memwarden: %s: the analysis of %d objects with 0 pointers needs about %s of memory, and only %s are free (the machine has ",
 			path, objects, bytesize.Format(need), bytesize.Format(free/1024*1024)))
 		if lines := strings.Count(c.errs.String(), "\n"); lines != 1 || !strings.Contains(c.errs.String(), "analyse it where there is more") {
 			t.Errorf("want one sentence that says what to do:\n%s", &c.errs)
