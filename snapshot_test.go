@@ -49,7 +49,7 @@ func TestSnapshotOptionsFrom(t *testing.T) {
 }
 
 func TestRefusalTellsTheRoom(t *testing.T) {
-	err := room{10, "because"}.refusal("it", 2048, 1024)
+	err := room{Bytes: 10, Limit: "because"}.refusal("it", 2048, 1024)
 	if !errors.Is(err, ErrSnapshotRoom) || !strings.Contains(err.Error(), "it needs about 2.0 KiB and 1.0 KiB stay in reserve, but only 10 B are free (because)") {
 		t.Error(err)
 	}

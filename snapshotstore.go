@@ -11,6 +11,7 @@ import (
 	"github.com/memwarden/memwarden/cleanup"
 	"github.com/memwarden/memwarden/heap/archive"
 	"github.com/memwarden/memwarden/heap/retain"
+	"github.com/memwarden/memwarden/heap/snapshot"
 	"github.com/memwarden/memwarden/internal/snaphelper"
 )
 
@@ -194,7 +195,8 @@ func (w *Warden) analyze(ctx context.Context, kept *archive.Archive, record arch
 		return nil, nil, err
 	}
 	defer func() { _ = meter.Close() }() // only read
-	budget, err := w.afford(meter.read(w.o.Now()), "an analysis", retain.MemoryBytes(record.Summary.Objects), 0)
+	need := retain.MemoryBytes(snapshot.Totals{Objects: record.Summary.Objects, Edges: record.Summary.Edges})
+	budget, err := w.afford(meter.read(w.o.Now()), "an analysis", need, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: download the file and analyse it elsewhere (memwarden analyze)", err)
 	}

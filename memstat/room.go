@@ -14,6 +14,8 @@ import (
 type Room struct {
 	// Bytes may be below 0, and is 0 where no limit can be read.
 	Bytes int64
+	// Known tells that a limit can be read.
+	Known bool
 	// Limit names the limit, with its figures, or says that there is none: "the container's limit: 90.0 MiB of 100.0 MiB are
 	// in use".
 	Limit string
@@ -23,12 +25,12 @@ type Room struct {
 // and what the machine has available. What the kernel can drop without harm does not count as used. A limit that cannot be
 // seen does not count.
 func (s *Sample) Room() Room {
-	tightest := Room{math.MaxInt64, ""}
+	tightest := Room{Bytes: math.MaxInt64}
 	note := func(name string, limit, used Int) {
 		most, ok := limit.Get()
 		held, known := used.Get()
 		if ok && known && most-held < tightest.Bytes {
-			tightest = Room{most - held, fmt.Sprintf("%s: %s of %s are in use", name, bytesize.Format(held), bytesize.Format(most))}
+			tightest = Room{most - held, true, fmt.Sprintf("%s: %s of %s are in use", name, bytesize.Format(held), bytesize.Format(most))}
 		}
 	}
 	c := &s.Cgroup
@@ -39,10 +41,10 @@ func (s *Sample) Room() Room {
 		note("the high limit of control group "+p.Path, p.HighBytes, orElse(p.WorkingSetBytes, p.CurrentBytes))
 	}
 	if free, ok := s.System.AvailableBytes.Get(); ok && free < tightest.Bytes {
-		tightest = Room{free, fmt.Sprintf("the machine has %s available", bytesize.Format(free))}
+		tightest = Room{free, true, fmt.Sprintf("the machine has %s available", bytesize.Format(free))}
 	}
-	if tightest.Limit == "" {
-		return Room{0, "neither the container's limit nor the machine's memory can be read"}
+	if !tightest.Known {
+		return Room{Limit: "neither the container's limit nor the machine's memory can be read"}
 	}
 	return tightest
 }

@@ -26,7 +26,7 @@ func TestTheTightestLimitCounts(t *testing.T) {
 		"nothing known":  {Sample{}, 0, "can be read"},
 		"above its own":  {Sample{Cgroup: Cgroup{MaxBytes: known(10), CurrentBytes: known(15)}}, -5, "container's limit"},
 	} {
-		if r := c.sample.Room(); r.Bytes != c.bytes || !strings.Contains(r.Limit, c.limit) {
+		if r := c.sample.Room(); r.Bytes != c.bytes || r.Known != (name != "nothing known") || !strings.Contains(r.Limit, c.limit) {
 			t.Errorf("%s: %+v, want %d, %s", name, r, c.bytes, c.limit)
 		}
 	}

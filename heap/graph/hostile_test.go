@@ -3,6 +3,7 @@ package graph
 import (
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/memwarden/memwarden/heap/snapshot"
@@ -108,6 +109,28 @@ func TestRandomTypes(t *testing.T) {
 			}
 		}
 		askAll(newTypeTable(types))
+	}
+}
+
+// TestPathsAreBounded: fields of long names deep in each other make no long path.
+func TestPathsAreBounded(t *testing.T) {
+	const deep = 100
+	types := []snapshot.Type{{}, {Name: "*int", Kind: snapshot.Pointer, Size: 8, PtrBytes: 8}}
+	for inner := range snapshot.TypeID(deep) {
+		types = append(types, snapshot.Type{
+			Name: "main.T", Kind: snapshot.Struct, Size: 8, PtrBytes: 8,
+			Fields: []snapshot.Field{{Name: strings.Repeat("f", 1000), Type: inner + 1}},
+		})
+	}
+	types = append(types, snapshot.Type{
+		Name: "main.U", Kind: snapshot.Struct, Size: 8, PtrBytes: 8, Fields: []snapshot.Field{{Name: strings.Repeat("f", 1<<20), Type: 1}},
+	})
+	kinds := newObjectTypes(newTypeTable(types))
+	name := "." + strings.Repeat("f", 1000)
+	for id, want := range map[uint32]string{2: name, 5: strings.Repeat(name, 4), deep + 1: strings.Repeat(name, 4) + ".…", deep + 2: ".…"} {
+		if got := kinds.step(id, 0); got != want {
+			t.Errorf("the step through type %d has %d bytes, want %d", id, len(got), len(want))
+		}
 	}
 }
 

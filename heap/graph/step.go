@@ -59,6 +59,10 @@ func (o *objectTypes) step(id uint32, offset uint64) string {
 	return path
 }
 
+// maxPathBytes bounds the path in a value. A file may well have fields of very long names deep in each other, and very many
+// paths lead through them: what would make one longer is left out, with all that lies deeper.
+const maxPathBytes = 4096
+
 // path is the path of the fields and elements to a word of a value.
 func (o *objectTypes) path(id snapshot.TypeID, offset uint64) string {
 	var text strings.Builder
@@ -76,6 +80,9 @@ func (o *objectTypes) path(id snapshot.TypeID, offset uint64) string {
 			text.WriteString(elementStep)
 		case o.table.pairs[id] != 0, o.table.get(id).Name == "atomic.Value":
 			// The wrapped pointer has its wrapper's name.
+		case text.Len()+len(field.Name) > maxPathBytes:
+			text.WriteString(".…")
+			return text.String()
 		default:
 			text.WriteByte('.')
 			text.WriteString(field.Name)

@@ -169,6 +169,69 @@ func WriteList(out io.Writer, n uint64) error {
 	})
 }
 
+// WriteDense writes n nodes, at least two, with so many pointers each, at least one: as a service's heap is where everything
+// knows everything. The first pointer of a node leads to the next node, the others to any, every second of them to a field
+// inside it. A global variable main.nodes points to the first.
+func WriteDense(out io.Writer, n, pointers uint64) error {
+	s := &stream{Builder: New(), shapes: shapeTable{ids: make(map[string]snapshot.ShapeID)}}
+	inside := pointers / 2
+	node := s.Struct("main.Node", F("ID", s.Int()), F("Value", s.Int()), F("Nodes", s.Array(pointers-inside, s.Ptr("main.Node"))),
+		F("Values", s.Array(inside, s.PtrTo(s.Int()))))
+	var nodes *run
+	nodes = s.run(node, 1, func(edges []snapshot.Edge, k uint64) []snapshot.Edge {
+		edges = append(edges, nodes.to(2, (k+1)%n))
+		for i := uint64(1); i < pointers; i++ {
+			e := nodes.to(2+i, scatter(k*pointers+i)%n)
+			if i >= pointers-inside {
+				e.Offset += wordBytes // that of Value
+			}
+			edges = append(edges, e)
+		}
+		return edges
+	})
+	s.allocate(nodes, n)
+	return s.write(out, func() []snapshot.Root {
+		return []snapshot.Root{{Kind: snapshot.Global, Name: "main.nodes", Type: s.Ptr("main.Node"), Edges: []snapshot.Edge{nodes.to(0, 0)}}}
+	})
+}
+
+// scatter is SplitMix64's function: a number that looks random for each number.
+func scatter(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// leavesPerSpan is how many objects WriteLeaves puts into a span: those of 8 MiB.
+const leavesPerSpan = 1 << 20
+
+// WriteLeaves writes n objects of eight bytes, at least one, without pointers, which nothing holds: eight objects to a byte
+// of the file, more than which there cannot be.
+func WriteLeaves(out io.Writer, n uint64) error {
+	w, err := snapshot.NewWriter(out, New().Header)
+	if err != nil {
+		return fmt.Errorf("heaptest: %w", err)
+	}
+	for next := uint64(heapStart); n > 0; {
+		slots := min(n, leavesPerSpan)
+		live := make([]uint64, (slots+63)/64)
+		for i := range slots {
+			live[i/64] |= 1 << (i % 64)
+		}
+		pages := (slots*wordBytes + pageBytes - 1) / pageBytes
+		err := w.Spans([]snapshot.Span{{Start: next, Pages: pages, ElemSize: wordBytes, Slots: uint32(slots), NoScan: true, Live: live}})
+		if err != nil {
+			return fmt.Errorf("heaptest: %w", err)
+		}
+		next += pages * pageBytes
+		n -= slots
+	}
+	if err := w.Close(snapshot.Summary{}); err != nil {
+		return fmt.Errorf("heaptest: %w", err)
+	}
+	return nil
+}
+
 // sessions is the graph that WriteSessions writes.
 type sessions struct {
 	*stream

@@ -79,6 +79,31 @@ func TestWriteSessions(t *testing.T) {
 	checkShapes(t, l)
 }
 
+func TestWriteDense(t *testing.T) {
+	for _, c := range []struct{ n, pointers uint64 }{{1000, 20}, {500, 100}, {2, 2}} {
+		var out bytes.Buffer
+		if err := WriteDense(&out, c.n, c.pointers); err != nil {
+			t.Fatal(err)
+		}
+		l := loadReader(t, open(t, out.Bytes()))
+		inside := uint64(0)
+		for _, edges := range l.edges {
+			for _, e := range edges {
+				if e.Offset%16 == 8 == (l.size[0] <= 512) { // the type word before a larger object is no offset
+					inside++
+				}
+			}
+		}
+		if got := l.Totals(); got.Objects != c.n || got.Edges != c.n*c.pointers || inside != c.n*(c.pointers/2) {
+			t.Errorf("%+v: %d objects, %d edges, %d of them into the middle", c, got.Objects, got.Edges, inside)
+		}
+		if got := uint64(len(l.reach())); got != c.n {
+			t.Errorf("%+v: %d objects reached", c, got)
+		}
+		checkShapes(t, l)
+	}
+}
+
 func TestStreamsTellErrors(t *testing.T) {
 	for name, write := range map[string]func(io.Writer, uint64) error{"list": WriteList, "sessions": WriteSessions} {
 		for _, room := range []int{0, 10, 500, 10_000} {

@@ -184,7 +184,7 @@ func TestWriteDifference(t *testing.T) {
 
 // TestHostileNames: what a file says never reaches the terminal as a command, nor beyond 80 columns.
 func TestHostileNames(t *testing.T) {
-	hostile := "\x1b[2J\u202ea\u0301\xff\nnew line" + strings.Repeat("界", 200)
+	hostile := "\x1b[2J\u202ea\u0301\xff\nnew line" + strings.Repeat("界", 200) + " "
 	a := session()
 	a.Executable, a.GoVersion, a.OS, a.Arch = hostile, hostile, hostile, hostile
 	for i := range a.Suspects {

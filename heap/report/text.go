@@ -76,6 +76,7 @@ func percent(ratio float64) string {
 
 // clean makes a name fit for a terminal: names come from a file that anyone may have written.
 func clean(name string) string {
+	name = strings.TrimRight(name, " ") // which nobody sees, and the end of a line does not have
 	if strings.IndexFunc(name, hidden) < 0 && utf8.ValidString(name) {
 		return name
 	}

@@ -40,7 +40,12 @@ type labels struct {
 	ids        map[label]uint32
 	roots      []uint32 // root -> label
 	goroutines []uint32 // goroutine -> label
+	bytes      int      // of the names in list
 }
+
+// maxNames bounds the bytes of all names: those of some 200,000 variables on stacks. A file may well have one function of a
+// very long name, and very many variables in it. Beyond the bound a root is known by its own name, and by its kind without one.
+const maxNames = 16 << 20
 
 func newLabels(g *graph.Graph) *labels {
 	l := &labels{
@@ -61,6 +66,7 @@ func (l *labels) id(of label) uint32 {
 	if !known {
 		id = uint32(len(l.list))
 		l.list = append(l.list, of)
+		l.bytes += len(of.name)
 		l.ids[of] = id
 	}
 	return id
@@ -84,14 +90,18 @@ func (l *labels) root(r *snapshot.Root) label {
 	if made.kind == "" {
 		made.kind = kindNames[snapshot.OtherRoot]
 	}
-	switch r.Kind {
+	kind := r.Kind
+	if l.bytes > maxNames {
+		kind = snapshot.OtherRoot // nothing is put together
+	}
+	switch kind {
 	case snapshot.StackRoot, snapshot.Deferred, snapshot.Register:
 		function := l.frame(r)
 		switch {
 		case function == "" || strings.Contains(r.Name, function):
 		case r.Name == "":
 			made.name = made.kind + " of " + function
-		case r.Kind == snapshot.StackRoot:
+		case kind == snapshot.StackRoot:
 			made.name = function + ":" + r.Name
 		default:
 			made.name = r.Name + " of " + function
@@ -146,7 +156,10 @@ func (l *labels) goroutine(of *snapshot.Goroutine) label {
 	if made.function == "" {
 		made.function = "unknown function"
 	}
-	made.name = "goroutine " + made.function
+	made.name = goroutineKind
+	if l.bytes <= maxNames {
+		made.name += " " + made.function
+	}
 	return made
 }
 

@@ -6,4 +6,7 @@ import (
 	"github.com/memwarden/memwarden/internal/leakcheck"
 )
 
-func TestMain(m *testing.M) { leakcheck.Main(m) }
+func TestMain(m *testing.M) {
+	roles()
+	leakcheck.Main(m)
+}

@@ -187,14 +187,7 @@ func TestAnalyzeInAnotherProcess(t *testing.T) {
 // TestHeldInAnotherProcess: it is told how objects are held that were asked for, list by list.
 func TestHeldInAnotherProcess(t *testing.T) {
 	file := sessions(t, 1000)
-	info, err := file.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	reader, err := snapshot.Open(file, info.Size())
-	if err != nil {
-		t.Fatal(err)
-	}
+	reader := opened(t, file)
 	var addresses []uint64
 	for object := range reader.Summary().Objects {
 		address, err := reader.Address(snapshot.ObjectID(object))
@@ -219,8 +212,8 @@ func TestHeldInAnotherProcess(t *testing.T) {
 
 func TestABudgetThatIsTooSmall(t *testing.T) {
 	file := sessions(t, 1000)
-	objects := analyzed(t, file).Objects
-	_, err := Analyze(t.Context(), Options{BudgetBytes: retain.MemoryBytes(objects) - 1}, file)
+	reader := opened(t, file)
+	_, err := Analyze(t.Context(), Options{BudgetBytes: retain.MemoryBytes(reader.Totals()) - 1}, file)
 	if !errors.Is(err, ErrBudget) || !strings.Contains(err.Error(), "analyse it elsewhere") || !strings.Contains(err.Error(), "MiB") {
 		t.Errorf("a byte too little: %v", err)
 	}

@@ -74,11 +74,16 @@ func analyze(ctx context.Context, file *os.File, budget int64) (*retain.Analysis
 	if err != nil {
 		return nil, err
 	}
-	objects := reader.Summary().Objects
-	if need := retain.MemoryBytes(objects); need > budget {
-		return nil, fmt.Errorf("%w: analyse it elsewhere", refuse(fmt.Sprintf("the analysis of %d objects", objects), need, budget))
+	total := reader.Totals()
+	if need := retain.MemoryBytes(total); need > budget {
+		what := fmt.Sprintf("the analysis of %d objects with %d pointers", total.Objects, total.Edges)
+		return nil, fmt.Errorf("%w: analyse it elsewhere", refuse(what, need, budget))
 	}
-	defer retain.Prepare(objects)()
+	undo, err := retain.Prepare(reader)
+	if err != nil {
+		return nil, err
+	}
+	defer undo()
 	g, err := graph.Load(ctx, reader, graph.Options{})
 	if err != nil {
 		return nil, err

@@ -148,8 +148,11 @@ func (r *Report) analyze(ctx context.Context, o Options, began time.Time) error 
 	if err != nil {
 		return err
 	}
-	objects := reader.Totals().Objects
-	defer retain.Prepare(objects)()
+	undo, err := retain.Prepare(reader)
+	if err != nil {
+		return err
+	}
+	defer undo()
 	watch := newStopwatch(o.Now, map[string]*float64{
 		"load": &r.Load, "reach": &r.Reach, "type": &r.Type, "infer": &r.Infer,
 		"dominators": &r.Dominators, "retained": &r.Retained, "suspects": &r.Suspects,
@@ -167,7 +170,7 @@ func (r *Report) analyze(ctx context.Context, o Options, began time.Time) error 
 	watch.stop()
 	r.Whole = o.Now().Sub(began).Seconds()
 	stats := g.Stats()
-	r.Objects, r.Pointers, r.Bytes = objects, analysis.Edges, analysis.Bytes
+	r.Objects, r.Pointers, r.Bytes = reader.Totals().Objects, analysis.Edges, analysis.Bytes
 	r.ReachedBytes, r.LiveBytes = analysis.ReachedBytes, analysis.RuntimeLiveBytes
 	r.ExactBytes, r.InferredBytes, r.NoScanBytes = stats.ExactBytes, stats.InferredBytes, stats.NoScanBytes
 	if o.Sample == 0 {

@@ -7,10 +7,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/memwarden/memwarden/bytesize"
 	"github.com/memwarden/memwarden/heap/graph"
 	"github.com/memwarden/memwarden/heap/report"
 	"github.com/memwarden/memwarden/heap/retain"
 	"github.com/memwarden/memwarden/heap/snapshot"
+	"github.com/memwarden/memwarden/memstat"
 )
 
 // analyzeFlags are the flags of the analyze command.
@@ -33,7 +35,8 @@ and says what holds the memory: suspects first, in plain words with the path tha
 them and where they were allocated; then types, roots and goroutines with what each
 retains, and strings and slices that keep more than they use.
 
-It takes about 60 bytes of memory for each object.`,
+It takes about 60 bytes of memory for each object, and up to 28 for each pointer beyond the
+usual five to four objects. It does not begin where that is more than is free.`,
 		Args: cobra.ExactArgs(1),
 	}
 	flags := cmd.Flags()
@@ -79,7 +82,14 @@ func analyzeFile(ctx context.Context, w *world, path string, f *analyzeFlags) (*
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	defer retain.Prepare(r.Totals().Objects)()
+	if err := enoughMemory(w, r.Totals()); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	undo, err := retain.Prepare(r)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	defer undo()
 	bar := w.newProgress()
 	defer bar.end()
 	g, err := graph.Load(ctx, r, graph.Options{Progress: bar.show})
@@ -99,6 +109,22 @@ func analyzeFile(ctx context.Context, w *world, path string, f *analyzeFlags) (*
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return a, nil
+}
+
+// enoughMemory wants room for an analysis of as much as a file says that it has. Where it cannot be told how much
+// room there is, there is enough.
+func enoughMemory(w *world, t snapshot.Totals) error {
+	meter, err := memstat.NewRoomMeter(0, w.root)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = meter.Close() }() // only read
+	room, need := meter.Read(w.now()), retain.MemoryBytes(t)
+	if room.Known && room.Bytes < need {
+		return fmt.Errorf("the analysis of %d objects with %d pointers needs about %s of memory, and only %s are free (%s): analyse it where there is more",
+			t.Objects, t.Edges, bytesize.Format(need), bytesize.Format(max(0, room.Bytes)), room.Limit)
+	}
+	return nil
 }
 
 // print writes what was asked for.

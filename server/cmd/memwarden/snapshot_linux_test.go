@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,8 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/memwarden/memwarden/bytesize"
 	"github.com/memwarden/memwarden/heap/heaptest"
 	"github.com/memwarden/memwarden/heap/retain"
+	"github.com/memwarden/memwarden/heap/snapshot"
 )
 
 // leaky is the source of a program that knows nothing of memwarden, leaks 20,000 sessions, and answers a line with one
@@ -268,6 +271,51 @@ func TestAnalyzeBadFiles(t *testing.T) {
 	c.notify = func(...os.Signal) (<-chan os.Signal, func()) { return signals, func() {} }
 	c.terminal = true
 	c.want(t, 0, "SUSPECTS", "\r")
+}
+
+// TestAnalyzeWantsRoom: what does not fit is refused before it takes any memory, and what a file only claims gets none.
+func TestAnalyzeWantsRoom(t *testing.T) {
+	const objects = 2_000_000
+	var file bytes.Buffer
+	if err := heaptest.WriteLeaves(&file, objects); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "s")
+	writeFile(t, path, file.String())
+	reader, err := snapshot.Open(bytes.NewReader(file.Bytes()), int64(file.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	need := retain.MemoryBytes(reader.Totals())
+	for free, code := range map[int64]int{need - 1024: 1, need + 1024: 0} {
+		c := newCall(t, "analyze", path)
+		c.root = t.TempDir()
+		if err := os.Mkdir(filepath.Join(c.root, "proc"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Join(c.root, "proc", "meminfo"), fmt.Sprintf("MemTotal: 64000000 kB\nMemAvailable: %d kB\n", free/1024))
+		if code == 0 {
+			c.want(t, 0, "2,000,000", "")
+			continue
+		}
+		c.want(t, 1, "", fmt.Sprintf("memwarden: %s: the analysis of %d objects with 0 pointers needs about %s of memory, and only %s are free (the machine has ",
+			path, objects, bytesize.Format(need), bytesize.Format(free/1024*1024)))
+		if lines := strings.Count(c.errs.String(), "\n"); lines != 1 || !strings.Contains(c.errs.String(), "analyse it where there is more") {
+			t.Errorf("want one sentence that says what to do:\n%s", &c.errs)
+		}
+	}
+	unknown := newCall(t, "analyze", path)
+	unknown.root = t.TempDir()
+	unknown.want(t, 0, "2,000,000", "")
+	chunks := heaptest.Chunks(file.Bytes())
+	for i := range chunks {
+		if c := &chunks[i]; c.Kind == heaptest.ChunkSpans {
+			c.Payload[len(c.Payload)-1] &^= 1
+		}
+	}
+	writeFile(t, path, string(heaptest.Sign(chunks)))
+	newCall(t, "analyze", path).want(t, 1, "", "it has 1999999 objects instead of 2000000")
 }
 
 func TestProgress(t *testing.T) {
