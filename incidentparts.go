@@ -231,7 +231,7 @@ func (w *Warden) writeGoroutines(context.Context, *incident.Draft) func(io.Write
 		if err := w.goroutineRoom(incident.GoroutineBytes); err != nil {
 			return err
 		}
-		return incident.Goroutines(out)
+		return incident.Goroutines(w.o.Now())(out)
 	}
 }
 

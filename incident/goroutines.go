@@ -21,16 +21,16 @@ const GoroutineBytes = 450
 // functions were inlined, and comes to an end however fast goroutines come. The runtime's own writer has room for ten that
 // come while it makes room for the others, and begins again if there are more: with 200,000 of them, and 80,000 new ones a
 // second, it can go on like that until the process is killed. The form is that of pprof's profile.proto.
-func Goroutines(w io.Writer) error {
+func Goroutines(now time.Time) func(io.Writer) error {
 	return Buffered(func(w io.Writer) error {
 		records, err := stacksOfAll()
 		if err != nil {
 			return err
 		}
 		out := gzip.NewWriter(w)
-		_, err = out.Write(goroutineProfile(records, time.Now()))
+		_, err = out.Write(goroutineProfile(records, now))
 		return errors.Join(err, out.Close())
-	})(w)
+	})
 }
 
 // stacksOfAll leaves room for those that come meanwhile: an eighth of all at first, as many as there are in the end.

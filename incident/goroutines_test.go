@@ -62,7 +62,7 @@ func shown(t *testing.T, write func(io.Writer) error) (lines []string) {
 // TestGoroutines: pprof shows the same of it as of the runtime's own profile, inlined functions and lines too.
 func TestGoroutines(t *testing.T) {
 	waiting(t, 123)
-	ours, theirs := shown(t, Goroutines), shown(t, Profile("goroutine"))
+	ours, theirs := shown(t, Goroutines(epoch)), shown(t, Profile("goroutine"))
 	if len(ours) != 1 || !strings.Contains(ours[0], "incident.inlined") || !strings.Contains(ours[0], "incident.wait ") || strings.Join(ours, "\n") != strings.Join(theirs, "\n") {
 		t.Errorf("%q\nwant %q", ours, theirs)
 	}
@@ -99,7 +99,7 @@ func TestGoroutineBytes(t *testing.T) {
 	waiting(t, n)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	if err := Goroutines(io.Discard); err != nil {
+	if err := Goroutines(epoch)(io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	runtime.ReadMemStats(&after)
