@@ -120,12 +120,12 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
     slow_commit: 16,
     many_commits: 60,
     growing_instances: 20,
-    growing_heap: 0.2,
     growing_cache: 100,
+    growing_heap: 0.2,
     ...options.thresholds,
   };
   const readHeap = createHeapReader(performance as MemoryPerformance, globalThis.crossOriginIsolated);
-  const { add: report, flush, leave, dropped } = createTransport(sampled ? endpoint : undefined, release);
+  const { add: report, flush, leave, dropped } = createTransport(sampled && endpoint, release);
   const records: Record<string, ComponentRecord> = Object.create(null);
   const caches = new Map<() => CacheStats, string>();
   const parts = new Map<() => () => void, (() => void) | void>();
@@ -240,15 +240,15 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       if (leaving) leave();
       else void flush();
     });
-    for (const listener of listeners) listener();
+    listeners.forEach((listener) => listener());
   };
 
-  /** Starts a part or stops it, unless it is as it should be. */
-  const turnPart = (stop: (() => void) | void, start: () => () => void) => parts.set(start, watches && !self.off ? (stop ?? start()) : stop?.());
-  const turn = () => parts.forEach(turnPart);
+  /** Starts each part or stops it, unless it is as it should be. */
+  const turn = () => parts.forEach((stop, start) => parts.set(start, watches && !self.off ? (stop ?? start()) : stop?.()));
 
   const addPart = (start: () => () => void) => {
-    turnPart(undefined, start);
+    parts.set(start, undefined);
+    turn();
     return () => {
       parts.get(start)?.();
       parts.delete(start);
@@ -280,7 +280,7 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       };
     },
     component(name) {
-      if (!(name in records) && names++ >= maxComponents) name = '(other)';
+      if (!records[name] && names++ >= maxComponents) name = '(other)';
       return (records[name] ??= { name, commits: 0, mounts: 0, live: 0, unmounts: 0, timed: 0, totalMs: 0, longestMs: 0 });
     },
     addCache(name, readCache) {

@@ -28,7 +28,7 @@ export function since<Figures extends object>(now: Figures, was: Figures | undef
     const value = change[key];
     const before: unknown = was[key];
     if (typeof value === 'object') change[key] = since(value!, before as object);
-    else if (typeof value === 'number' && typeof before === 'number' && key !== 'longestMs') change[key] = value - before;
+    if (typeof value === 'number' && key !== 'longestMs') change[key] = value - ((before as number | undefined) ?? 0);
   }
   return change as Figures;
 }
