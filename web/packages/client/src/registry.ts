@@ -12,7 +12,7 @@ export interface ComponentRecord {
   unmounts: number;
   /** Instances that are mounted now, and not hidden. */
   live: number;
-  /** Commits that a Profiler timed, what they took, and the longest. */
+  /** Commits that a Profiler timed, how long React rendered for them in all, and for the longest. */
   timed: number;
   totalMs: number;
   longestMs: number;
