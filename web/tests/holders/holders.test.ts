@@ -82,6 +82,22 @@ test('the book has what was added and not removed, and nothing that goes by itse
   await page.close();
 });
 
+test('nothing is with a signal of the page for the listeners that were added with it, and none of them is kept alive', async () => {
+  const { page, collect, errors } = await show();
+  const devtools = await page.context().newCDPSession(page);
+  const { result } = await devtools.send('Runtime.evaluate', { expression: 'window.listening.signal' });
+  const withSignal = async () => (await devtools.send('DOMDebugger.getEventListeners', { objectId: result.objectId! })).listeners.length;
+  await page.evaluate(() => window.listening.signals(1_000, false));
+  expect(await withSignal()).toBe(0);
+  await page.evaluate(() => window.listening.signals(1_000, true));
+  expect(await withSignal()).toBe(0);
+  await collect();
+  expect(await page.evaluate(() => window.listening.alive())).toBe(0);
+  await page.evaluate(() => window.listening.stop());
+  expect(errors).toEqual([]);
+  await page.close();
+});
+
 test('what was begun before the book can be ended with it, and the other way round', async () => {
   const { page, errors } = await show();
   expect(await page.evaluate(() => window.listening.acrossTheBook())).toEqual(['within', 'native again: true']);

@@ -148,6 +148,19 @@ test('what holds a leak is told where it can be known, and is not made up elsewh
   expect(told.flat().sort()).toEqual(expected.sort());
 }, 60_000);
 
+test('what only looks like a leak goes as well while book is kept of holders', async () => {
+  const [kind] = kinds as [Kind];
+  const empty = await pages.show(nameOf(kind), { kinds: [] });
+  await empty.page.waitForFunction(() => 'matrix' in window);
+  const { clean } = await read(empty);
+  await empty.page.close();
+  const shown = await showMatrix(kind, { kinds: clean, holders: true });
+  await settle(shown);
+  expectVerdict(kind, { ...(await read(shown)), leaking: [] });
+  await shown.page.close();
+  expect(shown.errors).toEqual([]);
+}, 60_000);
+
 describe.each(patient)('React $react, $build, strict $strict, options as they are by default, collections forced $forced', ({ forced, ...kind }) => {
   test('every leak is found and nothing else, as the page goes on', async () => {
     // At the pace of a user: what is released between two of its looks is one release to the watch, and one is no leak.

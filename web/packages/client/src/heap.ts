@@ -26,12 +26,13 @@ export interface MemoryPerformance {
  */
 export function createHeapReader(page: MemoryPerformance, isolated: boolean): (at: number) => HeapReading | undefined {
   let reading: HeapReading | undefined;
-  let last = NaN;
+  /** When it was asked last; not yet, and then no time has gone since. */
+  let last: number | undefined;
   return (at) => {
     if (isolated && page.measureUserAgentSpecificMemory) {
       // It may take a collection and therefore many seconds, so it is done every five minutes or so; by chance, so that
       // readings favour no moment of the page's work.
-      if (Math.random() * 300_000 < at - last) {
+      if (Math.random() * 300_000 < at - last!) {
         page
           .measureUserAgentSpecificMemory()
           .then(({ bytes }) => (reading = { source: 'agent', bytes, at }))

@@ -16,8 +16,9 @@ export interface MonitorOptions {
   readonly intervalMs?: number;
   /** How often figures are queued and sent; default 60,000 ms. */
   readonly reportIntervalMs?: number;
+  /** Each from 0; `Infinity` never warns. */
   readonly thresholds?: Partial<Thresholds>;
-  /** The share of the page's time that the monitor may take before it turns itself off; default 0.005. */
+  /** The share of the page's time that the monitor may take before it turns itself off, from 0 to 1; default 0.005. */
   readonly budget?: number;
   /** Called for each warning; the same one comes again after five minutes at the earliest. */
   readonly onWarning?: (warning: Warning) => void;
@@ -110,22 +111,23 @@ let draw: number | undefined;
 
 export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor {
   const { endpoint, release = '', sampleRate = 1, intervalMs = 10_000, reportIntervalMs = 60_000, budget = 0.005, onWarning } = options;
-  if (!(sampleRate >= 0 && sampleRate <= 1 && intervalMs >= 100 && reportIntervalMs >= 100 && bytesOf(release) <= 128)) {
-    throw new RangeError('sampleRate: 0 to 1; intervalMs, reportIntervalMs: from 100; release: to 128 bytes');
-  }
-
   // A server renders pages for many: there is nothing of one page to watch.
   const sampled = !!globalThis.document && (draw ??= Math.random()) < sampleRate;
   const thresholds = {
     slow_commit: 16,
     many_commits: 60,
     growing_instances: 20,
-    growing_heap: 0.2,
     growing_cache: 100,
+    growing_heap: 0.2,
     ...options.thresholds,
   };
+  // How far each is within its bounds, at the least; NaN where one is.
+  const within = Math.min(...Object.values(thresholds), sampleRate, 1 - sampleRate, budget, 1 - budget, intervalMs - 100, reportIntervalMs - 100, 128 - bytesOf(release));
+  if (!(within >= 0)) {
+    throw new RangeError('sampleRate, budget: 0 to 1; intervalMs, reportIntervalMs: from 100; thresholds: from 0; release: to 128 bytes');
+  }
   const readHeap = createHeapReader(performance as MemoryPerformance, globalThis.crossOriginIsolated);
-  const { add: report, flush, leave, dropped } = createTransport(sampled ? endpoint : undefined, release);
+  const { add: report, flush, leave, dropped } = createTransport(sampled && endpoint, release);
   const records: Record<string, ComponentRecord> = Object.create(null);
   const caches = new Map<() => CacheStats, string>();
   const parts = new Map<() => () => void, (() => void) | void>();
@@ -240,15 +242,15 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       if (leaving) leave();
       else void flush();
     });
-    for (const listener of listeners) listener();
+    listeners.forEach((listener) => listener());
   };
 
-  /** Starts a part or stops it, unless it is as it should be. */
-  const turnPart = (stop: (() => void) | void, start: () => () => void) => parts.set(start, watches && !self.off ? (stop ?? start()) : stop?.());
-  const turn = () => parts.forEach(turnPart);
+  /** Starts each part or stops it, unless it is as it should be. */
+  const turn = () => parts.forEach((stop, start) => parts.set(start, watches && !self.off ? (stop ?? start()) : stop?.()));
 
   const addPart = (start: () => () => void) => {
-    turnPart(undefined, start);
+    parts.set(start, undefined);
+    turn();
     return () => {
       parts.get(start)?.();
       parts.delete(start);
@@ -280,7 +282,7 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       };
     },
     component(name) {
-      if (!(name in records) && names++ >= maxComponents) name = '(other)';
+      if (!records[name] && names++ >= maxComponents) name = '(other)';
       return (records[name] ??= { name, commits: 0, mounts: 0, live: 0, unmounts: 0, timed: 0, totalMs: 0, longestMs: 0 });
     },
     addCache(name, readCache) {

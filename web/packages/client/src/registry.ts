@@ -12,7 +12,7 @@ export interface ComponentRecord {
   unmounts: number;
   /** Instances that are mounted now, and not hidden. */
   live: number;
-  /** Commits that a Profiler timed, what they took, and the longest. */
+  /** Commits that a Profiler timed, how long React rendered for them in all, and for the longest. */
   timed: number;
   totalMs: number;
   longestMs: number;
@@ -28,7 +28,7 @@ export function since<Figures extends object>(now: Figures, was: Figures | undef
     const value = change[key];
     const before: unknown = was[key];
     if (typeof value === 'object') change[key] = since(value!, before as object);
-    else if (typeof value === 'number' && typeof before === 'number' && key !== 'longestMs') change[key] = value - before;
+    if (typeof value === 'number' && key !== 'longestMs') change[key] = value - ((before as number | undefined) ?? 0);
   }
   return change as Figures;
 }

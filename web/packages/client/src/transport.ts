@@ -19,7 +19,10 @@ export interface Transport {
   add(kind: string, fields: object): void;
   /** Sends what waits, one body after the other, unless a pause that the service asked for is not over. */
   flush(): Promise<void>;
-  /** Sends what fits as the page goes; nothing tells what became of it. */
+  /**
+   * Sends what fits as the page goes; nothing tells what became of it. Nothing is sent while that pause is not
+   * over: a page may be left many times. What waits is then lost with the page, if it does go.
+   */
   leave(): void;
   /** What was lost: pushed out of the queue, too large, or refused by the service. */
   dropped(): number;
@@ -40,7 +43,7 @@ export function bytesOf(text: string): number {
 }
 
 /** Reports are posted to the endpoint; if there is none nothing is queued, and so nothing sent. */
-export function createTransport(endpoint: string | undefined, release?: string): Transport {
+export function createTransport(endpoint: string | false | undefined, release?: string): Transport {
   // What a body has for its items, beside release and page at their longest. Here, and not above, minifiers write the figure.
   const maxItemBytes = maxBodyBytes - 3072;
   const queue: string[] = [];
@@ -56,10 +59,7 @@ export function createTransport(endpoint: string | undefined, release?: string):
       // One item fits in any case.
       let left = maxItemBytes;
       let items = 0;
-      for (const text of queue) {
-        if ((left -= bytesOf(text) + 1) < 0) break;
-        items++;
-      }
+      while (items < queue.length && (left -= bytesOf(queue[items]!) + 1) >= 0) items++;
       const head = JSON.stringify({
         schema: 1,
         release,
@@ -85,7 +85,7 @@ export function createTransport(endpoint: string | undefined, release?: string):
     let post;
     while (Date.now() >= notBefore && (post = next())) {
       // No network, or a filter that throws: as if the service were busy. The items stay in the queue, whose bound says how long.
-      const once = async (): Promise<Partial<Response>> => fetch(endpoint!, post!);
+      const once = async (): Promise<Partial<Response>> => fetch(endpoint as string, post!);
       const { status = 503, headers } = await once().catch((): Partial<Response> => ({}));
       if (status < 500 && status !== 429) {
         if (status >= 400) dropped += post.items;
@@ -110,14 +110,14 @@ export function createTransport(endpoint: string | undefined, release?: string):
     flush: () => (sending ??= send().finally(() => (sending = undefined))),
     leave() {
       let post;
-      for (let left = maxLeavingBodies; left-- && (post = next()); ) {
+      for (let left = maxLeavingBodies; Date.now() >= notBefore && left-- && (post = next()); ) {
         pending = undefined;
         try {
-          fetchLater(endpoint!, post);
+          fetchLater(endpoint as string, post);
         } catch {
           // There is none, its quota is used up, or the page's policy forbids it: a beacon may still go. If it does not, no
           // answer is waited for: the page may be gone before one comes, and what failed cannot be told to anyone.
-          if (!navigator.sendBeacon?.(endpoint!, post.body)) fetch(endpoint!, post).catch(() => undefined);
+          if (!navigator.sendBeacon?.(endpoint as string, post.body)) fetch(endpoint as string, post).catch(() => undefined);
         }
       }
     },

@@ -48,6 +48,14 @@ test('options that cannot be used are refused', () => {
   expect(() => createMemoryMonitor({ sampleRate: 2 })).toThrow('sampleRate');
   expect(() => createMemoryMonitor({ intervalMs: Number.NaN })).toThrow('intervalMs');
   expect(() => createMemoryMonitor({ release: 'é'.repeat(65) })).toThrow('128 bytes');
+  for (const budget of [Number.NaN, -0.1, 1.1, Infinity]) expect(() => createMemoryMonitor({ budget }), `${budget}`).toThrow('budget: 0 to 1');
+  for (const one of ['slow_commit', 'many_commits', 'growing_instances', 'growing_heap', 'growing_cache']) {
+    for (const value of [Number.NaN, -1]) {
+      expect(() => createMemoryMonitor({ thresholds: { [one]: value } }), `${one} ${value}`).toThrow(RangeError);
+      expect(() => createMemoryMonitor({ thresholds: { [one]: value } }), `${one} ${value}`).toThrow('thresholds: from 0');
+    }
+  }
+  for (const budget of [0, 1]) expect(createMemoryMonitor({ budget, thresholds: { slow_commit: 0, growing_heap: Infinity } }).sampled).toBe(true);
 });
 
 test('figures are new at each interval, and the same object between', () => {

@@ -179,6 +179,27 @@ test('an item that fits no body is dropped', () => {
 });
 
 describe('leave', () => {
+  test('leaves a service alone that asked for a pause, and keeps what waits', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    const beacons: string[] = [];
+    vi.stubGlobal('navigator', { sendBeacon: (_url: string, body: string) => beacons.push(body) > 0 });
+    answers = [[503, { 'Retry-After': '20' }]];
+    const transport = createTransport(endpoint);
+    transport.add('note', { n: 1 });
+    await transport.flush();
+    transport.add('note', { n: 2 });
+    for (let switches = 0; switches < 5; switches++) transport.leave();
+    vi.advanceTimersByTime(19_000);
+    transport.leave();
+    expect(beacons).toEqual([]);
+    expect(transport.dropped()).toBe(0);
+    vi.advanceTimersByTime(1_001);
+    transport.leave();
+    expect(beacons.map((body) => (JSON.parse(body) as FrontendReport).items)).toEqual([[note({ n: 1 })], [note({ n: 2 })]]);
+    expect(beacons[0]).toBe(bodies[0]);
+    expect(bodies).toHaveLength(1);
+  });
+
   test('while a body is on its way sends it again, and what came since', async () => {
     const beacons: string[] = [];
     vi.stubGlobal('navigator', { sendBeacon: (_url: string, body: string) => beacons.push(body) > 0 });

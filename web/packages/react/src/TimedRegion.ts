@@ -7,8 +7,9 @@ export interface TimedRegionProps {
 }
 
 /**
- * Times the commits of what it holds, under its name. React measures in development and in its profiling build
- * (`react-dom/profiling`) only; elsewhere nothing is timed, and nothing breaks.
+ * Adds up how long React renders what it holds, for each commit, under its name; what comes after rendering is not in it.
+ * React measures in development and in its profiling build (`react-dom/profiling`) only; elsewhere nothing is timed, and
+ * nothing breaks.
  */
 export function TimedRegion({ name, children }: TimedRegionProps): ReactElement {
   const monitor = useMemoryMonitor();

@@ -1,6 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { keepHolders, type Holders } from '../src/leaks/holders';
 
+/** Whose signals are targets of events as those of a browser are; Vitest has put Node's in their place. */
+declare const jsdom: { window: { AbortController: typeof AbortController } };
+
 let book: Holders;
 /** Stands for the window, whose methods Vitest replaces; the leak matrix uses a real one. */
 const page = new EventTarget();
@@ -75,6 +78,50 @@ describe('listeners', () => {
     expect(held('listener of EventTarget for signal at ')).toBe(0);
     times(4, () => page.addEventListener('aborted', () => undefined, { signal: controller.signal }));
     expect(held('listener of EventTarget for aborted at ')).toBe(0);
+  });
+
+  test('leave nothing with their signal, and end with it', () => {
+    book.stop();
+    // What is with each target, by what was added and removed before the book saw it.
+    const listeners = new Map<EventTarget, Set<unknown>>();
+    const listenersOf = (target: EventTarget) => listeners.get(target) ?? listeners.set(target, new Set()).get(target)!;
+    EventTarget.prototype.addEventListener = function (...args: Parameters<typeof native.add>) {
+      listenersOf(this).add(args[1]);
+      native.add.apply(this, args);
+    };
+    EventTarget.prototype.removeEventListener = function (...args: Parameters<typeof native.remove>) {
+      listenersOf(this).delete(args[1]);
+      native.remove.apply(this, args);
+    };
+    book = keepHolders();
+    book.start();
+    try {
+      const controller = new jsdom.window.AbortController();
+      const { signal } = controller;
+      const add = (all: (() => void)[], options: AddEventListenerOptions) => all.forEach((one) => page.addEventListener('long', one, options));
+      const remove = (all: (() => void)[]) => all.forEach((one) => page.removeEventListener('long', one));
+      for (const one of times(500, () => () => undefined)) {
+        add([one], { signal });
+        remove([one]);
+      }
+      const all = times(6, () => () => undefined);
+      add(all, { signal });
+      expect(held('listener of EventTarget for long at ')).toBe(6);
+      remove(all.slice(0, 3));
+      expect(listenersOf(signal).size).toBe(0);
+      expect(held('listener of EventTarget for long at ')).toBe(3);
+      // Those that were removed and are there again without the signal do not end with it.
+      add(all.slice(0, 3), {});
+      expect(held('listener of EventTarget for long at ')).toBe(6);
+      controller.abort();
+      expect(held('listener of EventTarget for long at ')).toBe(3);
+      remove(all);
+      expect(held('listener of EventTarget for long at ')).toBe(0);
+    } finally {
+      book.stop();
+      EventTarget.prototype.addEventListener = native.add;
+      EventTarget.prototype.removeEventListener = native.remove;
+    }
   });
 
   test('of elements go with them and are not counted', () => {

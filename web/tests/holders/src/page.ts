@@ -1,5 +1,5 @@
 /* Does with listeners and timers what a page may do with them, and writes down what comes of it. */
-import { keepHolders } from '@memwarden/react/leaks';
+import { keepHolders, type Holders } from '@memwarden/react/leaks';
 
 declare global {
   interface Window {
@@ -8,6 +8,13 @@ declare global {
       record(kept: boolean): Promise<string[]>;
       /** What the book has, of listeners that are added and ended in all the ways there are: after adding and in the end. */
       book(): { added: string[]; ended: string[] };
+      /** A signal that the page keeps and never aborts. */
+      signal: AbortSignal;
+      /** Keeps book while as many listeners are added with that signal, and removed unless they are kept; those that are not removed go with their targets. */
+      signals(count: number, kept: boolean): void;
+      stop(): void;
+      /** How many of those listeners and of their targets are there still. */
+      alive(): number;
       /** What listeners hear that are added before the book is opened and removed later, and the other way round. */
       acrossTheBook(): string[];
     };
@@ -166,7 +173,28 @@ async function wait(log: string[]): Promise<void> {
   log.push(`${(window as unknown as { fromText?: string }).fromText}`);
 }
 
+const weak: WeakRef<object>[] = [];
+const ofSignals: Holders = keepHolders();
+
 window.listening = {
+  signal: new AbortController().signal,
+
+  signals(count, kept) {
+    ofSignals.start();
+    for (let i = 0; i < count; i++) {
+      const target = new EventTarget();
+      // What a component's listener would hold.
+      const listener = Object.assign(() => undefined, { row: new Array(100).fill(i) });
+      target.addEventListener('long', listener, { signal: this.signal });
+      if (!kept) target.removeEventListener('long', listener);
+      weak.push(new WeakRef(listener), new WeakRef(target));
+    }
+  },
+
+  stop: () => ofSignals.stop(),
+
+  alive: () => weak.filter((one) => one.deref()).length,
+
   async record(kept) {
     // Listeners of the last time are gone with their page: each record is made on a page of its own.
     const book = keepHolders();

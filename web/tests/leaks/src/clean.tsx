@@ -80,6 +80,19 @@ export function AbortedSignal() {
   return <p>{key}</p>;
 }
 
+const ofThePage = new AbortController();
+
+/** Its signal is the page's, and never aborted: the listener is removed. */
+export function LongLivedSignal() {
+  const [key, setKey] = useState('');
+  useEffect(() => {
+    const update = (event: KeyboardEvent) => setKey(event.key);
+    window.addEventListener('keyup', update, { signal: ofThePage.signal });
+    return () => window.removeEventListener('keyup', update);
+  }, []);
+  return <p>{key}</p>;
+}
+
 const shelf = document.createElement('div');
 
 /** An editor or a map that is too dear to make again: its element is put aside, and comes back. */

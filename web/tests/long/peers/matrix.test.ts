@@ -74,7 +74,11 @@ async function runOurs(kind: Kind): Promise<Blamed & { leaking: string[]; clean:
   const leaks = await page.evaluate(() => window.matrix.leaks());
   const { leaking, clean } = await page.evaluate(() => ({ leaking: window.matrix.leaking, clean: window.matrix.clean }));
   await page.close();
-  return { times: new Map(leaks.map(({ name, survivors }) => [name, survivors])), nameless: 0, leaking, clean };
+  // Removed elements that no component is known for are called by their tags.
+  const isNameless = ({ name }: { name: string }) => name.startsWith('<');
+  const times = new Map(leaks.filter((leak) => !isNameless(leak)).map(({ name, survivors }) => [name, survivors]));
+  const nameless = leaks.filter(isNameless).reduce((sum, { survivors }) => sum + survivors, 0);
+  return { times, nameless, leaking, clean };
 }
 
 /**
@@ -118,9 +122,10 @@ test.each(kinds)('React $react, strict $strict, collected $collected', async (ki
     [`${nameOf(kind)}: look-alikes named, of ${clean.length}`, count(clean, ours), count(clean, lens)],
     [`${nameOf(kind)}: removed elements told of without a component`, `${ours.nameless}`, `${lens.nameless}`],
   );
-  // Without collections nothing is known: then nothing is said.
-  if (kind.collected) expect(count(leaking, ours)).toBe(`${leaking.length}`);
-  expect(count(clean, ours)).toBe('0');
+  // Without collections nothing is known: then nothing is said. Where effects run twice, Portal keeps a container that no
+  // component ever rendered into.
+  expect([...ours.times.keys()].sort()).toEqual(kind.collected ? [...leaking].sort() : []);
+  expect(ours.nameless).toBe(kind.collected && kind.strict ? cycles : 0);
   expect(lens.times.get('DomNode'), 'what MemLens is made for').toBe(cycles);
   const named = (names: string[]) => names.filter((name) => lens.times.has(name)).sort();
   const missed = kind.collected ? lensMisses : [];

@@ -16,8 +16,12 @@ const maxNamed = 5;
 type Method = (this: unknown, ...args: unknown[]) => unknown;
 type Listening = Parameters<EventTarget['addEventListener']>;
 
+/** Of an AbortSignal, whether it has ended what it was given for. */
+type Signal = Pick<AbortSignal, 'aborted'>;
+const never: Signal = { aborted: false };
+
 /** What is held: by what it is found again, what it is called, and what ends it before its time. */
-type Entry = [key: unknown, what: string, signal?: AbortSignal | undefined];
+type Entry = [key: unknown, what: string, signal?: Signal | undefined];
 
 /** Whether a target is held by the page, beyond the life of what is shown in it. */
 const outlives = (target?: { localName?: string }) => /^(undefined|body|html)$/.test(target?.localName as string);
@@ -28,8 +32,8 @@ const outlives = (target?: { localName?: string }) => /^(undefined|body|html)$/.
  * call, in about 10 µs: it is for development and for the few pages that are looked at closely.
  */
 export function keepHolders(): Holders {
-  /** What each is called, with its place. Objects have a number in its key, which does not keep them alive. */
-  const held = new Map<unknown, string>();
+  /** What each is called, with its place, and what ends it. Objects have a number in its key, which does not keep them alive. */
+  const held = new Map<unknown, [site: string, signal: WeakRef<Signal>]>();
   const numbers = new WeakMap<object, number>();
   const undo: (() => void)[] = [];
   let last = 0;
@@ -57,14 +61,14 @@ export function keepHolders(): Holders {
           } satisfies Method;
         }
         const result = native.apply(this, args);
-        const [key, what, signal] = entryOf(result ?? callback, args as Args, this as object) || [];
+        const [key, what, signal = never] = entryOf(result ?? callback, args as Args, this as object) || [];
         held.delete(key);
         if (what && name === begin) {
           // The list is the call's own, and done with. Where the engine cannot leave out the frames before, there is no place.
           Error.captureStackTrace?.(args, ours);
           if (held.size >= maxHeld) held.clear();
-          held.set(key, what + ' ' + (/\S.*:\d.*/.exec((args as { stack?: string }).stack!) ?? 'somewhere'));
-          signal?.addEventListener('abort', () => held.delete(key), { once: true });
+          // Nothing is left with the signal, which may live as long as the page.
+          held.set(key, [what + ' ' + (/\S.*:\d.*/.exec((args as { stack?: string }).stack!) ?? 'somewhere'), new WeakRef(signal)]);
         }
         return result;
       });
@@ -102,7 +106,11 @@ export function keepHolders(): Holders {
     },
     grownBy(survivors, name) {
       const sites = new Map<string, number>();
-      held.forEach((site) => sites.set(site, (sites.get(site) ?? 0) + 1));
+      held.forEach(([site, signal], key) => {
+        // One that is collected was aborted: what holds the listener alive would hold it too.
+        if (signal.deref()?.aborted ?? true) held.delete(key);
+        else sites.set(site, (sites.get(site) || 0) + 1);
+      });
       const distance = ([site, count]: [string, number]) => (site.includes(name) ? -1 : Math.abs(count - survivors));
       const grown = [...sites]
         .filter(([, count]) => count >= Math.max(3, survivors / 2))

@@ -27,7 +27,7 @@ const never = 2 ** 31 - 1;
 export function startProbe(minSurvivors: number): Probe {
   if (page.__memwarden) throw new Error('expectNoLeaks: one is under way on this page already; let it end first');
   // A test looks when it likes, at any cost.
-  const monitor = createMemoryMonitor({ sampleRate: 1, budget: Infinity, intervalMs: never });
+  const monitor = createMemoryMonitor({ sampleRate: 1, budget: 1, intervalMs: never });
   const watch = watchLeaks(monitor, { minSurvivors, minAgeMs: 0, sweepMs: never, holders: keepHolders() });
   const canary = createCanary();
   const end = monitor.start();
