@@ -8,8 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -37,33 +39,60 @@ var takesNothing = level("database", "down")
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	dir := smallDisk(t)
-	filler := filepath.Join(dir, "filler")
+	full := filler{name: filepath.Join(dir, "filler")}
 	suffer(t, servicetest.Setup{Env: map[string]string{"DATA_DIR": filepath.Join(dir, "data")}}, func(*servicetest.Service) fault {
 		return fault{
 			name: "disk full", done: "the disk is filled to the last byte, then room made",
-			begin: func() { fill(t, filler) }, seen: takesNothing, says: "database down",
-			end: func() {
-				if err := os.Remove(filler); err != nil {
-					t.Fatal(err)
-				}
-			},
+			begin: func() { full.begin(t) }, seen: takesNothing, says: "database down", end: func() { full.end() },
 		}
 	})
 }
 
-// fill writes until there is no room.
-func fill(t *testing.T, name string) {
+// filler keeps a disk full: what the database gives up of it, as when it removes a journal, is taken at once.
+type filler struct {
+	name string
+	end  func()
+}
+
+func (f *filler) begin(t *testing.T) {
 	t.Helper()
-	f, err := os.Create(name)
+	file, err := os.Create(f.name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	fill(t, file)
+	stop := make(chan struct{})
+	var filling sync.WaitGroup
+	filling.Go(func() {
+		for ticker := time.NewTicker(10 * time.Millisecond); ; {
+			select {
+			case <-ticker.C:
+				fill(t, file)
+			case <-stop:
+				ticker.Stop()
+				return
+			}
+		}
+	})
+	f.end = sync.OnceFunc(func() {
+		close(stop)
+		filling.Wait()
+		if err := errors.Join(file.Close(), os.Remove(f.name)); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(f.end) // also where the fault was not seen
+}
+
+// fill writes until there is no room.
+func fill(t *testing.T, file *os.File) {
+	t.Helper()
 	for size := 64 << 10; size > 0; {
-		if _, err := f.Write(make([]byte, size)); errors.Is(err, syscall.ENOSPC) {
+		if _, err := file.Write(make([]byte, size)); errors.Is(err, syscall.ENOSPC) {
 			size /= 2
 		} else if err != nil {
-			t.Fatal(err)
+			t.Errorf("fill the disk: %v", err)
+			return
 		}
 	}
 }
