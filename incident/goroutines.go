@@ -20,7 +20,9 @@ const GoroutineBytes = 450
 // Goroutines writes the profile that Profile("goroutine") writes, but for labels, what is beyond 32 frames and which
 // functions were inlined, and comes to an end however fast goroutines come. The runtime's own writer has room for ten that
 // come while it makes room for the others, and begins again if there are more: with 200,000 of them, and 80,000 new ones a
-// second, it can go on like that until the process is killed. The form is that of pprof's profile.proto.
+// second, it can go on like that until the process is killed. It stops the program for moments, and takes GoroutineBytes for
+// each goroutine until it returns. Its error says that even room for twice as many was not enough, or is w's. The form is
+// that of pprof's profile.proto.
 func Goroutines(now time.Time) func(io.Writer) error {
 	return Buffered(func(w io.Writer) error {
 		records, err := stacksOfAll()

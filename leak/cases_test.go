@@ -334,3 +334,21 @@ func TestLoadRise(t *testing.T) {
 		}
 	}
 }
+
+// TestHeapOfTheDefault: with windows of 45 s and the least rise of default, 0.25 MiB a second are found within two minutes in
+// a heap of up to 30 MiB, as the README says; in one of 40 MiB the least rise must be less.
+func TestHeapOfTheDefault(t *testing.T) {
+	for base, want := range map[float64]bool{12 * mib: true, 30 * mib: true, 40 * mib: false} {
+		p := newProcess(t)
+		p.o.Values[Heap] = base
+		p.run(3*time.Minute, func(float64) {})
+		found := false
+		for second := 0; second < 120 && !found; second++ {
+			p.run(time.Second, func(float64) { p.o.Values[Heap] += mib / 8 }) // two looks a second
+			found = p.d.Findings()[Heap].Verdict >= Suspect
+		}
+		if found != want {
+			t.Errorf("in %.0f MiB found: %v", base/mib, found)
+		}
+	}
+}

@@ -2,8 +2,8 @@
 //
 // It lays objects out as the Go runtime does: size classes and spans, type headers, the structures behind maps,
 // channels and closures, and the evidence that a scan finds beside pointers. It knows the format through package
-// snapshot, but for the headers of chunks, which Sign makes up for files that are wrong, and nothing of graphs. Only tests import it: those of the packages graph, retain and report, and
-// those of programs that use them.
+// snapshot, but for the headers of chunks, which Sign makes up for files that are wrong, and nothing of graphs. Only tests
+// import it: those of the packages graph, retain and report, and those of programs that use them.
 //
 //	b := heaptest.New()
 //	user := b.Struct("main.User", heaptest.F("Name", b.String()), heaptest.F("Next", b.Ptr("main.User")))

@@ -184,6 +184,16 @@ func leakGoroutines(t *testing.T) (letGo func()) {
 	return letGo
 }
 
+// ofGoroutines is the next that an inbox gets of a kind about goroutines.
+func ofGoroutines(t *testing.T, in *inbox, kind string) told {
+	t.Helper()
+	for {
+		if got := open(t, in.next(t)); got.Type == kind && got.Data.Leak.Kind == "goroutines" {
+			return got
+		}
+	}
+}
+
 // TestRealLeak is found by the warden, and told of: that it is suspected, and that it is over once it has ended.
 func TestRealLeak(t *testing.T) {
 	config := memwarden.DefaultConfig()
@@ -192,19 +202,12 @@ func TestRealLeak(t *testing.T) {
 	in := newInbox(t, nil)
 	start(t, Options{Warden: w, Receivers: mustURLs(t, in.URL), Keys: mustKeys(t, keyText), checkInterval: 20 * time.Millisecond})
 	letGo := leakGoroutines(t)
-	of := func(kind string) told {
-		for {
-			if got := open(t, in.next(t)); got.Type == kind && got.Data.Leak.Kind == "goroutines" {
-				return got
-			}
-		}
-	}
-	suspect := of("leak.suspect")
+	suspect := ofGoroutines(t, in, "leak.suspect")
 	if suspect.Data.Severity != "warning" || !strings.Contains(suspect.Data.Sentence, "leakGoroutines") {
 		t.Errorf("%+v", suspect)
 	}
 	letGo()
-	over := of("leak.over")
+	over := ofGoroutines(t, in, "leak.over")
 	if over.Data.Leak.Case != suspect.Data.Leak.Case || !strings.HasPrefix(over.Data.Sentence, "the leak of goroutines is over: ") {
 		t.Errorf("%+v", over)
 	}
@@ -218,14 +221,7 @@ func TestALeakOutlivesItsWindow(t *testing.T) {
 	in := newInbox(t, nil)
 	start(t, Options{Warden: w, Receivers: mustURLs(t, in.URL), Keys: mustKeys(t, keyText), checkInterval: 20 * time.Millisecond})
 	letGo := leakGoroutines(t)
-	of := func(kind string) told {
-		for {
-			if got := open(t, in.next(t)); got.Type == kind && got.Data.Leak.Kind == "goroutines" {
-				return got
-			}
-		}
-	}
-	suspect := of("leak.suspect")
+	suspect := ofGoroutines(t, in, "leak.suspect")
 	if _, err := w.PatchConfig(t.Context(), memwarden.ConfigPatch{Patch: []byte(`{"leaks":{"window_seconds":1}}`)}); err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +237,7 @@ func TestALeakOutlivesItsWindow(t *testing.T) {
 	}
 	ended := time.Now()
 	letGo()
-	if over := of("leak.over"); over.Timestamp.Before(ended) || over.Data.Leak.Case != suspect.Data.Leak.Case {
+	if over := ofGoroutines(t, in, "leak.over"); over.Timestamp.Before(ended) || over.Data.Leak.Case != suspect.Data.Leak.Case {
 		t.Errorf("at %s ends %+v, and it is told %+v", ended, suspect.Data.Leak, over)
 	}
 }
