@@ -1,4 +1,5 @@
-// What it costs to have a page watched, by us and by others, in one run: a render, a look at all elements, bytes.
+// What it costs to have a page watched, by us and by others, and what is found, in one run: a render, a look at all elements,
+// bytes, the leak matrix.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
@@ -8,6 +9,7 @@ import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, test } from 'vitest';
 import { openPages, type Pages } from '../../pages';
 import { median, report, type Figure } from './figures';
+import { compareLeaks } from './matrix';
 
 const here = import.meta.dirname;
 const web = path.join(here, '../../..');
@@ -33,6 +35,7 @@ const rendered: readonly Rendered[] = [
 
 let pages: Pages;
 const figures: Figure[] = [];
+let leaksByComponent = '';
 
 beforeAll(async () => {
   pages = await openPages();
@@ -47,7 +50,10 @@ afterAll(async () => {
 
 ${versions}; React 19 in its production build, ${pages.browser}, Node.js ${process.versions.node}; ${cpus()[0]!.model}, ${cpus().length} processors.
 
-${report(figures)}`;
+${report(figures)}
+The leak matrix by component: how many of ten survivors memwarden tells of, and how many of ten scans of MemLens name it.
+
+${leaksByComponent}`;
   console.log(text);
   if (process.env.REPORT) await writeFile(process.env.REPORT, text);
 });
@@ -109,3 +115,9 @@ test('bytes', () => {
     figures.push({ name: `${name}, brotli`, unit: 'kB', values: [size / 1000], ...(goals[name] && { atMost: goals[name] }) });
   }
 }, 120_000);
+
+// After all that is timed: nothing of it runs beside that.
+compareLeaks(({ figures: found, byComponent }) => {
+  figures.push(...found);
+  leaksByComponent = byComponent;
+});

@@ -3,10 +3,13 @@ import { table } from './table';
 /** Something measured several times, beside what was promised of it. */
 export interface Figure {
   readonly name: string;
-  readonly unit: 'µs' | 'ms' | 'kB';
+  /** None if it is a number of something. */
+  readonly unit?: 'µs' | 'ms' | 'kB';
   readonly values: readonly number[];
   /** What the median is to be at most. */
   readonly atMost?: number;
+  /** What each of the values is to be. */
+  readonly always?: number;
 }
 
 export function median(values: readonly number[]): number {
@@ -16,11 +19,13 @@ export function median(values: readonly number[]): number {
 
 /** All of them as a Markdown table. */
 export function report(figures: readonly Figure[]): string {
-  const rows = figures.map(({ name, unit, values, atMost }) => {
-    const show = (value: number) => `${value.toFixed(unit === 'kB' || Math.abs(value) >= 10 ? 2 : 3)} ${unit}`;
+  const rows = figures.map(({ name, unit, values, atMost, always }) => {
+    const show = (value: number) => (unit ? `${value.toFixed(unit === 'kB' || Math.abs(value) >= 10 ? 2 : 3)} ${unit}` : `${value}`);
     const middle = median(values);
-    const verdict = atMost === undefined ? '' : middle <= atMost ? 'met' : '**missed**';
-    return [name, atMost === undefined ? '' : `≤ ${atMost} ${unit}`, show(middle), show(Math.min(...values)), show(Math.max(...values)), verdict];
+    const [goal, met] =
+      always !== undefined ? [`always ${always}`, values.every((value) => value === always)] : atMost !== undefined ? [`≤ ${atMost} ${unit}`, middle <= atMost] : [];
+    const verdict = met === undefined ? '' : met ? 'met' : '**missed**';
+    return [name, goal ?? '', show(middle), show(Math.min(...values)), show(Math.max(...values)), verdict];
   });
   return table([['figure', 'goal', 'median', 'min', 'max', 'verdict'], ...rows]);
 }
