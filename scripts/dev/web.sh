@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Checks and tests the browser packages: generated types, lint, types, what is published and its size, unit tests with React
-# 18 and 19, and in a real browser leaks and what reaches the service, which is built for it.
+# 18 and 19, whether what would be published installs and builds with either, and in a real browser leaks and what reaches the
+# service, which is built for it.
 #
 #	web.sh [-long | -bench]
 #
 # With -long leaks are looked for in every kind of page, not in two, the test kit is tested in full, the example is run as a
-# stranger would from a fresh copy, the packages are installed into it from what would be published, with React 18 and with
-# 19, and are used for half an hour (USE_MINUTES) and in an application of others. With -bench nothing is tested, but
-# measured. What package-lock.json says is installed first, unless it is there.
+# stranger would from a fresh copy, it finds its leak with the packages installed from what would be published too, and these
+# are used for half an hour (USE_MINUTES) and in an application of others. With -bench nothing is tested, but measured. What
+# package-lock.json says is installed first, unless it is there.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../../web"
@@ -43,7 +44,11 @@ beside() { # NAME COMMAND...: runs beside what follows
 beside generated npm run -s check-generated
 beside lint npm run -s lint
 beside types npm run -s types
-beside packages npm run -s packages
+if command -v chromium >/dev/null || [ -n "${CHROMIUM:-}" ]; then
+	beside packages bash -c 'npm run -s packages && LEAKS=few BUILT=1 npm run -s installed'
+else
+	beside packages npm run -s packages
+fi
 
 npm run -s unit || status=1
 if command -v chromium >/dev/null || [ -n "${CHROMIUM:-}" ]; then

@@ -1,5 +1,13 @@
 import type { Page } from 'playwright-core';
 
+/** Opens and closes the panel of the example, and waits until the page shows that. */
+export async function useOnce(page: Page): Promise<void> {
+  const press = () => page.getByRole('button').click();
+  await press();
+  await press();
+  await page.waitForFunction(() => document.querySelector('pre')!.innerText.includes('"mounts":1,"live":0'));
+}
+
 /** Opens and closes the panel of the example until the page says that it leaks; tells how many are still there, and of how many. */
 export async function findLeak(page: Page, collect: () => Promise<void>): Promise<{ survivors: number; released: number }> {
   const press = () => page.getByRole('button').click();
