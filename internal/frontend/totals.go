@@ -85,7 +85,7 @@ func (t *table[Key, Row]) row(key, other Key) *Row {
 	return t.byKey[key]
 }
 
-// Times are what a Profiler has measured of commits, in milliseconds.
+// Times are what a Profiler has measured of commits, each from the beginning of its render, in milliseconds.
 type Times struct {
 	Commits   int64   `json:"commits"`
 	MeanMS    float64 `json:"mean_ms"`

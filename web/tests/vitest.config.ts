@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     root: import.meta.dirname,
-    include: ['leaks/*.test.ts', 'holders/*.test.ts', 'core/*.test.ts', 'service/*.test.ts', 'overlay/*.test.ts', 'kit/*.test.ts'],
+    include: ['leaks/*.test.ts', 'holders/*.test.ts', 'core/*.test.ts', 'commits/*.test.ts', 'service/*.test.ts', 'overlay/*.test.ts', 'kit/*.test.ts'],
     hookTimeout: 60_000,
     fileParallelism: false,
   },

@@ -82,6 +82,16 @@ test('the book has what was added and not removed, and nothing that goes by itse
   await page.close();
 });
 
+test('a listener that is added with one signal and then with another ends with the first, for the browser and for the book', async () => {
+  const { page, errors } = await show();
+  expect(await page.evaluate(() => window.listening.twoSignals())).toEqual([
+    [4, 'listener of Window for signals: 4 not removed'],
+    [0, 'a closure, a store or a promise'],
+  ]);
+  expect(errors).toEqual([]);
+  await page.close();
+});
+
 test('nothing is with a signal of the page for the listeners that were added with it, and none of them is kept alive', async () => {
   const { page, collect, errors } = await show();
   const devtools = await page.context().newCDPSession(page);

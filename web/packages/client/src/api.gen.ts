@@ -2293,12 +2293,12 @@ export interface components {
                 timed: number;
                 /**
                  * Format: double
-                 * @description What these took.
+                 * @description What these took, each from the beginning of its render.
                  */
                 total_ms: number;
                 /**
                  * Format: double
-                 * @description The longest since the page was loaded.
+                 * @description The longest since the report before.
                  */
                 longest_ms: number;
             } & {
@@ -2472,7 +2472,7 @@ export interface components {
                  * @description The most of them.
                  */
                 live_max: number;
-                /** @description What a Profiler has measured; absent where none has. */
+                /** @description What a Profiler has measured of commits, each from the beginning of its render; absent where none has. */
                 timed?: {
                     /**
                      * Format: int64

@@ -78,7 +78,7 @@ export interface MemoryMonitor {
   addPart(start: () => () => void): () => void;
   /** Runs work on the monitor's budget. */
   run(task: () => void): void;
-  /** Queues an item of one's own. Its names are written in snake case. */
+  /** Queues an item of one's own. Its names are written in snake case, but for those of what has `entries`, as caches do. */
   report(kind: string, fields: object): void;
   /** The figures of the last interval; the same object until the next. */
   stats(): MemoryStats;
@@ -128,18 +128,18 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
   }
   const readHeap = createHeapReader(performance as MemoryPerformance, globalThis.crossOriginIsolated);
   const { add: report, flush, leave, dropped } = createTransport(sampled && endpoint, release);
-  const records: Record<string, ComponentRecord> = Object.create(null);
   const caches = new Map<() => CacheStats, string>();
+  const records: Record<string, ComponentRecord> = Object.create(null);
   const parts = new Map<() => () => void, (() => void) | void>();
-  const listeners = new Set<() => void>();
   const judged = new Map<string, Judged>();
+  const listeners = new Set<() => void>();
   const longTasks = { count: 0, totalMs: 0, longestMs: 0 };
   const longFrames = { count: 0, totalMs: 0, longestMs: 0 };
 
   let watches = 0;
   let names = 0;
-  let warnings: readonly Warning[] = [];
   let snapshots: readonly Snapshot[] = [];
+  let warnings: readonly Warning[] = [];
   let self: SelfStats = { ms: 0, share: 0, off: false };
   let ms = 0;
   let over = 0;
@@ -166,23 +166,24 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
         reportError(error);
       }
     }
-    return { ...structuredClone({ components: records, longTasks, longFrames }), at, heap: readHeap(at), caches: all, warnings, self };
+    return { ...structuredClone({ components: records, longTasks, longFrames }), at, heap: readHeap(at), caches: all, self, warnings };
   };
   let stats = read();
   let reported = stats;
 
-  /** Judges a figure; a trend by its growth, the heap by that as a share of what its series began with. */
-  const judge = (kind: WarningKind, subject: string, value: number, trend?: boolean) => {
+  /** Judges a figure; a trend by its growth: as it is (0), or as a share of what its series began with (1). */
+  const judge = (kind: WarningKind, subject: string, value: number, trend?: 0 | 1) => {
     const at = Date.now();
     const key = kind + subject;
     let [series, quietUntil] = judged.get(key) ?? [[], 0];
-    if (trend) {
+    if (trend! >= 0) {
       series = [...series, value].slice(-trendLength);
-      value = growth(series) / (kind === 'growing_heap' ? series[0]! : 1);
+      value = growth(series) / series[0]! ** trend!;
     }
     const threshold = thresholds[kind];
-    const told = value > threshold && at >= quietUntil;
-    if (told) quietUntil = at + warningPauseMs;
+    const told = at >= quietUntil && value > threshold;
+    // No slow commit is told of twice: what was longest is kept until it is reported.
+    if (told) quietUntil = Math.max(warningPauseMs, intervalMs + reportIntervalMs) + at;
     // Caches have what names they like: those of yesterday are forgotten, at the price of trends that begin anew.
     if (judged.size >= maxJudged) judged.clear();
     judged.set(key, [series, quietUntil]);
@@ -200,23 +201,23 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
     if (leaving && !document.hidden) return;
     run(() => {
       const now = read();
-      const { heap, caches, components } = now;
+      const { components, heap, caches } = now;
       const news = since(now, stats);
       // A page that is hidden is looked at out of turn: what happened in a moment is no rate.
       const newsMs = Math.max(intervalMs, news.at);
-      for (const { name, commits, timed, totalMs } of changesOf(news)) {
-        ms += (commits + timed) * commitCostMs;
-        judge('slow_commit', name, totalMs / timed);
+      for (const { name, commits, timed, longestMs } of changesOf(news)) {
+        ms += (timed + commits) * commitCostMs;
+        judge('slow_commit', name, longestMs);
         judge('many_commits', name, (commits * 1000) / newsMs);
-        judge('growing_instances', name, components[name]!.live, true);
+        judge('growing_instances', name, components[name]!.live, 0);
       }
-      if (heap && heap !== stats.heap) judge('growing_heap', heap.source, heap.bytes, true);
-      for (const name in caches) judge('growing_cache', name, caches[name]!.entries, true);
+      if (heap && heap !== stats.heap) judge('growing_heap', heap.source, heap.bytes, 1);
+      for (const name in caches) judge('growing_cache', name, caches[name]!.entries, 0);
 
       const share = (ms - self.ms) / newsMs;
       over = share > budget ? over + 1 : 0;
       self = { ms, share, off: over >= patience };
-      stats = { ...now, warnings, self };
+      stats = { ...now, self, warnings };
       if (self.off) {
         report('monitor_off', self);
         turn();
@@ -228,9 +229,9 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       const changed = changesOf(change).slice(0, maxReported);
       for (const one of changed) one.live = components[one.name]!.live;
       report('figures', {
+        self,
         heap,
         caches,
-        self,
         longTasks: change.longTasks,
         longFrames: change.longFrames,
         ms: Math.max(0, change.at),
@@ -238,6 +239,8 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       });
       // One item for ten: an item must fit into a body, however long the names are.
       while (changed.length) report('components', { components: changed.splice(0, 10) });
+      // Nothing more is counted where the monitor is off: there the last figures stay.
+      if (!self.off) for (const name in records) records[name]!.longestMs = 0;
       reported = stats;
       if (leaving) leave();
       else void flush();
@@ -283,7 +286,7 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
     },
     component(name) {
       if (!records[name] && names++ >= maxComponents) name = '(other)';
-      return (records[name] ??= { name, commits: 0, mounts: 0, live: 0, unmounts: 0, timed: 0, totalMs: 0, longestMs: 0 });
+      return (records[name] ??= { name, commits: 0, mounts: 0, unmounts: 0, live: 0, timed: 0, totalMs: 0, longestMs: 0 });
     },
     addCache(name, readCache) {
       caches.set(readCache, name);

@@ -12,9 +12,10 @@ export interface ComponentRecord {
   unmounts: number;
   /** Instances that are mounted now, and not hidden. */
   live: number;
-  /** Commits that a Profiler timed, how long React rendered for them in all, and for the longest. */
+  /** Commits that a Profiler timed, and how long they took in all, each from the beginning of its render. */
   timed: number;
   totalMs: number;
+  /** The longest of them since the last report, or since the time for one where none is sent. */
   longestMs: number;
 }
 

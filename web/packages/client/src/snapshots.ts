@@ -34,9 +34,9 @@ export function compareSnapshots({ stats: before }: Snapshot, { stats: after }: 
     ms: change.at,
     heapBytes: before.heap?.source === after.heap?.source ? change.heap?.bytes : undefined,
     components: changesOf(change),
+    caches: change.caches,
     longTasks: change.longTasks,
     longFrames: change.longFrames,
-    caches: change.caches,
     warnings: after.warnings.filter((one) => !before.warnings.includes(one)),
     selfMs: change.self.ms,
   };

@@ -15,7 +15,7 @@ const firstPauseMs = 2_500;
 const longestPauseMs = 150_000;
 
 export interface Transport {
-  /** Queues an item; it is encoded at once, with its names in snake case, and dropped if it alone is too large for a body. */
+  /** Queues an item; it is encoded at once, with its names in snake case but for those of caches, and dropped if it alone is too large for a body. */
   add(kind: string, fields: object): void;
   /** Sends what waits, one body after the other, unless a pause that the service asked for is not over. */
   flush(): Promise<void>;
@@ -50,11 +50,11 @@ export function createTransport(endpoint: string | false | undefined, release?: 
   let dropped = 0;
   // What was not answered is sent again as it was: the service keeps equal bodies once. As the page goes all of it is sent.
   let pending: Post | undefined;
-  let pauseMs = 0;
   let notBefore = 0;
+  let pauseMs = 0;
   let sending: Promise<void> | undefined;
 
-  const next = (): Post | undefined => {
+  const next = (): Post | false | undefined => {
     if (!pending && queue.length) {
       // One item fits in any case.
       let left = maxItemBytes;
@@ -78,19 +78,24 @@ export function createTransport(endpoint: string | false | undefined, release?: 
         items,
       };
     }
-    return pending;
+    return Date.now() >= notBefore && pending;
   };
 
   const send = async () => {
     let post;
-    while (Date.now() >= notBefore && (post = next())) {
+    while ((post = next())) {
       // No network, or a filter that throws: as if the service were busy. The items stay in the queue, whose bound says how long.
-      const once = async (): Promise<Partial<Response>> => fetch(endpoint as string, post!);
-      const { status = 503, headers } = await once().catch((): Partial<Response> => ({}));
+      let status = 503;
+      let headers: Headers | undefined;
+      try {
+        ({ status, headers } = await fetch(endpoint as string, post));
+      } catch {
+        // It is as it was.
+      }
       if (status < 500 && status !== 429) {
         if (status >= 400) dropped += post.items;
-        pending = undefined;
         pauseMs = 0;
+        pending = undefined;
       } else {
         pauseMs = Math.min(longestPauseMs, pauseMs * 2 || firstPauseMs);
         notBefore = Date.now() + Math.max((headers?.get('Retry-After') as never) * 1000 || 0, pauseMs * (1 + Math.random()));
@@ -103,14 +108,15 @@ export function createTransport(endpoint: string | false | undefined, release?: 
       if (!endpoint) return;
       const item = { ...fields, kind, at: new Date() };
       const text = JSON.stringify(item, (_, value: unknown) => (typeof value === 'number' ? +value.toFixed(3) : value))
-        // What looks like a name within a text is none: there its quotes have a backslash before them.
-        .replace(/"\w+":/g, (name) => name.replace(/[A-Z]/g, '_$&').toLowerCase());
+        // What looks like a name within a text is none: there its quotes have a backslash before them. What has entries is a
+        // cache, whose name is what somebody has called it.
+        .replace(/[A-Z](?=\w*":(?!{[^}]*"entries"))/g, (letter) => '_' + letter.toLowerCase());
       if (bytesOf(text) >= maxItemBytes || (queue.push(text) > maxItems && queue.shift())) dropped++;
     },
     flush: () => (sending ??= send().finally(() => (sending = undefined))),
     leave() {
       let post;
-      for (let left = maxLeavingBodies; Date.now() >= notBefore && left-- && (post = next()); ) {
+      for (let left = maxLeavingBodies; left-- && (post = next()); ) {
         pending = undefined;
         try {
           fetchLater(endpoint as string, post);

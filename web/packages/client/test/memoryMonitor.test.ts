@@ -160,11 +160,42 @@ describe('warnings', () => {
       record.live += 10;
       record.timed++;
       record.totalMs += 20;
+      record.longestMs = 20;
       entries += 50;
       heapIs(1e6 * (10 + i));
       vi.advanceTimersByTime(second);
     }
     expect([...kinds].sort()).toEqual(['growing_cache queries', 'growing_heap engine', 'growing_instances Row', 'slow_commit Row']);
+  });
+
+  test.each([60, 3_600])('of one slow commit among a hundred quick ones, once, with reports each %s seconds', (reportSeconds) => {
+    const warnings: Warning[] = [];
+    const monitor = started({ onWarning: (warning) => warnings.push(warning), reportIntervalMs: reportSeconds * second, budget: 1 });
+    const record = monitor.component('List');
+    const commits = (count: number, ms: number) => {
+      record.timed += count;
+      record.totalMs += count * ms;
+      record.longestMs = Math.max(record.longestMs, ms);
+    };
+    const quick = (looks: number) => {
+      for (let i = 0; i < looks; i++) {
+        commits(100, 1);
+        vi.advanceTimersByTime(second);
+      }
+    };
+    quick(400);
+    expect(warnings).toEqual([]);
+    // Figures are reported out of turn, shortly before a look.
+    vi.advanceTimersByTime(0.7 * second);
+    hide();
+    commits(1, 30);
+    quick(1);
+    expect(warnings).toEqual([expect.objectContaining({ kind: 'slow_commit', subject: 'List', value: 30, threshold: 16 })]);
+    quick(2 * 3_600);
+    expect(warnings).toHaveLength(1);
+    commits(1, 17);
+    quick(1);
+    expect(warnings.map(({ value }) => value)).toEqual([30, 17]);
   });
 
   test('names of caches that are no more are forgotten', () => {
@@ -299,11 +330,15 @@ describe('reports', () => {
     Object.assign(monitor.component('Cart'), { commits: 1, mounts: 1, live: 1 });
     heapIs(123);
     monitor.report('note', { someThing: { innerName: 1.23456 } });
+    const caches = { userProfiles: { entries: 3, neverCollected: 1 }, 'of "B"': { inactive: 1, entries: 2 }, entries: { entries: 1 } };
+    for (const [name, figures] of Object.entries(caches)) monitor.addCache(name, () => figures);
     hide();
     const items = beacons.flatMap((report) => report.items);
     expect(items.map(({ kind }) => kind)).toEqual(['note', 'figures', 'components']);
     expect(items[0]).toMatchObject({ some_thing: { inner_name: 1.235 } });
-    expect(items[1]).toMatchObject({ heap: { source: 'engine', bytes: 123, limit_bytes: 1e9 }, long_tasks: { count: 0 } });
+    expect(items[1]).toMatchObject({ heap: { source: 'engine', bytes: 123, limit_bytes: 1e9 }, long_tasks: { count: 0 }, long_frames: { longest_ms: 0 } });
+    // Names of caches are what somebody has called them.
+    expect(items[1]!.caches).toEqual({ userProfiles: { entries: 3, never_collected: 1 }, 'of "B"': { inactive: 1, entries: 2 }, entries: { entries: 1 } });
     expect(items[2]).toMatchObject({ components: [{ name: 'Cart', commits: 1, mounts: 1, live: 1 }] });
     expect(beacons[0]).toMatchObject({ schema: 1, release: '7' });
   });

@@ -39,8 +39,8 @@ export function createInstance(name: string): Instance {
     record ??= newest.component(name);
     if (last !== render) {
       if (!last) record.mounts++;
-      last = render;
       record.commits++;
+      last = render;
     }
     record.live++;
     return release;

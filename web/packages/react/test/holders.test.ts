@@ -124,6 +124,29 @@ describe('listeners', () => {
     }
   });
 
+  test('that are added again before they have ended keep the signal that they had', () => {
+    const [first, second] = [new jsdom.window.AbortController(), new jsdom.window.AbortController()];
+    const all = times(4, () => vi.fn());
+    const add = (options: AddEventListenerOptions) => all.forEach((one) => page.addEventListener('again', one, options));
+    const counted = () => held('listener of EventTarget for again at ');
+    const calls = () => {
+      page.dispatchEvent(new Event('again'));
+      return all.map((one) => one.mock.calls.splice(0).length).join('');
+    };
+    add({ signal: first.signal });
+    add({ signal: second.signal });
+    add({});
+    second.abort();
+    expect([calls(), counted()]).toEqual(['1111', 4]);
+    first.abort();
+    expect([calls(), counted()]).toEqual(['0000', 0]);
+    add({});
+    add({ signal: new jsdom.window.AbortController().signal });
+    expect([calls(), counted()]).toEqual(['1111', 4]);
+    all.forEach((one) => page.removeEventListener('again', one));
+    expect([calls(), counted()]).toEqual(['0000', 0]);
+  });
+
   test('of elements go with them and are not counted', () => {
     times(5, () => document.createElement('p').addEventListener('click', () => undefined));
     expect(held('listener of HTMLParagraphElement')).toBe(0);

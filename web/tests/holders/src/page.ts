@@ -8,6 +8,8 @@ declare global {
       record(kept: boolean): Promise<string[]>;
       /** What the book has, of listeners that are added and ended in all the ways there are: after adding and in the end. */
       book(): { added: string[]; ended: string[] };
+      /** What is heard, and what the book has, of listeners that were added with two signals, when the second is aborted and when the first is. */
+      twoSignals(): [heard: number, first: string][];
       /** A signal that the page keeps and never aborts. */
       signal: AbortSignal;
       /** Keeps book while as many listeners are added with that signal, and removed unless they are kept; those that are not removed go with their targets. */
@@ -239,6 +241,23 @@ window.listening = {
     const ended = lines();
     book.stop();
     return { added, ended };
+  },
+
+  twoSignals() {
+    const book = keepHolders();
+    book.start();
+    const [first, second] = [new AbortController(), new AbortController()];
+    let heard = 0;
+    const all = Array.from({ length: 4 }, () => () => void heard++);
+    for (const { signal } of [first, second]) all.forEach((one) => window.addEventListener('signals', one, { signal }));
+    const seen = [second, first].map((controller): [number, string] => {
+      controller.abort();
+      heard = 0;
+      window.dispatchEvent(new Event('signals'));
+      return [heard, book.grownBy(4, 'none')[0]!.replace(/ at .*:\d+:\d+\)?: /, ': ')];
+    });
+    book.stop();
+    return seen;
   },
 
   acrossTheBook() {

@@ -19,7 +19,10 @@ export function watchApolloCache(monitor: MemoryMonitor, cache: ApolloCacheLike,
   return watchCache(monitor, name, () => {
     const { __META, ...data } = cache.extract() as Data & { __META?: { extraRootIds: string[] } };
     const all = Object.values(data);
-    const roots = [...(__META?.extraRootIds ?? []), 'ROOT_QUERY', 'ROOT_MUTATION', 'ROOT_SUBSCRIPTION'].map((id) => data[id]);
+    // Roots are called ROOT_QUERY and so on, and there may be more.
+    const roots = Object.keys(data)
+      .filter((id) => /^ROOT_/.test(id) || __META?.extraRootIds.includes(id))
+      .map((id) => data[id]);
     // A root is like no other entry, and stands for none: among all it counts nothing, because it was seen before.
     const stats = { entries: all.length, bytes: all.length && estimateBytes<unknown>([roots, all]), neverCollected: all.length };
     /** What roots lead to, as `gc()` finds it: entries, and objects on the way. */

@@ -31,7 +31,7 @@ export function estimateBytes<T>(
     if (value instanceof ArrayBuffer) return value.byteLength;
     if (value instanceof Blob) return value.size;
     if (value instanceof Array) return inner(value);
-    if (value instanceof Map || value instanceof Set) return inner([...value.values()]);
+    if (value instanceof Set || value instanceof Map) return inner([...value.values()]);
     return inner(Object.keys(value), (key) => Object.getOwnPropertyDescriptor(value, key)?.value);
   };
 

@@ -85,10 +85,9 @@ export function judge(cohort: Cohort, now: Moment, { minAgeMs = 10_000, minSurvi
   let half = released / 2;
   let survivors = 0;
   let older = 0;
-  for (const { released: more, alive } of ripe) {
-    half -= more;
-    survivors += alive;
-    if (half >= 0) older += alive;
+  for (const batch of ripe) {
+    survivors += batch.alive;
+    if ((half -= batch.released) >= 0) older += batch.alive;
   }
   return {
     ...what,

@@ -12,13 +12,13 @@ let key = '';
 
 /** The fiber that React noted on an element that it made. Its key has a random end for each copy of React. */
 export function fiberOf(node: Node): Fiber | undefined {
-  if (!(key in node)) key = Object.keys(node).find((name) => name.startsWith('__reactFiber$')) ?? key;
+  if (!(key in node)) key = Object.keys(node).find((name) => /^__reactFiber\$/.test(name)) ?? key;
   return (node as Node & Record<string, Fiber | undefined>)[key];
 }
 
 /** The name of a component's type; undefined if it is no component. */
 export function nameOf(type: unknown): string | undefined {
-  const { displayName, name, render, type: inner = render } = Object(type) as Record<string, unknown> & { displayName?: string; name?: string };
+  const { name, displayName, render, type: inner = render } = Object(type) as Record<string, unknown> & { displayName?: string; name?: string };
   if (typeof type === 'function') return displayName || name || 'anonymous';
   return inner ? displayName || nameOf(inner) : undefined;
 }

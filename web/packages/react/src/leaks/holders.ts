@@ -17,14 +17,13 @@ type Method = (this: unknown, ...args: unknown[]) => unknown;
 type Listening = Parameters<EventTarget['addEventListener']>;
 
 /** Of an AbortSignal, whether it has ended what it was given for. */
-type Signal = Pick<AbortSignal, 'aborted'>;
-const never: Signal = { aborted: false };
+type Signal = Partial<Pick<AbortSignal, 'aborted'>>;
 
 /** What is held: by what it is found again, what it is called, and what ends it before its time. */
 type Entry = [key: unknown, what: string, signal?: Signal | undefined];
 
 /** Whether a target is held by the page, beyond the life of what is shown in it. */
-const outlives = (target?: { localName?: string }) => /^(undefined|body|html)$/.test(target?.localName as string);
+const outlives = (target?: { localName?: string }) => /^(|body|html)$/.test(target?.localName ?? '');
 
 /**
  * Wraps what adds and removes listeners, timers and observers of the page while it is started. What that does and returns
@@ -35,8 +34,11 @@ export function keepHolders(): Holders {
   /** What each is called, with its place, and what ends it. Objects have a number in its key, which does not keep them alive. */
   const held = new Map<unknown, [site: string, signal: WeakRef<Signal>]>();
   const numbers = new WeakMap<object, number>();
-  const undo: (() => void)[] = [];
   let last = 0;
+  const undo: (() => void)[] = [];
+
+  /** Whether nothing is held any more. A signal that is collected was aborted: what holds the listener alive would hold it too. */
+  const isOver = ([, signal]: readonly [string?, WeakRef<Signal>?] = []) => (signal?.deref() ?? { aborted: true }).aborted;
 
   const numberOf = (one: object) => numbers.get(one) ?? numbers.set(one, ++last).get(one);
 
@@ -48,7 +50,7 @@ export function keepHolders(): Holders {
     entryOf: (id: unknown, args: Args, self: object) => Entry | false | null,
     once?: boolean,
   ) => {
-    for (const name of owner ? [begin, end] : []) {
+    for (const name of owner ? [end, begin] : []) {
       const native = owner[name]!;
       const ours = (owner[name] = function (...args) {
         // Where somebody else has wrapped it, it is called after the end too.
@@ -61,14 +63,16 @@ export function keepHolders(): Holders {
           } satisfies Method;
         }
         const result = native.apply(this, args);
-        const [key, what, signal = never] = entryOf(result ?? callback, args as Args, this as object) || [];
-        held.delete(key);
-        if (what && name === begin) {
+        // Where there is no signal it is something that lives as long as the book, and is never aborted.
+        const [key, what, signal = held as Signal] = entryOf(result ?? callback, args as Args, this as object) || [];
+        // What is added again before it has ended is what it was, with the signal that it had.
+        if (name === end) held.delete(key);
+        else if (what && isOver(held.get(key))) {
           // The list is the call's own, and done with. Where the engine cannot leave out the frames before, there is no place.
           Error.captureStackTrace?.(args, ours);
           if (held.size >= maxHeld) held.clear();
           // Nothing is left with the signal, which may live as long as the page.
-          held.set(key, [what + ' ' + (/\S.*:\d.*/.exec((args as { stack?: string }).stack!) ?? 'somewhere'), new WeakRef(signal)]);
+          held.set(key, [`${what} ` + (/\S.*:\d.*/.exec((args as { stack?: string }).stack!) ?? 'somewhere'), new WeakRef(signal)]);
         }
         return result;
       });
@@ -87,9 +91,9 @@ export function keepHolders(): Holders {
         // One that goes after its first call holds nothing for long; one that was aborted already was not added.
         return (
           listener &&
+          outlives(target) &&
           !once &&
-          !signal?.aborted &&
-          outlives(target) && [[numberOf(target), numberOf(listener), type, capture].join(), 'listener of ' + target.constructor.name + ' for ' + type, signal]
+          !signal?.aborted && [`${[numberOf(target), numberOf(listener), type, capture]}`, 'listener of ' + target.constructor.name + ' for ' + type, signal]
         );
       });
       keep(window as never, 'setInterval', 'clearInterval', (id) => [id, 'interval']);
@@ -105,19 +109,19 @@ export function keepHolders(): Holders {
       undo.splice(0).forEach((one) => one());
     },
     grownBy(survivors, name) {
-      const sites = new Map<string, number>();
-      held.forEach(([site, signal], key) => {
-        // One that is collected was aborted: what holds the listener alive would hold it too.
-        if (signal.deref()?.aborted ?? true) held.delete(key);
-        else sites.set(site, (sites.get(site) || 0) + 1);
+      const sites: Record<string, number> = {};
+      held.forEach((entry, key) => {
+        const [site] = entry;
+        if (isOver(entry)) held.delete(key);
+        else sites[site] = (sites[site] ?? 0) + 1;
       });
       const distance = ([site, count]: [string, number]) => (site.includes(name) ? -1 : Math.abs(count - survivors));
-      const grown = [...sites]
+      const grown = Object.entries(sites)
         .filter(([, count]) => count >= Math.max(3, survivors / 2))
         .sort((a, b) => distance(a) - distance(b))
         .slice(0, maxNamed)
         .map(([site, count]) => site + ': ' + count + ' not removed');
-      return grown.length ? grown : ['a closure, a store or a promise'];
+      return grown[0] ? grown : ['a closure, a store or a promise'];
     },
   };
 }

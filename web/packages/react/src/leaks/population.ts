@@ -10,7 +10,7 @@ interface Member {
   readonly cohort: Cohort;
   /** The object itself, or one of the two fibers that React has for one component; in use, each leads to the other. */
   readonly ref: WeakRef<object>;
-  readonly hasEnded: (object: never) => boolean;
+  readonly ended: (object: never) => boolean;
   /** When it was released. */
   since?: Moment;
 }
@@ -26,7 +26,7 @@ export interface Population {
    * Begins to look at something, or at two objects that stand for one; tells its cohort, or nothing if it is looked at already
    * or there are too many.
    */
-  add<T extends object>(kind: LeakKind, name: string, hasEnded: (object: T) => boolean, object: T, twin?: T | null): Cohort | undefined;
+  add<T extends object>(kind: LeakKind, name: string, ended: (object: T) => boolean, object: T, twin?: T | null): Cohort | undefined;
   /** Takes it out, released or not; tells whether it was known. */
   recall(object: object): boolean;
   /** Looks at what is in use in steps: yields now and then, releases what has ended. */
@@ -45,13 +45,13 @@ export function createPopulation(): Population {
 
   return {
     cohorts: () => Object.values(cohorts).flatMap((names) => [...names.values()]),
-    add(kind, name, hasEnded, object, twin) {
+    add(kind, name, ended, object, twin) {
       const names = (cohorts[kind] ??= new Map<string, Cohort>());
-      const cohort = names.get(name) ?? (names.size < maxCohorts && { kind, name, owners: [], batches: [] });
-      if (known.has(object) || known.has(twin!) || size >= maxMembers || !cohort) return undefined;
+      const cohort = names.get(name) ?? (names.size < maxCohorts && { kind, name, batches: [], owners: [] });
+      if (!cohort || size >= maxMembers || known.has(object) || known.has(twin!)) return undefined;
       size++;
       names.set(name, cohort);
-      const member: Member = { cohort, hasEnded, ref: new WeakRef(object) };
+      const member: Member = { cohort, ended, ref: new WeakRef(object) };
       inUse.add(member);
       known.set(object, member);
       if (twin) known.set(twin, member);
@@ -61,8 +61,8 @@ export function createPopulation(): Population {
       const member = known.get(object);
       if (member) {
         size--;
-        known.delete(object);
         inUse.delete(member);
+        known.delete(object);
         registry.unregister(member);
         if (member.since) count(member.cohort, member.since, -1, -1);
       }
@@ -71,12 +71,11 @@ export function createPopulation(): Population {
     *sweep(now) {
       let i = 0;
       for (const member of inUse) {
-        const { cohort, ref, hasEnded } = member;
+        const { ref, cohort, ended } = member;
         const object = ref.deref();
-        if (!object || hasEnded(object as never)) {
+        if (!object || ended(object as never)) {
           inUse.delete(member);
-          member.since = now;
-          count(cohort, now, 1, 1);
+          count(cohort, (member.since = now), 1, 1);
           registry.register(member, [cohort, now], member);
         }
         if (!(++i % 64)) yield;

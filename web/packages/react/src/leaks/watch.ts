@@ -56,9 +56,9 @@ export function leakWatchOf(monitor: MemoryMonitor | undefined): LeakWatch | und
  * are found by the elements that React makes; where React's marks are missing, elements and tracked objects remain.
  */
 export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): LeakWatch {
-  const { sweepMs = 5_000, onLeak, holders: book } = options;
-  const population = createPopulation();
+  const { holders: book, onLeak, sweepMs = 5_000 } = options;
   const canary = createCanary();
+  const population = createPopulation();
   /** The component that an element belongs to; React forgets it when it removes the element. */
   const componentOf = new WeakMap<Node, string | undefined>();
   /** What leaks was told of, and how many survivors it had. */
@@ -138,7 +138,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
       const { kind, name, survivors } = leak;
       if (survivors < 2 * told[kind + name]!) continue;
       told[kind + name] = survivors;
-      monitor.report('leak', { ...leak, what: kind, leaking: undefined });
+      monitor.report('leak', { ...leak, leaking: undefined, what: kind });
       onLeak?.(leak);
     }
   };
@@ -179,11 +179,11 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
     waiting.push(...root.children);
     plan();
     return () => {
-      observer.disconnect();
       clearInterval(timer);
+      observer.disconnect();
       book?.stop();
-      current = undefined;
       waiting = [];
+      current = undefined;
     };
   };
 
