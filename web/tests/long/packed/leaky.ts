@@ -5,7 +5,7 @@ export async function useOnce(page: Page): Promise<void> {
   const press = () => page.getByRole('button').click();
   await press();
   await press();
-  await page.waitForFunction(() => document.querySelector('pre')!.innerText.includes('"mounts":1,"live":0'));
+  await page.waitForFunction(() => document.querySelector('pre')!.innerText.includes('"mounts":1,"unmounts":1,"live":0'));
 }
 
 /** Opens and closes the panel of the example until the page says that it leaks; tells how many are still there, and of how many. */
@@ -13,7 +13,7 @@ export async function findLeak(page: Page, collect: () => Promise<void>): Promis
   const press = () => page.getByRole('button').click();
   const shown = () => page.locator('pre').innerText();
   for (let i = 0; i < 24; i++) await press();
-  await page.waitForFunction(() => document.querySelector('pre')!.innerText.includes('"mounts":12,"live":0'));
+  await page.waitForFunction(() => document.querySelector('pre')!.innerText.includes('"mounts":12,"unmounts":12,"live":0'));
   // Something is called a leak only after a while, after collections, and while the page is in use.
   while (!(await shown()).includes('are still there')) {
     await press();
