@@ -114,11 +114,11 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
   // A server renders pages for many: there is nothing of one page to watch.
   const sampled = !!globalThis.document && (draw ??= Math.random()) < sampleRate;
   const thresholds = {
-    slow_commit: 16,
-    many_commits: 60,
-    growing_instances: 20,
-    growing_cache: 100,
     growing_heap: 0.2,
+    growing_instances: 20,
+    many_commits: 60,
+    growing_cache: 100,
+    slow_commit: 16,
     ...options.thresholds,
   };
   // How far each is within its bounds, at the least; NaN where one is.
@@ -129,20 +129,20 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
   const readHeap = createHeapReader(performance as MemoryPerformance, globalThis.crossOriginIsolated);
   const { add: report, flush, leave, dropped } = createTransport(sampled && endpoint, release);
   const caches = new Map<() => CacheStats, string>();
-  const records: Record<string, ComponentRecord> = Object.create(null);
-  const parts = new Map<() => () => void, (() => void) | void>();
   const judged = new Map<string, Judged>();
+  const parts = new Map<() => () => void, (() => void) | void>();
   const listeners = new Set<() => void>();
-  const longTasks = { count: 0, totalMs: 0, longestMs: 0 };
   const longFrames = { count: 0, totalMs: 0, longestMs: 0 };
+  const longTasks = { count: 0, totalMs: 0, longestMs: 0 };
+  const records: Record<string, ComponentRecord> = Object.create(null);
 
-  let watches = 0;
-  let names = 0;
-  let snapshots: readonly Snapshot[] = [];
   let warnings: readonly Warning[] = [];
-  let self: SelfStats = { ms: 0, share: 0, off: false };
   let ms = 0;
+  let self: SelfStats = { ms: 0, share: 0, off: false };
+  let names = 0;
+  let watches = 0;
   let over = 0;
+  let snapshots: readonly Snapshot[] = [];
 
   /** Runs something of the monitor's own, and adds what it took. */
   const run = (task: () => void) => {
@@ -182,8 +182,7 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
     }
     const threshold = thresholds[kind];
     const told = at >= quietUntil && value > threshold;
-    // No slow commit is told of twice: what was longest is kept until it is reported.
-    if (told) quietUntil = Math.max(warningPauseMs, intervalMs + reportIntervalMs) + at;
+    if (told) quietUntil = at + warningPauseMs;
     // Caches have what names they like: those of yesterday are forgotten, at the price of trends that begin anew.
     if (judged.size >= maxJudged) judged.clear();
     judged.set(key, [series, quietUntil]);
@@ -205,10 +204,10 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       const news = since(now, stats);
       // A page that is hidden is looked at out of turn: what happened in a moment is no rate.
       const newsMs = Math.max(intervalMs, news.at);
-      for (const { name, commits, timed, longestMs } of changesOf(news)) {
-        ms += (timed + commits) * commitCostMs;
-        judge('slow_commit', name, longestMs);
+      for (const { name, timed, commits, totalMs } of changesOf(news)) {
+        ms += (commits + timed) * commitCostMs;
         judge('many_commits', name, (commits * 1000) / newsMs);
+        judge('slow_commit', name, totalMs / timed);
         judge('growing_instances', name, components[name]!.live, 0);
       }
       if (heap && heap !== stats.heap) judge('growing_heap', heap.source, heap.bytes, 1);
@@ -229,18 +228,16 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       const changed = changesOf(change).slice(0, maxReported);
       for (const one of changed) one.live = components[one.name]!.live;
       report('figures', {
+        ms: Math.max(0, change.at),
         self,
-        heap,
-        caches,
+        dropped: dropped(),
         longTasks: change.longTasks,
         longFrames: change.longFrames,
-        ms: Math.max(0, change.at),
-        dropped: dropped(),
+        heap,
+        caches,
       });
       // One item for ten: an item must fit into a body, however long the names are.
       while (changed.length) report('components', { components: changed.splice(0, 10) });
-      // Nothing more is counted where the monitor is off: there the last figures stay.
-      if (!self.off) for (const name in records) records[name]!.longestMs = 0;
       reported = stats;
       if (leaving) leave();
       else void flush();
@@ -272,8 +269,21 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
   });
 
   return {
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    component(name) {
+      if (!records[name] && names++ >= maxComponents) name = '(other)';
+      return (records[name] ??= { name, commits: 0, mounts: 0, unmounts: 0, live: 0, timed: 0, totalMs: 0, longestMs: 0 });
+    },
+    snapshots: () => snapshots,
+    takeSnapshot(label) {
+      const snapshot = { label, stats: read() };
+      snapshots = [...snapshots, snapshot].slice(-maxSnapshots);
+      return snapshot;
+    },
     sampled,
-    active: () => sampled && !self.off,
     start() {
       let mine = +sampled;
       watches += mine;
@@ -284,28 +294,15 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
         turn();
       };
     },
-    component(name) {
-      if (!records[name] && names++ >= maxComponents) name = '(other)';
-      return (records[name] ??= { name, commits: 0, mounts: 0, unmounts: 0, live: 0, timed: 0, totalMs: 0, longestMs: 0 });
-    },
+    run,
+    active: () => sampled && !self.off,
+    addPart,
     addCache(name, readCache) {
       caches.set(readCache, name);
       return () => caches.delete(readCache);
     },
-    addPart,
-    run,
     report,
     stats: () => stats,
-    subscribe(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    takeSnapshot(label) {
-      const snapshot = { label, stats: read() };
-      snapshots = [...snapshots, snapshot].slice(-maxSnapshots);
-      return snapshot;
-    },
-    snapshots: () => snapshots,
     flush,
   };
 }

@@ -12,10 +12,9 @@ export interface ComponentRecord {
   unmounts: number;
   /** Instances that are mounted now, and not hidden. */
   live: number;
-  /** Commits that a Profiler timed, and how long they took in all, each from the beginning of its render. */
+  /** Commits that a Profiler timed, and how long they took, each from the beginning of its render: in all, and the longest. */
   timed: number;
   totalMs: number;
-  /** The longest of them since the last report, or since the time for one where none is sent. */
   longestMs: number;
 }
 

@@ -33,8 +33,8 @@ export function compareSnapshots({ stats: before }: Snapshot, { stats: after }: 
   return {
     ms: change.at,
     heapBytes: before.heap?.source === after.heap?.source ? change.heap?.bytes : undefined,
-    components: changesOf(change),
     caches: change.caches,
+    components: changesOf(change),
     longTasks: change.longTasks,
     longFrames: change.longFrames,
     warnings: after.warnings.filter((one) => !before.warnings.includes(one)),

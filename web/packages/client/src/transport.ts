@@ -46,12 +46,12 @@ export function bytesOf(text: string): number {
 export function createTransport(endpoint: string | false | undefined, release?: string): Transport {
   // What a body has for its items, beside release and page at their longest. Here, and not above, minifiers write the figure.
   const maxItemBytes = maxBodyBytes - 3072;
-  const queue: string[] = [];
   let dropped = 0;
+  const queue: string[] = [];
   // What was not answered is sent again as it was: the service keeps equal bodies once. As the page goes all of it is sent.
   let pending: Post | undefined;
-  let notBefore = 0;
   let pauseMs = 0;
+  let notBefore = 0;
   let sending: Promise<void> | undefined;
 
   const next = (): Post | false | undefined => {
@@ -72,8 +72,8 @@ export function createTransport(endpoint: string | false | undefined, release?: 
       pending = {
         method: 'POST',
         body: head.slice(0, -2) + queue.splice(0, items) + ']}',
-        mode: 'no-cors',
         keepalive: true,
+        mode: 'no-cors',
         activateAfter: 0,
         items,
       };

@@ -160,42 +160,11 @@ describe('warnings', () => {
       record.live += 10;
       record.timed++;
       record.totalMs += 20;
-      record.longestMs = 20;
       entries += 50;
       heapIs(1e6 * (10 + i));
       vi.advanceTimersByTime(second);
     }
     expect([...kinds].sort()).toEqual(['growing_cache queries', 'growing_heap engine', 'growing_instances Row', 'slow_commit Row']);
-  });
-
-  test.each([60, 3_600])('of one slow commit among a hundred quick ones, once, with reports each %s seconds', (reportSeconds) => {
-    const warnings: Warning[] = [];
-    const monitor = started({ onWarning: (warning) => warnings.push(warning), reportIntervalMs: reportSeconds * second, budget: 1 });
-    const record = monitor.component('List');
-    const commits = (count: number, ms: number) => {
-      record.timed += count;
-      record.totalMs += count * ms;
-      record.longestMs = Math.max(record.longestMs, ms);
-    };
-    const quick = (looks: number) => {
-      for (let i = 0; i < looks; i++) {
-        commits(100, 1);
-        vi.advanceTimersByTime(second);
-      }
-    };
-    quick(400);
-    expect(warnings).toEqual([]);
-    // Figures are reported out of turn, shortly before a look.
-    vi.advanceTimersByTime(0.7 * second);
-    hide();
-    commits(1, 30);
-    quick(1);
-    expect(warnings).toEqual([expect.objectContaining({ kind: 'slow_commit', subject: 'List', value: 30, threshold: 16 })]);
-    quick(2 * 3_600);
-    expect(warnings).toHaveLength(1);
-    commits(1, 17);
-    quick(1);
-    expect(warnings.map(({ value }) => value)).toEqual([30, 17]);
   });
 
   test('names of caches that are no more are forgotten', () => {

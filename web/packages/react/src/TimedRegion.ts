@@ -1,5 +1,5 @@
 import { createElement, Profiler, type ReactElement, type ReactNode } from 'react';
-import { useMemoryMonitor } from './context';
+import { newest } from './instance';
 
 export interface TimedRegionProps {
   readonly name: string;
@@ -12,14 +12,13 @@ export interface TimedRegionProps {
  * build (`react-dom/profiling`) only; elsewhere nothing is timed, and nothing breaks.
  */
 export function TimedRegion({ name, children }: TimedRegionProps): ReactElement {
-  const monitor = useMemoryMonitor();
   return createElement(
     Profiler,
     {
       id: name,
       onRender: (_id, _phase, _renderMs, _baseMs, startMs, commitMs) => {
-        if (monitor?.active()) {
-          const record = monitor.component(name);
+        if (newest?.active()) {
+          const record = newest.component(name);
           record.timed++;
           record.totalMs += commitMs - startMs;
           record.longestMs = Math.max(record.longestMs, commitMs - startMs);

@@ -35,16 +35,16 @@ export function estimateBytes<T>(
     return inner(Object.keys(value), (key) => Object.getOwnPropertyDescriptor(value, key)?.value);
   };
 
-  let bytes = 0;
   let i = 0;
+  let bytes = 0;
   while (i < few && (!i || performance.now() < until)) bytes += sizeOf(valueOf(list[((i++ * list.length) / few) | 0]!));
   return i && 24 + 8 * list.length + Math.floor((bytes * list.length) / i);
 }
 
 /** Adds a cache to a monitor. It is read so rarely that this takes no more than a thousandth of the page's time. */
 export function watchCache(monitor: MemoryMonitor, name: string, read: () => CacheStats): () => void {
-  let stats: CacheStats;
   let next = 0;
+  let stats: CacheStats;
   return monitor.addCache(name, () => {
     const began = performance.now();
     if (began >= next) {

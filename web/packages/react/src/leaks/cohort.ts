@@ -78,21 +78,21 @@ export function judge(cohort: Cohort, now: Moment, { minAgeMs = 10_000, minSurvi
   const { batches, ...what } = cohort;
   const ripe = batches.filter(
     ({ at, commits, collections }) =>
-      now.at - at >= minAgeMs && now.commits - commits >= commitsToWait && now.collections - collections >= collectionsToWait,
+      now.commits - commits >= commitsToWait && now.collections - collections >= collectionsToWait && now.at - at >= minAgeMs,
   );
   let released = 0;
   for (const batch of ripe) released += batch.released;
   let half = released / 2;
-  let survivors = 0;
   let older = 0;
+  let survivors = 0;
   for (const batch of ripe) {
-    survivors += batch.alive;
     if ((half -= batch.released) >= 0) older += batch.alive;
+    survivors += batch.alive;
   }
   return {
     ...what,
-    released,
     survivors,
+    released,
     leaking: ripe.length >= minBatches && older >= 2 && survivors - older >= 2 && survivors >= minSurvivors,
   };
 }

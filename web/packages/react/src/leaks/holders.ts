@@ -101,7 +101,7 @@ export function keepHolders(): Holders {
       keep(window as never, 'setTimeout', 'clearTimeout', (id) => [id, 'timeout'], true);
       // Ids of frames are other numbers than those of timers.
       keep(window as never, 'requestAnimationFrame', 'cancelAnimationFrame', (id) => [-(id as number), 'animation frame'], true);
-      for (const name of ['ResizeObserver', 'IntersectionObserver', 'MutationObserver', 'PerformanceObserver']) {
+      for (const name of ['MutationObserver', 'PerformanceObserver', 'ResizeObserver', 'IntersectionObserver']) {
         keep((window as never)[name]?.['prototype'] as never, 'observe', 'disconnect', (_, [target]: [object?], self) => outlives(target) && [name + numberOf(self), name]);
       }
     },

@@ -36,8 +36,8 @@ export interface Population {
 export function createPopulation(): Population {
   const cohorts: Partial<Record<LeakKind, Map<string, Cohort>>> = {};
   const known = new WeakMap<object, Member>();
-  const inUse = new Set<Member>();
   let size = 0;
+  const inUse = new Set<Member>();
   const registry = new FinalizationRegistry<[Cohort, Moment]>(([cohort, since]) => {
     size--;
     count(cohort, since, 0, -1);
@@ -49,11 +49,11 @@ export function createPopulation(): Population {
       const names = (cohorts[kind] ??= new Map<string, Cohort>());
       const cohort = names.get(name) ?? (names.size < maxCohorts && { kind, name, batches: [], owners: [] });
       if (!cohort || size >= maxMembers || known.has(object) || known.has(twin!)) return undefined;
-      size++;
       names.set(name, cohort);
-      const member: Member = { cohort, ended, ref: new WeakRef(object) };
-      inUse.add(member);
+      size++;
+      const member: Member = { cohort, ref: new WeakRef(object), ended };
       known.set(object, member);
+      inUse.add(member);
       if (twin) known.set(twin, member);
       return cohort;
     },

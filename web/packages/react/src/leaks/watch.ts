@@ -67,8 +67,8 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
   let dirty = false;
   /** What is to be looked at, with all that is below it. */
   let waiting: (Element | Fiber)[] = [];
-  let leaks: readonly LeakReport[] = [];
   let judged: readonly Released[] = [];
+  let leaks: readonly LeakReport[] = [];
 
   const moment = (): Moment => ({ at: performance.now(), commits, collections: canary() });
 
@@ -88,8 +88,8 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
   const look = (next: Element | Fiber) => {
     if (!(next instanceof Element)) {
       adopt(next);
-      wait(next.sibling);
       wait(next.child);
+      wait(next.sibling);
       return;
     }
     if (next.isConnected) population.recall(next);
@@ -156,7 +156,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
         for (let left = eager; left-- && waiting.length; ) look(waiting.pop()!);
       });
     });
-    observer.observe(root, { childList: true, subtree: true });
+    observer.observe(root, { subtree: true, childList: true });
     book?.start();
     let current: Generator | undefined;
     const slice = () => {
