@@ -206,7 +206,7 @@ func TestOwnersAreShownAndGuarded(t *testing.T) {
 	if _, err := w.Register(broken{name: "broken"}); err != nil {
 		t.Fatal(err)
 	}
-	usage := w.owners.usage()
+	usage := w.owners.usage(nil)
 	if len(usage) != 9 || usage[0].Name != "broken" || usage[0].Err == nil || usage[0].Usage.Bytes != bounded.NotApplicable ||
 		usage[1].Name != "browser_leaks" || usage[2].Name != "dismissed_leaks" || usage[3].Name != "event_bus" {
 		t.Errorf("owners: %+v", usage)
@@ -216,7 +216,7 @@ func TestOwnersAreShownAndGuarded(t *testing.T) {
 	}
 	remove()
 	remove()
-	if usage := w.owners.usage(); len(usage) != 8 {
+	if usage := w.owners.usage(nil); len(usage) != 8 {
 		t.Errorf("owners after one was removed: %+v", usage)
 	}
 	for i := range MaxOwners {
