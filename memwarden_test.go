@@ -229,6 +229,46 @@ func TestOwnersAreShownAndGuarded(t *testing.T) {
 	}
 }
 
+// TestUsageIsToldAgain: what owners hold is the list of the last time while nothing changes, and that list is never changed.
+func TestUsageIsToldAgain(t *testing.T) {
+	all := &owners{}
+	changing := &counted{name: "b"}
+	for _, owner := range []bounded.Owner{&counted{name: "a"}, changing, &counted{name: "c"}} {
+		if _, err := all.register(owner); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := all.usage(nil)
+	if again := all.usage(first); &again[0] != &first[0] {
+		t.Error("nothing has changed, and the list is another")
+	}
+	was := slices.Clone(first)
+	changing.held = 5
+	second := all.usage(first)
+	if !slices.Equal(first, was) {
+		t.Errorf("the list of the last time has become %+v", first)
+	}
+	if bytes := second[1].Usage.Bytes; len(second) != 3 || bytes != 5 || second[0] != first[0] || second[2] != first[2] {
+		t.Errorf("owners: %+v", second)
+	}
+	if _, err := all.register(&counted{name: "d"}); err != nil {
+		t.Fatal(err)
+	}
+	if third := all.usage(second); len(third) != 4 || third[3].Name != "d" || !slices.Equal(third[:3], second) {
+		t.Errorf("owners: %+v", third)
+	}
+}
+
+// counted holds so many bytes.
+type counted struct {
+	name string
+	held int64
+}
+
+func (c *counted) Name() string                      { return c.name }
+func (c *counted) Usage() bounded.Usage              { return bounded.Usage{Bytes: c.held} }
+func (*counted) Shrink(context.Context, int64) int64 { return 0 }
+
 // broken panics whatever it is asked.
 type broken struct{ name string }
 
