@@ -81,7 +81,7 @@ func TestLeakReportsAreKept(t *testing.T) {
 			t.Errorf("%s\nwant %s", text, want)
 		}
 		usage := map[string]bounded.Usage{}
-		for _, owner := range w.owners.usage() {
+		for _, owner := range w.owners.usage(nil) {
 			usage[owner.Name] = owner.Usage
 		}
 		if u := usage["leak_reports"]; u.Entries != 4 || u.MaxEntries != 1000 || u.MaxBytes != maxReportsBytes {

@@ -208,7 +208,7 @@ func TestTrackingIsBounded(t *testing.T) {
 		t.Errorf("%d were refused, want 2", refused)
 	}
 	awaitLog(t, log, `"msg":"memory tracking: objects were refused (Options.MaxTracked)","refused":2,"tracked":3`)
-	for _, o := range w.owners.usage() {
+	for _, o := range w.owners.usage(nil) {
 		if o.Name == "tracked_objects" && (o.Usage.Entries != 3 || o.Usage.MaxEntries != 3 || o.OutsideHeap) {
 			t.Errorf("%+v", o)
 		}

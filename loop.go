@@ -50,8 +50,9 @@ func (w *Warden) tick(watch *watch, now time.Time) {
 	config := watch.applied
 	previous := w.state.Load()
 	state := &State{Sequence: 1}
+	var last []OwnerUsage
 	if previous != nil {
-		state.Sequence = previous.Sequence + 1
+		state.Sequence, last = previous.Sequence+1, previous.Owners
 	}
 	w.sampler.Read(&state.Sample, now)
 	if w.Remote() {
@@ -60,7 +61,7 @@ func (w *Warden) tick(watch *watch, now time.Time) {
 		w.govern(watch, config, state, now)
 	}
 	watch.pressure, state.Pressure = pressure.Next(watch.pressure, pressureConfig(config), &state.Sample, now)
-	state.Owners = w.owners.usage()
+	state.Owners = w.owners.usage(last)
 	state.Problems = w.sampler.Problems()
 	w.history.Add(now, &state.Sample, state.Pressure.Level)
 	watch.rest.observe(state, w.events.followed(), now)

@@ -206,7 +206,7 @@ func TestOwnersAreShownAndGuarded(t *testing.T) {
 	if _, err := w.Register(broken{name: "broken"}); err != nil {
 		t.Fatal(err)
 	}
-	usage := w.owners.usage()
+	usage := w.owners.usage(nil)
 	if len(usage) != 9 || usage[0].Name != "broken" || usage[0].Err == nil || usage[0].Usage.Bytes != bounded.NotApplicable ||
 		usage[1].Name != "browser_leaks" || usage[2].Name != "dismissed_leaks" || usage[3].Name != "event_bus" {
 		t.Errorf("owners: %+v", usage)
@@ -216,7 +216,7 @@ func TestOwnersAreShownAndGuarded(t *testing.T) {
 	}
 	remove()
 	remove()
-	if usage := w.owners.usage(); len(usage) != 8 {
+	if usage := w.owners.usage(nil); len(usage) != 8 {
 		t.Errorf("owners after one was removed: %+v", usage)
 	}
 	for i := range MaxOwners {
@@ -228,6 +228,46 @@ func TestOwnersAreShownAndGuarded(t *testing.T) {
 		t.Error("there is no bound on owners")
 	}
 }
+
+// TestUsageIsToldAgain: what owners hold is the list of the last time while nothing changes, and that list is never changed.
+func TestUsageIsToldAgain(t *testing.T) {
+	all := &owners{}
+	changing := &counted{name: "b"}
+	for _, owner := range []bounded.Owner{&counted{name: "a"}, changing, &counted{name: "c"}} {
+		if _, err := all.register(owner); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := all.usage(nil)
+	if again := all.usage(first); &again[0] != &first[0] {
+		t.Error("nothing has changed, and the list is another")
+	}
+	was := slices.Clone(first)
+	changing.held = 5
+	second := all.usage(first)
+	if !slices.Equal(first, was) {
+		t.Errorf("the list of the last time has become %+v", first)
+	}
+	if bytes := second[1].Usage.Bytes; len(second) != 3 || bytes != 5 || second[0] != first[0] || second[2] != first[2] {
+		t.Errorf("owners: %+v", second)
+	}
+	if _, err := all.register(&counted{name: "d"}); err != nil {
+		t.Fatal(err)
+	}
+	if third := all.usage(second); len(third) != 4 || third[3].Name != "d" || !slices.Equal(third[:3], second) {
+		t.Errorf("owners: %+v", third)
+	}
+}
+
+// counted holds so many bytes.
+type counted struct {
+	name string
+	held int64
+}
+
+func (c *counted) Name() string                      { return c.name }
+func (c *counted) Usage() bounded.Usage              { return bounded.Usage{Bytes: c.held} }
+func (*counted) Shrink(context.Context, int64) int64 { return 0 }
 
 // broken panics whatever it is asked.
 type broken struct{ name string }

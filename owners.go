@@ -99,12 +99,22 @@ func (o *owners) all() []registered {
 	return o.list
 }
 
-// usage asks every owner what it holds.
-func (o *owners) usage() []OwnerUsage {
-	all := o.all()
-	list := make([]OwnerUsage, len(all))
+// usage asks every owner what it holds. Where that is what it was the last time, as in a program at rest, the list is the
+// one of the last time, which others read: it is not changed, but replaced.
+func (o *owners) usage(last []OwnerUsage) []OwnerUsage {
+	all, list, own := o.all(), last, false
+	if len(all) != len(last) {
+		list, own = make([]OwnerUsage, len(all)), true
+	}
 	for i, r := range all {
-		list[i] = r.ask()
+		usage := r.ask()
+		if usage == list[i] {
+			continue
+		}
+		if !own {
+			list, own = slices.Clone(last), true
+		}
+		list[i] = usage
 	}
 	return list
 }

@@ -343,7 +343,7 @@ func TestAnalysesThatFail(t *testing.T) {
 		t.Errorf("without room: %v", err)
 	}
 	var usage OwnerUsage
-	for _, o := range small.owners.usage() {
+	for _, o := range small.owners.usage(nil) {
 		if o.Name == "heap_snapshots" {
 			usage = o
 		}

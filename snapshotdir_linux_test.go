@@ -133,7 +133,7 @@ func TestSnapshotsThatAreAllowedLater(t *testing.T) {
 }
 
 func ownerOf(w *Warden, name string) (found OwnerUsage) {
-	for _, u := range w.owners.usage() {
+	for _, u := range w.owners.usage(nil) {
 		if u.Name == name {
 			found = u
 		}

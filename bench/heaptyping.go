@@ -25,7 +25,7 @@ func measureTyping(ctx context.Context, p plan, w workshop) ([]figure.Figure, er
 		t.sessions(ctx, "sessions, stripped", true, 0.95),
 	)
 	if p.heap.strangers {
-		err = errors.Join(err, t.caddy(ctx), t.nats(ctx))
+		err = errors.Join(err, t.caddy(ctx), t.nats(ctx, "nats-server", 0.99), t.nats(ctx, "nats-server, stripped", 0.95, "-ldflags=-s -w"))
 	}
 	return t.series, err
 }
@@ -56,21 +56,22 @@ func (t *typing) caddy(ctx context.Context) error {
 }
 
 // nats looks at a NATS server with messages in memory.
-func (t *typing) nats(ctx context.Context) error {
-	return t.stranger(ctx, "nats-server", strangers.NATSPackage, 0.99, func(file, dir string) (*strangers.Program, error) {
+func (t *typing) nats(ctx context.Context, name string, least float64, flags ...string) error {
+	return t.stranger(ctx, name, strangers.NATSPackage, least, func(file, dir string) (*strangers.Program, error) {
 		return strangers.NATS(ctx, file, dir, 300, t.plan.messages)
-	})
+	}, flags...)
 }
 
 // stranger builds a program from the module proxy, starts it and looks at it.
 func (t *typing) stranger(
 	ctx context.Context, name, command string, least float64, start func(file, dir string) (*strangers.Program, error),
+	flags ...string,
 ) (err error) {
 	room, err := t.workshop.room()
 	if err != nil {
 		return err
 	}
-	file, err := strangers.Install(ctx, command, room)
+	file, err := strangers.Install(ctx, command, room, flags...)
 	if err != nil {
 		return err
 	}

@@ -22,8 +22,8 @@ type Owner interface {
 // NotApplicable marks a figure of Usage that does not exist for an owner; it is left out of reports.
 const NotApplicable int64 = -1
 
-// OutsideHeap is what an Owner implements too whose bytes are not on the Go heap: of files, for example. What looks for
-// leaks takes what owners account for off the live heap.
+// OutsideHeap is what an Owner implements too whose bytes are not on the Go heap: of files, or room that is only kept. What
+// looks for leaks takes what owners account for off the live heap.
 type OutsideHeap interface {
 	Owner
 	// OutsideHeap does nothing: to have it is the statement.

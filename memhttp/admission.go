@@ -430,6 +430,10 @@ func (a *Admission) Usage() bounded.Usage {
 	}
 }
 
+// OutsideHeap says that the bytes are room that is kept for requests, by estimate and by what bodies announce: not what they
+// hold of the heap, which is less.
+func (a *Admission) OutsideHeap() {}
+
 // Shrink frees nothing: requests end by themselves, and the level decides on new ones.
 func (a *Admission) Shrink(context.Context, int64) int64 { return 0 }
 

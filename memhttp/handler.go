@@ -7,7 +7,6 @@ package memhttp
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -100,12 +99,6 @@ const (
 	maxRateKeys           = 10_000
 )
 
-//go:embed openapi.yaml
-var openAPI []byte
-
-// OpenAPI returns a copy of the document that describes this package's routes.
-func OpenAPI() []byte { return slices.Clone(openAPI) }
-
 // handler answers for one warden.
 type handler struct {
 	warden *memwarden.Warden
@@ -170,9 +163,6 @@ func withDefaults(o Options) Options {
 	orDefault(&o.ReportsMaxAge, defaultReportAge)
 	if o.Name != "" {
 		o.Name += "_"
-	}
-	if o.OpenAPI == nil {
-		o.OpenAPI = openAPI
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()

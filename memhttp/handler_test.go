@@ -1,6 +1,8 @@
 package memhttp
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -348,8 +350,28 @@ func TestOpenAPIIsServed(t *testing.T) {
 	if OpenAPI()[0] == 'X' {
 		t.Error("OpenAPI hands out the document itself")
 	}
-	other := ask(mustHandler(t, w, Options{Name: "other", OpenAPI: []byte("another")}), "GET", "/openapi.yaml", "")
-	if other.Body.String() != "another" {
+	h := mustHandler(t, w, Options{Name: "packed"})
+	for accepted, packed := range map[string]bool{
+		"gzip": true, "deflate, GZIP;q=0.5": true, "br;q=1, gzip ; q=0.001": true, "": false, "br": false, "gzip;q=0": false,
+		"gzip; q=0.000, br": false, "xgzip": false,
+	} {
+		got := ask(h, "GET", "/openapi.yaml", "", "Accept-Encoding", accepted)
+		wantHeaders(t, got.Header(), "Vary", "Accept-Encoding")
+		body := io.Reader(got.Body)
+		if coding := got.Header().Get("Content-Encoding"); (coding == "gzip") != packed {
+			t.Errorf("%q: Content-Encoding: %q", accepted, coding)
+		} else if packed {
+			var err error
+			if body, err = gzip.NewReader(body); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if text, err := io.ReadAll(body); err != nil || !bytes.Equal(text, OpenAPI()) {
+			t.Errorf("%q: %d bytes, %v: not the document", accepted, len(text), err)
+		}
+	}
+	other := ask(mustHandler(t, w, Options{Name: "other", OpenAPI: []byte("another")}), "GET", "/openapi.yaml", "", "Accept-Encoding", "gzip")
+	if other.Body.String() != "another" || other.Header().Get("Content-Encoding") != "" {
 		t.Errorf("served %q, want the document of the options", other.Body)
 	}
 }

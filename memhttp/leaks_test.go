@@ -119,6 +119,37 @@ func (liar) Usage() bounded.Usage { return bounded.Usage{Bytes: math.MaxInt64} }
 
 func (liar) Shrink(context.Context, int64) int64 { return 0 }
 
+// TestRoomOfRequestsIsNotTakenOffTheHeap: what is kept free for requests is more than what they hold, and says nothing of it.
+func TestRoomOfRequestsIsNotTakenOffTheHeap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := startWarden(t, memwarden.Options{})
+		h := mustHandler(t, w, Options{})
+		requests := mustAdmission(t, AdmissionOptions{MaxBytes: 1 << 30, MaxBodyBytes: 1 << 29})
+		if _, err := w.Register(requests); err != nil {
+			t.Fatal(err)
+		}
+		defer hold(t, requests, RequestClass{}, 1<<29).release()
+		time.Sleep(time.Minute) // so that it is asked
+		answer := ask(h, "POST", memoryPath+"/leaks/check", "")
+		wantStatus(t, answer, http.StatusOK)
+		var document struct {
+			Findings []struct {
+				Kind   string
+				Inputs struct{ Owned *float64 }
+			}
+		}
+		decodeInto(t, answer, &document)
+		for _, f := range document.Findings {
+			if f.Inputs.Owned == nil || *f.Inputs.Owned > 1<<20 {
+				t.Errorf("%s: %s", f.Kind, answer.Body)
+			}
+		}
+		if len(document.Findings) == 0 {
+			t.Errorf("no findings: %s", answer.Body)
+		}
+	})
+}
+
 // TestOwnersThatLieAccountForNothing: what they account for is null, not 0 as without owners, and the heap is what is live.
 func TestOwnersThatLieAccountForNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

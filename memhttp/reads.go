@@ -219,10 +219,6 @@ func (h *handler) serveLimits(w http.ResponseWriter, r *http.Request) {
 	h.answer(w, r, document)
 }
 
-func (h *handler) serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
-	writeBody(w, http.StatusOK, "application/yaml", h.o.OpenAPI)
-}
-
 const jsonType = "application/json"
 
 // answer encodes a document.

@@ -1,6 +1,8 @@
 package memhttp
 
 import (
+	"bytes"
+	"compress/gzip"
 	"flag"
 	"fmt"
 	"os"
@@ -9,9 +11,43 @@ import (
 	"testing"
 )
 
-//go:generate go test -count=1 -run TestReference -update .
+//go:generate go test -count=1 -run TestReference|TestPackedDocument -update .
 
-var update = flag.Bool("update", false, "write docs/reference/api.md and metrics.md anew")
+var update = flag.Bool("update", false, "write docs/reference/api.md and metrics.md, and openapi.yaml.gz, anew")
+
+// TestPackedDocument holds openapi.yaml.gz against openapi.yaml; -update packs it anew where it is another document: how
+// small it becomes differs from one version of Go to the next.
+func TestPackedDocument(t *testing.T) {
+	document, err := os.ReadFile("openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	switch same := bytes.Equal(OpenAPI(), document); {
+	case same:
+	case *update:
+		if err := os.WriteFile("openapi.yaml.gz", pack(t, document), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Error("openapi.yaml.gz is not openapi.yaml: run make generate")
+	}
+}
+
+func pack(t *testing.T, document []byte) []byte {
+	t.Helper()
+	var packed bytes.Buffer
+	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(document); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return packed.Bytes()
+}
 
 // TestReference compares the lists in docs/reference with what this package serves; -update writes them anew.
 func TestReference(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"go/version"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -51,15 +52,15 @@ func (r *Runtime) readVersion() error {
 		return fmt.Errorf("executable: %w (%w)", ErrNotGo, err)
 	}
 	r.Version = info.GoVersion
-	arch, ok := architectures[r.ELF.Machine]
-	if !ok || r.ELF.Class != elf.ELFCLASS64 || r.ELF.Data != elf.ELFDATA2LSB {
+	r.Arch = architecture(r.ELF.Machine)
+	if r.Arch == "" || r.ELF.Class != elf.ELFCLASS64 || r.ELF.Data != elf.ELFDATA2LSB {
 		return &UnsupportedError{r.Version, "is built for " + r.ELF.Machine.String()}
 	}
-	r.Arch = arch
-	if r.Minor, ok = minorVersion(r.Version); !ok {
+	minor, released := minorVersion(r.Version)
+	if !released {
 		return &UnsupportedError{r.Version, "is not a released version of Go"}
 	}
-	r.names = tables[r.Minor]
+	r.Minor, r.names = minor, tableOf(minor)
 	if r.names == nil || strings.Contains(r.Version, "-devel") {
 		return &UnsupportedError{r.Version, "its runtime has no known layout"}
 	}
@@ -68,7 +69,16 @@ func (r *Runtime) readVersion() error {
 	return nil
 }
 
-var architectures = map[elf.Machine]string{elf.EM_X86_64: "amd64", elf.EM_AARCH64: "arm64"}
+// architecture returns Go's name of a machine; empty for one that is not supported.
+func architecture(m elf.Machine) string {
+	switch m {
+	case elf.EM_X86_64:
+		return "amd64"
+	case elf.EM_AARCH64:
+		return "arm64"
+	}
+	return ""
+}
 
 // experiments returns the list after "X:" in a version, comma separated: what differs from its default.
 func experiments(version string) []string {
@@ -183,14 +193,9 @@ func buildID(file *elf.File) string {
 }
 
 // wantedSymbols are the runtime's variables that are found by name where the binary has a symbol table.
-var wantedSymbols = map[string]bool{
-	"runtime.firstmoduledata": true,
-	"runtime.mheap_":          true,
-	"runtime.allgs":           true,
-	"runtime.allfin":          true,
-	"runtime.gcCleanups":      true,
-	"runtime.gcController":    true,
-	"runtime.memstats":        true,
+var wantedSymbols = []string{
+	"runtime.firstmoduledata", "runtime.mheap_", "runtime.allgs", "runtime.allfin", "runtime.gcCleanups", "runtime.gcController",
+	"runtime.memstats",
 }
 
 func (r *Runtime) readSymbols() {
@@ -200,7 +205,7 @@ func (r *Runtime) readSymbols() {
 		return // none, or damaged: then the structures are found by their shape
 	}
 	for _, s := range symbols {
-		if elf.ST_TYPE(s.Info) == elf.STT_OBJECT && wantedSymbols[s.Name] {
+		if elf.ST_TYPE(s.Info) == elf.STT_OBJECT && slices.Contains(wantedSymbols, s.Name) {
 			r.symbols[s.Name] = s.Value + r.Bias
 		}
 	}

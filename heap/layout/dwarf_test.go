@@ -31,7 +31,7 @@ func TestReadOffsets(t *testing.T) {
 		t.Fatalf("%s is no released version", runtime.Version())
 	}
 	var table offsets
-	table.load(tables[minor], runtime.GOARCH)
+	table.load(tableOf(minor), runtime.GOARCH)
 	for _, f := range table.fields() {
 		if at, ok := found[firstName(f.name)]; ok && uint64(at) != *f.at {
 			t.Errorf("%s is at %d, in the table at %d", f.name, at, *f.at)

@@ -49,7 +49,8 @@ const (
 	maxGoroutines = 1 << 28
 )
 
-var statusNames = map[uint32]string{
+// statusNames are by status; empty where there is no such status.
+var statusNames = [...]string{
 	Idle: "idle", Runnable: "runnable", Running: "running", Syscall: "syscall", Waiting: "waiting", Dead: "dead",
 	CopyStack: "copystack", Preempted: "preempted", Leaked: "leaked", DeadExtra: "dead",
 }
@@ -172,11 +173,12 @@ func (r *Runtime) readG(addr uint64) (G, error) {
 		GoPC: b.uint64(at.gopc), StartPC: b.uint64(at.startpc),
 	}
 	reason := b.uint8(at.waitreason)
-	name, ok := statusNames[g.Status]
-	if !ok {
+	if uint64(g.Status) < uint64(len(statusNames)) {
+		g.State = statusNames[g.Status]
+	}
+	if g.State == "" {
 		return G{}, fmt.Errorf("status %d", g.Status)
 	}
-	g.State = name
 	if g.Status == Waiting {
 		if int(reason) >= len(r.names.waitReasons) {
 			return G{}, fmt.Errorf("wait reason %d", reason)

@@ -52,7 +52,7 @@ func (m image) runtime(minor int, arch string) *Runtime {
 		Memory:   m,
 		Mappings: []Mapping{{Start: imageBase, End: imageBase + imageSize, Readable: true, Writable: true}},
 	}
-	r := &Runtime{Process: p, Minor: minor, Arch: arch, GreenTea: minor >= 26, memory: newCache(p), names: tables[minor]}
+	r := &Runtime{Process: p, Minor: minor, Arch: arch, GreenTea: minor >= 26, memory: newCache(p), names: tableOf(minor)}
 	r.at.load(r.names, arch)
 	r.ELF = new(elf.File)
 	r.symbols = map[string]uint64{}
@@ -120,7 +120,7 @@ func (m image) accept(t testing.TB, r *Runtime) {
 }
 
 func eachTable(t *testing.T, test func(t *testing.T, minor int, arch string)) {
-	for minor := range tables {
+	for _, minor := range minors {
 		for _, arch := range []string{"amd64", "arm64"} {
 			t.Run(arch, func(t *testing.T) { test(t, minor, arch) })
 		}
@@ -293,7 +293,7 @@ func FuzzDecode(f *testing.F) {
 			[]byte(m[imageMeta-imageBase:][:0x280]), uint64(imageMeta))
 	}
 	f.Fuzz(func(_ *testing.T, minor int, data, list, meta []byte, addr uint64) {
-		if tables[minor] == nil {
+		if tableOf(minor) == nil {
 			return
 		}
 		m := make(image, imageSize)

@@ -199,11 +199,6 @@ func firstName(names string) string {
 
 // supported lists the versions: "1.24, 1.25 and 1.26".
 func supported() string {
-	var minors []int
-	for minor := range tables {
-		minors = append(minors, minor)
-	}
-	slices.Sort(minors)
 	var b strings.Builder
 	for i, minor := range minors {
 		switch {

@@ -2,10 +2,20 @@
 
 package layout
 
-// tables are by minor version.
-var tables = map[int]*table{
-	24: table24,
-	25: table25,
-	26: table26,
-	27: table27,
+// minors are the minor versions that there is a table of.
+var minors = []int{24, 25, 26, 27}
+
+// tableOf makes the table of a minor version; nil: there is none.
+func tableOf(minor int) *table {
+	switch minor {
+	case 24:
+		return table24()
+	case 25:
+		return table25()
+	case 26:
+		return table26()
+	case 27:
+		return table27()
+	}
+	return nil
 }

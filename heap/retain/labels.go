@@ -10,7 +10,7 @@ import (
 )
 
 // kindNames are what the kinds of roots are called in an Analysis.
-var kindNames = map[snapshot.RootKind]string{
+var kindNames = [...]string{
 	snapshot.OtherRoot: "other", snapshot.Global: "global", snapshot.StackRoot: "stack", snapshot.Register: "register",
 	snapshot.Finalizer: "finalizer", snapshot.Cleanup: "cleanup", snapshot.Queued: "queued", snapshot.Deferred: "deferred",
 }
@@ -86,11 +86,11 @@ func (l *labels) of(node uint32) (id uint32, ok bool) {
 
 // root names a root: a global by its name, a variable on a stack as "main.serve:request".
 func (l *labels) root(r *snapshot.Root) label {
-	made := label{kind: kindNames[r.Kind], name: r.Name, conservative: r.Conservative}
-	if made.kind == "" {
-		made.kind = kindNames[snapshot.OtherRoot]
-	}
 	kind := r.Kind
+	if int(kind) >= len(kindNames) {
+		kind = snapshot.OtherRoot
+	}
+	made := label{kind: kindNames[kind], name: r.Name, conservative: r.Conservative}
 	if l.bytes > maxNames {
 		kind = snapshot.OtherRoot // nothing is put together
 	}
@@ -217,16 +217,13 @@ func standard(function string) bool {
 	if first == function {
 		first, _, _ = strings.Cut(function, ".")
 	}
-	return standardDirectories[first]
-}
-
-var standardDirectories = func() map[string]bool {
-	set := make(map[string]bool)
-	for name := range strings.FieldsSeq(`archive bufio bytes cmp compress container context crypto database debug embed
-		encoding errors expvar flag fmt go hash html image index internal io iter log maps math mime net os path plugin
-		reflect regexp runtime slices sort strconv strings structs sync syscall testing text time unicode unique unsafe
-		vendor weak`) {
-		set[name] = true
+	switch first {
+	case "archive", "bufio", "bytes", "cmp", "compress", "container", "context", "crypto", "database", "debug", "embed",
+		"encoding", "errors", "expvar", "flag", "fmt", "go", "hash", "html", "image", "index", "internal", "io", "iter",
+		"log", "maps", "math", "mime", "net", "os", "path", "plugin", "reflect", "regexp", "runtime", "slices", "sort",
+		"strconv", "strings", "structs", "sync", "syscall", "testing", "text", "time", "unicode", "unique", "unsafe",
+		"vendor", "weak":
+		return true
 	}
-	return set
-}()
+	return false
+}

@@ -9,40 +9,21 @@ import (
 	"github.com/memwarden/memwarden/heap/snapshot"
 )
 
-// allocators are the functions of the runtime that compiled code, or the runtime itself, asks for memory, by the argument
-// in which they take a type: that of the object, of the elements of an array, of a channel or of a map.
-var allocators = map[string]register{
-	"runtime.newobject":               firstArgument,
-	"internal/runtime/maps.newobject": firstArgument,
-	"runtime.newarray":                firstArgument,
-	"internal/runtime/maps.newarray":  firstArgument,
-	"runtime.makeslice":               firstArgument,
-	"runtime.makeslice64":             firstArgument,
-	"runtime.makeslicecopy":           firstArgument,
-	"runtime.makechan":                firstArgument,
-	"runtime.makechan64":              firstArgument,
-	"runtime.makemap":                 firstArgument,
-	"runtime.makemap64":               firstArgument,
-	"runtime.mapassign":               firstArgument,
-	"runtime.mapassign_fast32":        firstArgument,
-	"runtime.mapassign_fast32ptr":     firstArgument,
-	"runtime.mapassign_fast64":        firstArgument,
-	"runtime.mapassign_fast64ptr":     firstArgument,
-	"runtime.mapassign_faststr":       firstArgument,
-	"runtime.convT":                   firstArgument,
-	"runtime.convTnoptr":              firstArgument,
-	"runtime.mallocgc":                secondArgument,
-	"runtime.growslice":               fifthArgument,
-	"runtime.growsliceNoAlias":        fifthArgument,
-	"runtime.growsliceBuf":            fifthArgument,
-	"runtime.growsliceBufNoAlias":     fifthArgument,
-}
-
-// typeArgument returns the argument in which a function takes a type. Since Go 1.27 compiled code calls variants of
-// mallocgc for size classes, such as mallocgcSmallScanNoHeaderSC3.
+// typeArgument returns the argument in which a function of the runtime that compiled code, or the runtime itself, asks for
+// memory takes a type: that of the object, of the elements of an array, of a channel or of a map. Since Go 1.27 compiled
+// code calls variants of mallocgc for size classes, such as mallocgcSmallScanNoHeaderSC3.
 func typeArgument(name string) (register, bool) {
-	if r, ok := allocators[name]; ok {
-		return r, true
+	switch name {
+	case "runtime.newobject", "internal/runtime/maps.newobject", "runtime.newarray", "internal/runtime/maps.newarray",
+		"runtime.makeslice", "runtime.makeslice64", "runtime.makeslicecopy", "runtime.makechan", "runtime.makechan64",
+		"runtime.makemap", "runtime.makemap64", "runtime.mapassign", "runtime.mapassign_fast32",
+		"runtime.mapassign_fast32ptr", "runtime.mapassign_fast64", "runtime.mapassign_fast64ptr", "runtime.mapassign_faststr",
+		"runtime.convT", "runtime.convTnoptr":
+		return firstArgument, true
+	case "runtime.mallocgc":
+		return secondArgument, true
+	case "runtime.growslice", "runtime.growsliceNoAlias", "runtime.growsliceBuf", "runtime.growsliceBufNoAlias":
+		return fifthArgument, true
 	}
 	if rest, ok := strings.CutPrefix(name, "runtime.mallocgc"); ok {
 		return secondArgument, strings.Contains(rest, "SC")

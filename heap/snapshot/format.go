@@ -102,7 +102,9 @@ const (
 	maxAddress = 1 << 56
 )
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// checksum is the CRC-32C of data. The table is made when it is first asked for: most programs that could take a snapshot
+// never do.
+func checksum(data []byte) uint32 { return crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)) }
 
 // chunkHeader stands before each chunk.
 type chunkHeader struct {
@@ -134,7 +136,7 @@ func (h *chunkHeader) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint32(b, h.raw)
 	b = binary.LittleEndian.AppendUint32(b, h.number)
 	b = binary.LittleEndian.AppendUint32(b, h.sum)
-	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+	return binary.LittleEndian.AppendUint32(b, checksum(b[start:]))
 }
 
 // parse reads a header. It reports false if its checksum is not right.
@@ -149,7 +151,7 @@ func (h *chunkHeader) parse(b *[headerBytes]byte) bool {
 		number: binary.LittleEndian.Uint32(b[36:]),
 		sum:    binary.LittleEndian.Uint32(b[40:]),
 	}
-	return binary.LittleEndian.Uint32(b[44:]) == crc32.Checksum(b[:44], castagnoli)
+	return binary.LittleEndian.Uint32(b[44:]) == checksum(b[:44])
 }
 
 // check tells what a header claims that cannot be.

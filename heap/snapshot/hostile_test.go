@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"math/rand/v2"
 	"runtime"
 	"strings"
@@ -76,8 +75,8 @@ func places(data []byte) []place {
 func sign(data []byte) []byte {
 	for i, p := range places(data) {
 		binary.LittleEndian.PutUint32(data[p.header+36:], uint32(i))
-		binary.LittleEndian.PutUint32(data[p.header+40:], crc32.Checksum(data[p.payload:p.end], castagnoli))
-		binary.LittleEndian.PutUint32(data[p.header+44:], crc32.Checksum(data[p.header:p.header+44], castagnoli))
+		binary.LittleEndian.PutUint32(data[p.header+40:], checksum(data[p.payload:p.end]))
+		binary.LittleEndian.PutUint32(data[p.header+44:], checksum(data[p.header:p.header+44]))
 	}
 	return data
 }

@@ -5,7 +5,6 @@ import (
 	"compress/flate"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"math"
 	"strconv"
@@ -310,7 +309,7 @@ func (r *Reader) payload(number int, buf []byte) ([]byte, error) {
 	if err := r.readAt(buf, c.offset+headerBytes); err != nil {
 		return nil, err
 	}
-	if sum := crc32.Checksum(buf, castagnoli); sum != c.sum {
+	if sum := checksum(buf); sum != c.sum {
 		return nil, c.damaged(fmt.Errorf("checksum %#x, want %#x", sum, c.sum), number)
 	}
 	return buf, nil

@@ -5,7 +5,6 @@ import (
 	"compress/flate"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"math"
 	"slices"
@@ -273,7 +272,7 @@ func (w *Writer) pack(payload []byte) ([]byte, error) {
 func (w *Writer) chunk(h *chunkHeader, payload []byte) error {
 	h.stored = uint64(len(payload))
 	h.number = w.chunks
-	h.sum = crc32.Checksum(payload, castagnoli)
+	h.sum = checksum(payload)
 	w.head = h.append(w.head[:0])
 	w.chunks++
 	for _, part := range [][]byte{w.head, payload} {

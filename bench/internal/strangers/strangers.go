@@ -38,9 +38,9 @@ const (
 )
 
 // Install builds a command, given by its package with its version, from the module proxy, as `go install` does, and
-// returns its file, in the directory into.
-func Install(ctx context.Context, command, into string) (file string, err error) {
-	install := exec.CommandContext(ctx, "go", "install", command)
+// returns its file, in the directory into. It may be told more, such as "-ldflags=-s -w".
+func Install(ctx context.Context, command, into string, flags ...string) (file string, err error) {
+	install := exec.CommandContext(ctx, "go", append(append([]string{"install"}, flags...), command)...)
 	install.Dir = into // outside of any module
 	install.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod", "GOBIN="+into)
 	if out, err := install.CombinedOutput(); err != nil {

@@ -28,10 +28,12 @@ type program struct {
 	typed    float64 // share of bytes typed, in a default build
 	holds    string  // a type of which there is much
 	onlyLong bool
-	// load, if it is set, works the program until it is stopped, and reader is the function in which it has a goroutine for
-	// each connection.
-	load   func(t *testing.T, s *stranger) *load
+	// load works the program until it is stopped.
+	load func(t *testing.T, s *stranger) *load
+	// reader, if it is set, is the function in which the program has a goroutine for each connection, and spare how many more
+	// may be there: of connections that the test keeps to ask what it needs to know.
 	reader string
+	spare  int
 }
 
 var programs = []program{
@@ -39,8 +41,14 @@ var programs = []program{
 		name: "nats-server", pkg: "github.com/nats-io/nats-server/v2@v2.15.2", run: runNATS, typed: 0.99, holds: "server.",
 		load: loadNATS, reader: "/server.(*client).readLoop",
 	},
-	{name: "caddy", pkg: "github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9", run: runCaddy, typed: 0.95, holds: "http.", onlyLong: true},
-	{name: "prometheus", pkg: "github.com/prometheus/prometheus/cmd/prometheus@v0.316.0", run: runPrometheus, typed: 0.95, holds: "tsdb.", onlyLong: true},
+	{
+		name: "caddy", pkg: "github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9", run: runCaddy, typed: 0.95, holds: "http.", onlyLong: true,
+		load: loadCaddy, reader: "net/http.(*conn).serve", spare: 2,
+	},
+	{
+		name: "prometheus", pkg: "github.com/prometheus/prometheus/cmd/prometheus@v0.316.0", run: runPrometheus, typed: 0.95, holds: "tsdb.", onlyLong: true,
+		load: loadPrometheus,
+	},
 }
 
 // stranger is such a program while it runs.
@@ -49,7 +57,8 @@ type stranger struct {
 	dir   string // of its data
 	debug string // URL of its pprof routes
 	pid   int
-	// address is where clients connect to, and connections how many have that stay.
+	// address is where clients connect to, and connections how many have that stay. For Prometheus, which connects to its
+	// targets by itself, it is where the target is.
 	address     string
 	connections int
 }
@@ -77,11 +86,9 @@ func TestStrangers(t *testing.T) {
 			}
 			t.Logf("%d objects, %d bytes reached, %d marked, typed %.4f, inferred %.4f, paused %v", a.Objects, a.ReachedBytes,
 				a.RuntimeLiveBytes, a.TypedRatio, a.InferredRatio, time.Duration(a.PauseSeconds*1e9))
-			if p.load != nil {
-				begin := time.Now()
-				s.underLoad(t, p)
-				t.Logf("under load for %v", time.Since(begin))
-			}
+			begin := time.Now()
+			s.underLoad(t, p)
+			t.Logf("under load for %v", time.Since(begin))
 		})
 	}
 }
@@ -258,7 +265,7 @@ func readUntil(r *bufio.Reader, text string) error {
 // runCaddy gives the server 500 connections that stay open after a request.
 func runCaddy(t *testing.T, s *stranger) {
 	address, admin := freeAddress(t), freeAddress(t)
-	s.debug = "http://" + admin
+	s.debug, s.address = "http://"+admin, address
 	config := fmt.Sprintf(`{"admin":{"listen":%q},"apps":{"http":{"servers":{"test":{"listen":[%q],
 		"automatic_https":{"disable":true},"routes":[{"handle":[{"handler":"static_response","body":"hello\n"}]}]}}}}}`, admin, address)
 	file := filepath.Join(s.dir, "config.json")
@@ -269,22 +276,25 @@ func runCaddy(t *testing.T, s *stranger) {
 	get(t, "http://"+address+"/")
 	for range 500 {
 		c, r := connect(t, address)
+		s.connections++
 		fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: test\r\n\r\n")
 		await(t, r, "hello")
 	}
 }
 
-// runPrometheus has the server scrape 20,000 series some times.
+// series are 20,000 for Prometheus to scrape.
+func series(w http.ResponseWriter, _ *http.Request) {
+	for i := range 20_000 {
+		fmt.Fprintf(w, "requests_total{path=\"/route/%d\",method=\"GET\",code=\"%d\"} %d\n", i/10, 200+i%10, i)
+	}
+}
+
+// runPrometheus has the server scrape some times.
 func runPrometheus(t *testing.T, s *stranger) {
-	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		for i := range 20_000 {
-			fmt.Fprintf(w, "requests_total{path=\"/route/%d\",method=\"GET\",code=\"%d\"} %d\n", i/10, 200+i%10, i)
-		}
-	}))
+	target := httptest.NewServer(http.HandlerFunc(series))
 	address := freeAddress(t)
-	s.debug = "http://" + address
-	config := fmt.Sprintf("global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: test\n  static_configs:\n  - targets: [%q]\n",
-		strings.TrimPrefix(target.URL, "http://"))
+	s.debug, s.address = "http://"+address, target.Listener.Addr().String()
+	config := fmt.Sprintf("global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: test\n  static_configs:\n  - targets: [%q]\n", s.address)
 	file := filepath.Join(s.dir, "prometheus.yml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
