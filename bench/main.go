@@ -25,6 +25,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -223,9 +224,12 @@ func choose(names string) ([]section, error) {
 	return chosen, nil
 }
 
-// note keeps a remark for below the section's table, on one line.
+// address is that of a server in a remark.
+var address = regexp.MustCompile(`https?://[^/\s]+`)
+
+// note keeps a remark for below the section's table, on one line. What servers the machine uses is its own business.
 func (w workshop) note(text string) {
-	*w.notes = append(*w.notes, strings.Join(strings.Fields(text), " "))
+	*w.notes = append(*w.notes, address.ReplaceAllString(strings.Join(strings.Fields(text), " "), "…"))
 }
 
 // grid keeps a table for below the section's own, with a line above it that says what it has.
