@@ -114,9 +114,9 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
   // A server renders pages for many: there is nothing of one page to watch.
   const sampled = !!globalThis.document && (draw ??= Math.random()) < sampleRate;
   const thresholds = {
-    growing_heap: 0.2,
-    growing_instances: 20,
     many_commits: 60,
+    growing_instances: 20,
+    growing_heap: 0.2,
     growing_cache: 100,
     slow_commit: 16,
     ...options.thresholds,
@@ -132,17 +132,17 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
   const judged = new Map<string, Judged>();
   const parts = new Map<() => () => void, (() => void) | void>();
   const listeners = new Set<() => void>();
-  const longFrames = { count: 0, totalMs: 0, longestMs: 0 };
-  const longTasks = { count: 0, totalMs: 0, longestMs: 0 };
   const records: Record<string, ComponentRecord> = Object.create(null);
+  const longTasks = { count: 0, totalMs: 0, longestMs: 0 };
+  const longFrames = { count: 0, totalMs: 0, longestMs: 0 };
 
-  let warnings: readonly Warning[] = [];
-  let ms = 0;
-  let self: SelfStats = { ms: 0, share: 0, off: false };
-  let names = 0;
   let watches = 0;
-  let over = 0;
+  let self: SelfStats = { ms: 0, share: 0, off: false };
   let snapshots: readonly Snapshot[] = [];
+  let over = 0;
+  let ms = 0;
+  let names = 0;
+  let warnings: readonly Warning[] = [];
 
   /** Runs something of the monitor's own, and adds what it took. */
   const run = (task: () => void) => {
@@ -205,8 +205,8 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       // A page that is hidden is looked at out of turn: what happened in a moment is no rate.
       const newsMs = Math.max(intervalMs, news.at);
       for (const { name, timed, commits, totalMs } of changesOf(news)) {
-        ms += (commits + timed) * commitCostMs;
-        judge('many_commits', name, (commits * 1000) / newsMs);
+        ms += (timed + commits) * commitCostMs;
+        judge('many_commits', name, (1000 * commits) / newsMs);
         judge('slow_commit', name, totalMs / timed);
         judge('growing_instances', name, components[name]!.live, 0);
       }
@@ -273,11 +273,12 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
+    snapshots: () => snapshots,
+    run,
     component(name) {
       if (!records[name] && names++ >= maxComponents) name = '(other)';
       return (records[name] ??= { name, commits: 0, mounts: 0, unmounts: 0, live: 0, timed: 0, totalMs: 0, longestMs: 0 });
     },
-    snapshots: () => snapshots,
     takeSnapshot(label) {
       const snapshot = { label, stats: read() };
       snapshots = [...snapshots, snapshot].slice(-maxSnapshots);
@@ -294,13 +295,12 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
         turn();
       };
     },
-    run,
     active: () => sampled && !self.off,
-    addPart,
     addCache(name, readCache) {
       caches.set(readCache, name);
       return () => caches.delete(readCache);
     },
+    addPart,
     report,
     stats: () => stats,
     flush,

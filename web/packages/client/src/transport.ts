@@ -46,12 +46,12 @@ export function bytesOf(text: string): number {
 export function createTransport(endpoint: string | false | undefined, release?: string): Transport {
   // What a body has for its items, beside release and page at their longest. Here, and not above, minifiers write the figure.
   const maxItemBytes = maxBodyBytes - 3072;
-  let dropped = 0;
   const queue: string[] = [];
+  let dropped = 0;
   // What was not answered is sent again as it was: the service keeps equal bodies once. As the page goes all of it is sent.
   let pending: Post | undefined;
-  let pauseMs = 0;
   let notBefore = 0;
+  let pauseMs = 0;
   let sending: Promise<void> | undefined;
 
   const next = (): Post | false | undefined => {
@@ -72,8 +72,8 @@ export function createTransport(endpoint: string | false | undefined, release?: 
       pending = {
         method: 'POST',
         body: head.slice(0, -2) + queue.splice(0, items) + ']}',
-        keepalive: true,
         mode: 'no-cors',
+        keepalive: true,
         activateAfter: 0,
         items,
       };
@@ -106,7 +106,7 @@ export function createTransport(endpoint: string | false | undefined, release?: 
   return {
     add(kind, fields) {
       if (!endpoint) return;
-      const item = { ...fields, kind, at: new Date() };
+      const item = { ...fields, at: new Date(), kind };
       const text = JSON.stringify(item, (_, value: unknown) => (typeof value === 'number' ? +value.toFixed(3) : value))
         // What looks like a name within a text is none: there its quotes have a backslash before them. What has entries is a
         // cache, whose name is what somebody has called it.

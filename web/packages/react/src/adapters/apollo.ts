@@ -21,7 +21,7 @@ export function watchApolloCache(monitor: MemoryMonitor, cache: ApolloCacheLike,
     const all = Object.values(data);
     // Roots are called ROOT_QUERY and so on, and there may be more.
     const roots = Object.keys(data)
-      .filter((id) => /^ROOT_/.test(id) || __META?.extraRootIds.includes(id))
+      .filter((id) => /^ROOT_\w+$/.test(id) || __META?.extraRootIds.includes(id))
       .map((id) => data[id]);
     // A root is like no other entry, and stands for none: among all it counts nothing, because it was seen before.
     const stats = { entries: all.length, bytes: all.length && estimateBytes<unknown>([roots, all]), neverCollected: all.length };

@@ -35,8 +35,8 @@ export function estimateBytes<T>(
     return inner(Object.keys(value), (key) => Object.getOwnPropertyDescriptor(value, key)?.value);
   };
 
-  let i = 0;
   let bytes = 0;
+  let i = 0;
   while (i < few && (!i || performance.now() < until)) bytes += sizeOf(valueOf(list[((i++ * list.length) / few) | 0]!));
   return i && 24 + 8 * list.length + Math.floor((bytes * list.length) / i);
 }

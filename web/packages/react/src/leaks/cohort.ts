@@ -78,13 +78,13 @@ export function judge(cohort: Cohort, now: Moment, { minAgeMs = 10_000, minSurvi
   const { batches, ...what } = cohort;
   const ripe = batches.filter(
     ({ at, commits, collections }) =>
-      now.commits - commits >= commitsToWait && now.collections - collections >= collectionsToWait && now.at - at >= minAgeMs,
+      now.at - at >= minAgeMs && now.commits - commits >= commitsToWait && now.collections - collections >= collectionsToWait,
   );
   let released = 0;
   for (const batch of ripe) released += batch.released;
   let half = released / 2;
-  let older = 0;
   let survivors = 0;
+  let older = 0;
   for (const batch of ripe) {
     if ((half -= batch.released) >= 0) older += batch.alive;
     survivors += batch.alive;

@@ -72,7 +72,7 @@ export function keepHolders(): Holders {
           Error.captureStackTrace?.(args, ours);
           if (held.size >= maxHeld) held.clear();
           // Nothing is left with the signal, which may live as long as the page.
-          held.set(key, [`${what} ` + (/\S.*:\d.*/.exec((args as { stack?: string }).stack!) ?? 'somewhere'), new WeakRef(signal)]);
+          held.set(key, [what + ' ' + (/\S.*:\d.*/.exec((args as { stack?: string }).stack!) ?? 'somewhere'), new WeakRef(signal)]);
         }
         return result;
       });
@@ -113,11 +113,11 @@ export function keepHolders(): Holders {
       held.forEach((entry, key) => {
         const [site] = entry;
         if (isOver(entry)) held.delete(key);
-        else sites[site] = (sites[site] ?? 0) + 1;
+        else sites[site] = 1 + (sites[site] ?? 0);
       });
       const distance = ([site, count]: [string, number]) => (site.includes(name) ? -1 : Math.abs(count - survivors));
       const grown = Object.entries(sites)
-        .filter(([, count]) => count >= Math.max(3, survivors / 2))
+        .filter(([, count]) => count >= survivors / 2 && count > 2)
         .sort((a, b) => distance(a) - distance(b))
         .slice(0, maxNamed)
         .map(([site, count]) => site + ': ' + count + ' not removed');

@@ -51,7 +51,7 @@ export function createPopulation(): Population {
       if (!cohort || size >= maxMembers || known.has(object) || known.has(twin!)) return undefined;
       names.set(name, cohort);
       size++;
-      const member: Member = { cohort, ref: new WeakRef(object), ended };
+      const member: Member = { cohort, ended, ref: new WeakRef(object) };
       known.set(object, member);
       inUse.add(member);
       if (twin) known.set(twin, member);
@@ -75,7 +75,8 @@ export function createPopulation(): Population {
         const object = ref.deref();
         if (!object || ended(object as never)) {
           inUse.delete(member);
-          count(cohort, (member.since = now), 1, 1);
+          member.since = now;
+          count(cohort, now, 1, 1);
           registry.register(member, [cohort, now], member);
         }
         if (!(++i % 64)) yield;

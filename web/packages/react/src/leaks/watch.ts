@@ -70,7 +70,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
   let judged: readonly Released[] = [];
   let leaks: readonly LeakReport[] = [];
 
-  const moment = (): Moment => ({ at: performance.now(), commits, collections: canary() });
+  const moment = (): Moment => ({ commits, at: performance.now(), collections: canary() });
 
   const wait = (next: Element | Fiber | null) => {
     if (next && waiting.length < maxWaiting) waiting.push(next);
@@ -88,8 +88,8 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
   const look = (next: Element | Fiber) => {
     if (!(next instanceof Element)) {
       adopt(next);
-      wait(next.child);
       wait(next.sibling);
+      wait(next.child);
       return;
     }
     if (next.isConnected) population.recall(next);
@@ -146,8 +146,8 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
   const start = () => {
     const root = options.root ?? document;
     const observer = new MutationObserver((records) => {
-      commits++;
       dirty = true;
+      commits++;
       monitor.run(() => {
         for (const { addedNodes, removedNodes, target } of records) {
           addedNodes.forEach((node) => node instanceof Element && wait(node));
@@ -199,16 +199,16 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
         ended = dirty = true;
       };
     },
-    leaks: () => leaks,
     released: () => judged,
+    leaks: () => leaks,
     sweep() {
       dirty = true;
       for (const step of work()) void step;
       tell();
     },
     stop() {
-      watches.delete(monitor);
       remove();
+      watches.delete(monitor);
     },
   };
   watches.set(monitor, watch);
