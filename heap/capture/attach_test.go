@@ -50,7 +50,7 @@ func startSleep(t *testing.T) *process {
 func TestAttachFork(t *testing.T) {
 	target := startSleep(t)
 	pid := target.Process.Pid
-	before := descriptors(t, os.Getpid())
+	before := opened(t)
 	for range 3 {
 		i := mustAttach(t, pid, AttachOptions{NoStop: true})
 		if i.Method != MethodFork || i.Refused != nil || i.PID != pid || i.Pause <= 0 {
@@ -77,9 +77,7 @@ func TestAttachFork(t *testing.T) {
 			t.Error(i.Err())
 		}
 	}
-	if after := descriptors(t, os.Getpid()); after != before {
-		t.Errorf("%d descriptors, before %d", after, before)
-	}
+	wantNoneOpened(t, before)
 }
 
 func checkDescription(t *testing.T, i *Image) {

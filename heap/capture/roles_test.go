@@ -177,6 +177,34 @@ func descriptors(t testing.TB, pid int) int {
 	return len(entries)
 }
 
+// opened tells what each descriptor of this process leads to, but the one that is open to tell it.
+func opened(t testing.TB) map[string]string {
+	t.Helper()
+	const dir = "/proc/self/fd/"
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	for _, entry := range entries {
+		if target, err := os.Readlink(dir + entry.Name()); err == nil && !strings.HasSuffix(target, "/fd") {
+			all[entry.Name()] = target
+		}
+	}
+	return all
+}
+
+// wantNoneOpened fails for descriptors that were not there before, or led elsewhere. Others may have gone: those that tests
+// before this one have left to the collector.
+func wantNoneOpened(t testing.TB, before map[string]string) {
+	t.Helper()
+	for number, target := range opened(t) {
+		if before[number] != target {
+			t.Errorf("descriptor %s leads to %s, before to %q", number, target, before[number])
+		}
+	}
+}
+
 // eventually waits for what another process or thread is about to do.
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()

@@ -121,7 +121,7 @@ func connection(t *testing.T) (peer, served net.Conn) {
 }
 
 func TestSelfChild(t *testing.T) {
-	before := descriptors(t, os.Getpid())
+	before := opened(t)
 	for _, o := range []Options{{}, {closeBelow: 4096}} {
 		c := mustSelf(t, o)
 		eventually(t, "the child sleeps, with its name", func() bool {
@@ -163,9 +163,7 @@ func TestSelfChild(t *testing.T) {
 			t.Error(c.Err())
 		}
 	}
-	if after := descriptors(t, os.Getpid()); after != before {
-		t.Errorf("%d descriptors, before %d", after, before)
-	}
+	wantNoneOpened(t, before)
 }
 
 // TestSelfThread walks the frame pointers of the forking goroutine in the frozen stack.
