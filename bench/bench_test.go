@@ -31,6 +31,15 @@ func onLinux(t *testing.T) workshop {
 	return workshop{t.TempDir(), io.Discard, new([]string), new([]string)}
 }
 
+// TestNotesNameNoServer: what a tool says when it fails comes into documents, without the servers that this machine asks.
+func TestNotesNameNoServer(t *testing.T) {
+	w := workshop{t.TempDir(), io.Discard, new([]string), new([]string)}
+	w.note("tool: reading https://mirror.example:8443/a/@v/list:\n\t403")
+	if got, want := (*w.notes)[0], "tool: reading …/a/@v/list: 403"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // TestShutdownLosesNothing is a promise: every request that the service has accepted is answered, also while it ends.
 func TestShutdownLosesNothing(t *testing.T) {
 	w := onLinux(t)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	_ "embed"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,12 +15,12 @@ import (
 //go:embed openapi.yaml.gz
 var packedOpenAPI []byte
 
-// OpenAPI returns a copy of the document that describes this package's routes.
+// OpenAPI returns the document that describes this package's routes, in YAML. It is unpacked by each call, and the caller's.
 func OpenAPI() []byte {
-	document := make([]byte, binary.LittleEndian.Uint32(packedOpenAPI[len(packedOpenAPI)-4:])) // RFC 1952: it ends with the size
+	var document []byte
 	in, err := gzip.NewReader(bytes.NewReader(packedOpenAPI))
 	if err == nil {
-		_, err = io.ReadFull(in, document)
+		document, err = io.ReadAll(in)
 	}
 	if err != nil {
 		panic(fmt.Sprintf("memhttp: openapi.yaml.gz: %v", err)) // a part of the program is damaged

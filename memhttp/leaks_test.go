@@ -56,6 +56,31 @@ func TestLeaks(t *testing.T) {
 	})
 }
 
+// finding is of the document of a check what these tests look at.
+type finding struct {
+	Kind   string
+	Left   *float64 `json:"time_to_limit_seconds"`
+	Inputs struct {
+		Value, Owned, Load, Limit *float64
+		Window                    float64 `json:"window_seconds"`
+	}
+}
+
+// check has leaks looked for, a minute after what was done before, and returns what was found with the whole answer.
+func check(t *testing.T, h http.Handler) (findings []finding, text string) {
+	t.Helper()
+	time.Sleep(time.Minute) // so that owners are asked
+	answer := ask(h, "POST", memoryPath+"/leaks/check", "")
+	wantStatus(t, answer, http.StatusOK)
+	text = answer.Body.String()
+	var document struct{ Findings []finding }
+	decodeInto(t, answer, &document)
+	if len(document.Findings) == 0 {
+		t.Fatalf("no findings: %s", text)
+	}
+	return document.Findings, text
+}
+
 // TestFindingsTellWhatTheyAreMadeFrom: of each figure what it is, what of it owners account for, the load, the window and the
 // limit; and what is not known is null.
 func TestFindingsTellWhatTheyAreMadeFrom(t *testing.T) {
@@ -73,24 +98,11 @@ func TestFindingsTellWhatTheyAreMadeFrom(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(time.Minute) // so that it is asked
-			answer := ask(h, "POST", memoryPath+"/leaks/check", "")
-			wantStatus(t, answer, http.StatusOK)
-			var document struct {
-				Findings []struct {
-					Kind   string
-					Left   *float64 `json:"time_to_limit_seconds"`
-					Inputs struct {
-						Value, Owned, Load, Limit *float64
-						Window                    float64 `json:"window_seconds"`
-					}
-				}
+			findings, text := check(t, h)
+			if strings.Count(text, `"time_to_limit_seconds":null`) != 5 {
+				t.Errorf("%s: %s", name, text)
 			}
-			if strings.Count(answer.Body.String(), `"time_to_limit_seconds":null`) != 5 {
-				t.Errorf("%s: %s", name, answer.Body)
-			}
-			decodeInto(t, answer, &document)
-			for _, f := range document.Findings {
+			for _, f := range findings {
 				in := f.Inputs
 				if in.Window != 1200 || f.Left != nil || in.Owned == nil || (in.Load != nil) != (name == "known") || in.Load != nil && *in.Load != load {
 					t.Errorf("%s: %+v", name, f)
@@ -129,23 +141,11 @@ func TestRoomOfRequestsIsNotTakenOffTheHeap(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer hold(t, requests, RequestClass{}, 1<<29).release()
-		time.Sleep(time.Minute) // so that it is asked
-		answer := ask(h, "POST", memoryPath+"/leaks/check", "")
-		wantStatus(t, answer, http.StatusOK)
-		var document struct {
-			Findings []struct {
-				Kind   string
-				Inputs struct{ Owned *float64 }
-			}
-		}
-		decodeInto(t, answer, &document)
-		for _, f := range document.Findings {
+		findings, text := check(t, h)
+		for _, f := range findings {
 			if f.Inputs.Owned == nil || *f.Inputs.Owned > 1<<20 {
-				t.Errorf("%s: %s", f.Kind, answer.Body)
+				t.Errorf("%s: %s", f.Kind, text)
 			}
-		}
-		if len(document.Findings) == 0 {
-			t.Errorf("no findings: %s", answer.Body)
 		}
 	})
 }
@@ -161,17 +161,8 @@ func TestOwnersThatLieAccountForNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			time.Sleep(time.Minute) // so that it is asked
-			answer := ask(h, "POST", memoryPath+"/leaks/check", "")
-			wantStatus(t, answer, http.StatusOK)
-			var document struct {
-				Findings []struct {
-					Kind   string
-					Inputs struct{ Value, Owned *float64 }
-				}
-			}
-			decodeInto(t, answer, &document)
-			for _, f := range document.Findings {
+			findings, _ := check(t, h)
+			for _, f := range findings {
 				if null := f.Inputs.Owned == nil; null != (lies && f.Kind == "heap") || !null && *f.Inputs.Owned > 1<<20 {
 					t.Errorf("lies %v: %+v", lies, f)
 				}

@@ -15,7 +15,10 @@ const firstPauseMs = 2_500;
 const longestPauseMs = 150_000;
 
 export interface Transport {
-  /** Queues an item; it is encoded at once, with its names in snake case but for those of caches, and dropped if it alone is too large for a body. */
+  /**
+   * Queues an item; it is encoded at once, with its names in snake case but for those of caches, and dropped if it alone is too
+   * large for a body.
+   */
   add(kind: string, fields: object): void;
   /** Sends what waits, one body after the other, unless a pause that the service asked for is not over. */
   flush(): Promise<void>;
