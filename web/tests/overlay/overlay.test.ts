@@ -35,6 +35,8 @@ const isOpen = (page: Page) => page.locator('memwarden-overlay [role=dialog]').i
 
 test('the keyboard alone opens it, goes through it and closes it, and has its place back', async () => {
   const { page, errors } = await show();
+  // The first figures come after an interval.
+  await page.evaluate(() => window.shown.look());
   await page.getByLabel('Search').focus();
   await page.keyboard.press('Alt+Shift+M');
   expect(await isOpen(page)).toBe(true);
