@@ -13,7 +13,8 @@ import { compareLeaks } from './matrix';
 
 const here = import.meta.dirname;
 const web = path.join(here, '../../..');
-const repeats = 7;
+/** So many pages of each: what a render takes depends on where a page has its memory, and may be twice as long in the next. */
+const repeats = 15;
 const elements = 10_000;
 const tools = ['plain', 'memwarden', 'bippy', 'react-scan', 'web-vitals', 'memlens'] as const;
 
