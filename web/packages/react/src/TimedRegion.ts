@@ -10,7 +10,7 @@ export interface TimedRegionProps {
  * Adds up how long commits of what it holds take, under its name: from the beginning of its render to the commit, and so with
  * all that React renders beside it, and with what the page does in between. React measures in development and in its profiling
  * build (`react-dom/profiling`) only; elsewhere nothing is timed, and nothing breaks. It counts by the monitor of the
- * newest provider, as the hook does.
+ * newest provider, as all components are.
  */
 export function TimedRegion({ name, children }: TimedRegionProps): ReactElement {
   return createElement(
