@@ -198,9 +198,17 @@ func (w *Warden) completeIncident(ctx context.Context, draft *incident.Draft, v 
 			draft.Miss(part.name, why)
 			continue
 		}
-		_ = draft.Add(part.name, part.what, part.write(ctx, draft)) // the manifest says why it failed
+		err := draft.Add(part.name, part.what, part.write(ctx, draft)) // the manifest says why it failed
+		if errors.Is(err, incident.ErrNotFound) {
+			break // nobody waits for the others
+		}
 	}
-	if err := errors.Join(append(problems, draft.Finish())...); err != nil {
+	err := errors.Join(append(problems, draft.Finish())...)
+	switch {
+	case errors.Is(err, incident.ErrNotFound):
+		w.o.Logger.Info("memory incident bundle was removed before it was complete", "id", draft.ID())
+		return
+	case err != nil:
 		w.o.Logger.Error("memory incident bundle could not be completed", "id", draft.ID(), "error", err)
 		return
 	}

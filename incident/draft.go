@@ -72,7 +72,8 @@ func (d *Draft) Expects(name string) bool { return slices.Contains(d.manifest.Pe
 func (d *Draft) Room() int64 { return max(0, d.limit-d.bytes) }
 
 // Add writes a part. A part that fails leaves no file; the manifest says why it is missing, and so does the error. The
-// writer is good until write returns; what is beyond Room it refuses with ErrNoRoom.
+// writer is good until write returns; what is beyond Room it refuses with ErrNoRoom. ErrNotFound, besides, if the bundle was
+// removed after Publish: nothing more can be added then.
 func (d *Draft) Add(name, what string, write func(io.Writer) error) error {
 	if !isPartName(name) || name == manifestName || len(d.manifest.Parts) == maxParts {
 		return fmt.Errorf("incident: %d parts and %q: want at most %d, with other names", len(d.manifest.Parts), name, maxParts)
@@ -197,7 +198,7 @@ func (d *Draft) Publish() (Record, error) {
 	}
 	d.dir, d.published = d.store.path(d.manifest.ID), true
 	r := d.Record()
-	return r, d.store.put(r)
+	return r, d.store.bundles.Put(r)
 }
 
 // Sync makes what was published durable.
@@ -230,15 +231,18 @@ func (d *Draft) Record() Record {
 	return r
 }
 
-// update replaces the manifest of a bundle that is published.
+// update replaces the manifest of a bundle that is published; ErrNotFound if it was removed meanwhile.
 func (d *Draft) update() error {
-	if err := writeJSON(filepath.Join(d.dir, manifestName), d.manifest); err != nil {
-		return fmt.Errorf("incident: write manifest: %w", err)
-	}
-	return d.store.put(d.Record())
+	return d.store.update(d.manifest.ID, func(r *Record) error {
+		if err := writeJSON(filepath.Join(d.dir, manifestName), d.manifest); err != nil {
+			return fmt.Errorf("incident: write manifest: %w", err)
+		}
+		*r = d.Record()
+		return nil
+	})
 }
 
-// Finish notes that nothing more comes. What was expected and did not come is missing.
+// Finish notes that nothing more comes. What was expected and did not come is missing. ErrNotFound if the bundle was removed.
 func (d *Draft) Finish() error {
 	for _, name := range slices.Clone(d.manifest.Pending) {
 		d.Miss(name, "it was not taken")

@@ -189,8 +189,14 @@ func (s *Store) remove(id string) error {
 	return os.RemoveAll(gone)
 }
 
-// put adds a bundle, or replaces what is known of it, and makes the others keep the bounds.
-func (s *Store) put(r Record) error { return s.bundles.Put(r) }
+// update has a bundle's record and files changed, and makes the others keep the bounds; ErrNotFound if there is none.
+func (s *Store) update(id string, change func(*Record) error) error {
+	found, err := s.bundles.Update(id, change)
+	if !found {
+		return fmt.Errorf("incident: %w: %q", ErrNotFound, id)
+	}
+	return err
+}
 
 // room is how many bytes a new bundle may take: within the bound of all, older ones making room for it, and as many as
 // the disk has beyond what stays free.

@@ -237,6 +237,30 @@ func TestNoRoomOnTheDisk(t *testing.T) {
 }
 
 // TestTheDirectoryGoes: removed meanwhile it is made anew, for a bundle and within one; in place of a file it cannot be.
+// TestARemovedBundleStaysRemoved: parts that come late do not bring back what somebody has deleted.
+func TestARemovedBundleStaysRemoved(t *testing.T) {
+	c, dir := &clock{epoch}, filepath.Join(t.TempDir(), "incidents")
+	s := open(t, dir, c, nil)
+	d := begin(t, s)
+	d.Expect("late.txt", "later.txt")
+	if _, err := d.Publish(); err != nil {
+		t.Fatal(err)
+	}
+	remove := func(w io.Writer) error { return errors.Join(text("half")(w), s.Delete(d.ID())) }
+	if err := d.Add("late.txt", "removes its bundle", remove); !errors.Is(err, ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+	if err := d.Add("later.txt", "comes after that", text("x")); !errors.Is(err, ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+	if err := d.Finish(); !errors.Is(err, ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+	if kept := s.List(); len(kept) != 0 || len(inside(t, dir)) != 0 {
+		t.Errorf("there are %v and %v", kept, inside(t, dir))
+	}
+}
+
 func TestTheDirectoryGoes(t *testing.T) {
 	c := &clock{epoch}
 	dir := filepath.Join(t.TempDir(), "incidents")

@@ -87,23 +87,34 @@ func (l *List[Record]) Add(bytes int64, create func() (Record, error)) (Record, 
 	return r, nil
 }
 
-// Put adds an entry that is there, or replaces what is known of it, and makes the others keep the bounds.
+// Put adds an entry that is there, and makes the others keep the bounds.
 func (l *List[Record]) Put(r Record) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	id := l.o.Entry(&r).ID
-	if at := l.find(id); at >= 0 {
-		l.records[at] = r
-	} else {
-		l.records = append(l.records, r)
-	}
-	return l.evict(id, 0, 0)
+	l.records = append(l.records, r)
+	return l.evict(l.o.Entry(&r).ID, 0, 0)
 }
 
-// Change has a record changed, and with it the files of its entry, while nothing else is; found tells if there is one.
+// Change has a record changed, and with it the files of its entry, while nothing else is; found tells if there is one: what
+// was removed does not come back by it.
 func (l *List[Record]) Change(id string, change func(*Record) error) (r Record, found bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.change(id, change)
+}
+
+// Update is Change, and makes the others keep the bounds.
+func (l *List[Record]) Update(id string, change func(*Record) error) (found bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, found, err = l.change(id, change); !found {
+		return false, nil
+	}
+	return true, errors.Join(err, l.evict(id, 0, 0))
+}
+
+// change is Change of one who holds mu.
+func (l *List[Record]) change(id string, change func(*Record) error) (r Record, found bool, err error) {
 	at := l.find(id)
 	if at < 0 {
 		return r, false, nil

@@ -113,11 +113,15 @@ func TestNothingIsAddedByAnError(t *testing.T) {
 	}
 }
 
-func TestPutKeepsWhatIsPut(t *testing.T) {
+func TestWhatIsPutOrUpdatedStays(t *testing.T) {
 	d := &disk{now: start}
 	l := d.list(after("a", 0, 30), after("b", 1, 30))
-	if err := l.Put(after("a", 0, 120)); err != nil { // beyond the bound by itself: it stays until the next comes
-		t.Fatal(err)
+	larger := func(e *Entry) error { e.Bytes = 120; return nil } // beyond the bound by itself: it stays until the next comes
+	if found, err := l.Update("a", larger); !found || err != nil {
+		t.Fatal(found, err)
+	}
+	if found, err := l.Update("b", larger); found || err != nil { // it had to make room, and does not come back
+		t.Errorf("%v, %v", found, err)
 	}
 	if got, found := l.Get("a"); ids(l.Newest()) != "a" || !found || got.Bytes != 120 {
 		t.Errorf("%s, %+v", ids(l.Newest()), got)
