@@ -289,7 +289,7 @@ func (w *Warden) writeSnapshot(ctx context.Context, draft *incident.Draft) func(
 			return err
 		}
 		defer release()
-		_, err = w.takeSnapshot(ctx, incident.Underlying(out), draft.Room())
+		_, err = w.takeSnapshot(ctx, incident.Underlying(out), taking{maxBytes: draft.Room(), urgent: true})
 		return err
 	}
 }

@@ -41,7 +41,8 @@ type SnapshotInfo struct {
 // types, roots, goroutines, and where sampled objects were allocated, but nothing of the contents of strings or byte
 // slices. Command memwarden analyze, or packages graph and retain, say what holds the memory.
 //
-// The process stands still for milliseconds, while it makes a frozen copy of itself (package capture). A helper process
+// The process stands still for milliseconds, while it makes a frozen copy of itself (package capture); a large one has
+// seconds of preparation before that, while it runs (SnapshotOptions.Collapse). A helper process
 // (SnapshotOptions.Helper) reads the copy, which costs the memory of the pages that the process writes meanwhile. All of
 // it is in bounds: there must be room for it before, else ErrSnapshotRoom; while it lasts the room is watched and the
 // copy killed before the reserve is touched; the copy lives for SnapshotOptions.Deadline at most. When ctx or the warden
@@ -55,13 +56,19 @@ func (w *Warden) Snapshot(ctx context.Context, out io.Writer) (SnapshotInfo, err
 		return SnapshotInfo{}, err
 	}
 	defer release()
-	return w.takeSnapshot(ctx, out, 0)
+	return w.takeSnapshot(ctx, out, taking{})
 }
 
-// takeSnapshot bounds the file to so many bytes; 0: not at all. The caller has begun a snapshot.
-func (w *Warden) takeSnapshot(ctx context.Context, out io.Writer, maxBytes int64) (SnapshotInfo, error) {
+// taking is how a snapshot is taken.
+type taking struct {
+	maxBytes int64 // of the file; 0: any number
+	urgent   bool  // now: nothing is done before to make the halt brief
+}
+
+// takeSnapshot takes one. The caller has begun a snapshot.
+func (w *Warden) takeSnapshot(ctx context.Context, out io.Writer, how taking) (SnapshotInfo, error) {
 	began := w.o.Now()
-	info, err := w.capture(ctx, out, maxBytes)
+	info, err := w.capture(ctx, out, how)
 	if err != nil {
 		err = fmt.Errorf("memwarden: heap snapshot: %w", err)
 		w.o.Logger.Warn("memory heap snapshot failed", "error", err)
@@ -106,22 +113,48 @@ func (w *Warden) untilClosed(ctx context.Context) (context.Context, context.Canc
 // a copy. What it really writes is watched.
 const writtenShare = 16
 
+// collapseFrom is from which size of a process on its memory is moved to huge pages before it halts: the fork of a smaller
+// one takes some milliseconds as it is.
+const collapseFrom = 256 << 20
+
+// collapse moves memory to huge pages, where that makes the halt briefer. Call settle when the frozen copy is gone.
+func (w *Warden) collapse(ctx context.Context, rss int64) (settle func()) {
+	limit := w.o.Snapshot.Collapse
+	if limit < 0 || rss < collapseFrom {
+		return func() {}
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	began := w.o.Now()
+	done, err := capture.Collapse(ctx)
+	if err != nil { // the halt is longer, and the snapshot as right
+		w.o.Logger.Debug("memory stays in small pages: a heap snapshot halts the process for longer", "error", err)
+	}
+	took := w.o.Now().Sub(began)
+	return func() {
+		began := w.o.Now()
+		if err := done.Settle(); err != nil {
+			w.o.Logger.Debug("memory that a heap snapshot leaves of huge pages stays until the kernel needs it", "error", err)
+		}
+		w.o.Logger.Debug("memory was in huge pages while a heap snapshot was taken", "huge", bytesize.Format(done.HugeBytes),
+			"small", bytesize.Format(done.SmallBytes), "took", took, "settled_in", w.o.Now().Sub(began))
+	}
+}
+
 // capture freezes the process and has the helper read the copy.
-func (w *Warden) capture(ctx context.Context, out io.Writer, maxBytes int64) (info SnapshotInfo, err error) {
+func (w *Warden) capture(ctx context.Context, out io.Writer, how taking) (info SnapshotInfo, err error) {
 	o := &w.o.Snapshot
 	ctx, cancel := w.untilClosed(ctx)
 	defer cancel()
-	ctx, expire := context.WithTimeoutCause(ctx, o.Deadline, fmt.Errorf("%w: longer than %v", ErrSnapshotDeadline, o.Deadline))
-	defer expire()
 	meter, err := newRoomMeter(w.o.Root)
 	if err != nil {
 		return SnapshotInfo{}, err
 	}
 	defer func() { _ = meter.Close() }() // only read
 	r := meter.read(w.o.Now())
-	task := snaphelper.Scan{NeedBytes: snaphelper.ScanBytes(executableBytes(), meter.Sample().Go.UsedBytes.Or(0)), MaxFileBytes: maxBytes}
-	written := meter.Sample().Process.RSSBytes.Or(0) / writtenShare
-	budget, err := w.afford(r, "a snapshot", task.NeedBytes, written)
+	task := snaphelper.Scan{NeedBytes: snaphelper.ScanBytes(executableBytes(), meter.Sample().Go.UsedBytes.Or(0)), MaxFileBytes: how.maxBytes}
+	rss := meter.Sample().Process.RSSBytes.Or(0)
+	budget, err := w.afford(r, "a snapshot", task.NeedBytes, rss/writtenShare)
 	if err != nil {
 		return SnapshotInfo{}, err
 	}
@@ -130,6 +163,11 @@ func (w *Warden) capture(ctx context.Context, out io.Writer, maxBytes int64) (in
 	}
 	ctx, stop := meter.guard(ctx, "the snapshot", o.ReserveBytes, w.o.Now)
 	defer stop()
+	if !how.urgent {
+		defer w.collapse(ctx, rss)()
+	}
+	ctx, expire := context.WithTimeoutCause(ctx, o.Deadline, fmt.Errorf("%w: longer than %v", ErrSnapshotDeadline, o.Deadline))
+	defer expire()
 	child, err := capture.Self(ctx, capture.Options{FixedProcs: w.fixedProcs(), Deadline: o.Deadline})
 	if errors.Is(err, capture.ErrBusy) {
 		err = fmt.Errorf("%w: %w", ErrSnapshotBusy, err)

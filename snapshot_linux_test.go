@@ -402,7 +402,7 @@ func TestAFileThatWouldBeTooLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer release()
-	if _, err := w.takeSnapshot(t.Context(), draft.File.File, 1000); err == nil || !strings.Contains(err.Error(), "more than 1000 B") {
+	if _, err := w.takeSnapshot(t.Context(), draft.File.File, taking{maxBytes: 1000}); err == nil || !strings.Contains(err.Error(), "more than 1000 B") {
 		t.Errorf("above its bound: %v", err)
 	}
 	noChildren(t)
@@ -429,5 +429,54 @@ func TestHugePagesAreAskedFor(t *testing.T) {
 				t.Errorf("the log has no %q:\n%s", c.want, text)
 			}
 		})
+	}
+}
+
+// TestLargeProcessesAreMovedToHugePages before they halt, and only where that is wanted.
+func TestLargeProcessesAreMovedToHugePages(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		limit  time.Duration
+		urgent bool
+		want   bool
+	}{
+		{"by default", 0, false, true},
+		{"not at all", -1, false, false},
+		{"no time for it", 0, true, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			log := &logBook{}
+			debugging := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			w := begin(t, Options{Logger: debugging, Snapshot: SnapshotOptions{Collapse: c.limit}})
+			release, err := w.beginSnapshot()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer release()
+			large := make([]byte, collapseFrom)
+			for i := 0; i < len(large); i += os.Getpagesize() {
+				large[i] = 1
+			}
+			ctx := t.Context()
+			if !c.want { // it is broken off before the fork: that it was not moved is known by then
+				ended, end := context.WithCancel(ctx)
+				end()
+				ctx = ended
+			}
+			_, err = w.takeSnapshot(ctx, new(bytes.Buffer), taking{urgent: c.urgent})
+			runtime.KeepAlive(large)
+			if c.want && err != nil || !c.want && !errors.Is(err, context.Canceled) {
+				t.Fatal(err)
+			}
+			if text := log.String(); strings.Contains(text, "while a heap snapshot was taken") != c.want || strings.Contains(text, "stays") {
+				t.Errorf("want it moved: %v; the log has\n%s", c.want, text)
+			}
+		})
+	}
+	log := &logBook{}
+	w := begin(t, Options{Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	w.collapse(t.Context(), collapseFrom-1)()
+	if text := log.String(); strings.Contains(text, "huge") {
+		t.Errorf("a small process is moved:\n%s", text)
 	}
 }

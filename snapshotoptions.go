@@ -33,6 +33,12 @@ type SnapshotOptions struct {
 	MaxBytes int64
 	// Cooldown is the least time between two snapshots that StoreSnapshot takes. Default 10 s; negative: none.
 	Cooldown time.Duration
+	// Collapse is for how long, before the process halts, its memory may be moved from small pages to huge ones
+	// (capture.Collapse): of these the halt copies one entry each, in place of hundreds, and is a third or less as long. It
+	// takes no more memory, but a processor for so long at most: up to 4 s for each GiB where it was measured. Done from
+	// 256 MiB on, where the halt would be felt, and never for the snapshot of an incident bundle, which must not wait. Default 10 s;
+	// negative: not at all.
+	Collapse time.Duration
 	// HugePageBytes is for how much of the heap the kernel is asked to use huge pages, from the start of the warden: as
 	// much as the heap will have. A process is frozen page by page, so that snapshots then halt it for a third of the
 	// time or less, and it runs faster; but its memory is taken by 2 MiB, and some of what the collector returns may come
@@ -65,6 +71,7 @@ func (o SnapshotOptions) withDefaults() (SnapshotOptions, error) {
 	}
 	for _, field := range []struct{ at, standard *time.Duration }{
 		{&o.Deadline, &standard.Deadline}, {&o.MaxAge, &standard.MaxAge}, {&o.Cooldown, &standard.Cooldown},
+		{&o.Collapse, &standard.Collapse},
 	} {
 		if *field.at == 0 {
 			*field.at = *field.standard
@@ -88,6 +95,7 @@ const (
 	snapshotDeadline = settings.Prefix + "SNAPSHOT_DEADLINE"
 	snapshotCooldown = settings.Prefix + "SNAPSHOT_COOLDOWN"
 	snapshotHelper   = settings.Prefix + "SNAPSHOT_HELPER"
+	snapshotCollapse = settings.Prefix + "SNAPSHOT_COLLAPSE"
 	snapshotHuge     = settings.Prefix + "SNAPSHOT_HUGE_PAGES"
 )
 
@@ -116,6 +124,8 @@ func SnapshotSettings() []settings.Setting {
 			Help: "Least time between two snapshots that are kept; 0s: none."},
 		{Name: snapshotHelper, Section: section, Kind: settings.String,
 			Help: "Program that reads and analyses snapshots, such as memwarden itself; without it the watched program is started anew for that, its main never entered."},
+		{Name: snapshotCollapse, Section: section, Kind: settings.Duration, Default: "10s", Min: 0, Max: 600,
+			Help: "How long, before a process of 256 MiB or more halts for a snapshot, its memory may be moved to huge pages, which makes the halt a third as long or less and takes a processor for that time at most; 0s: not at all. On Linux from 6.1 on; not for the snapshots of incident bundles."},
 		{Name: snapshotHuge, Section: section, Kind: settings.Bytes, Default: "0", Min: 0, Max: 1 << 50,
 			Help: "Heap for which the kernel is asked to use huge pages from the start, as much as it will have: snapshots halt the process for a third of the time or less, but memory is taken by 2 MiB. For Linux whose transparent huge pages are set to madvise; 0: not asked."},
 	}
@@ -128,10 +138,12 @@ func SnapshotOptionsFrom(values settings.Values) SnapshotOptions {
 		ReserveBytes: values.Int(snapshotReserve), BudgetBytes: values.Int(snapshotBudget), Deadline: values.Duration(snapshotDeadline),
 		Dir: values.String(snapshotDir), MaxCount: int(values.Int(snapshotMaxCount)), MaxAge: values.Duration(snapshotMaxAge),
 		MaxBytes: values.Int(snapshotMaxBytes), Cooldown: values.Duration(snapshotCooldown),
-		HugePageBytes: values.Int(snapshotHuge),
+		Collapse: values.Duration(snapshotCollapse), HugePageBytes: values.Int(snapshotHuge),
 	}
-	if o.Cooldown == 0 {
-		o.Cooldown = -1 // the setting's word for none
+	for _, duration := range []*time.Duration{&o.Cooldown, &o.Collapse} {
+		if *duration == 0 {
+			*duration = -1 // the setting's word for none
+		}
 	}
 	return o
 }

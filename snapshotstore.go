@@ -118,7 +118,7 @@ func (w *Warden) StoreSnapshot(ctx context.Context) (archive.Record, error) {
 	}
 	defer func() { _ = draft.Discard() }() // of a file that is kept it is nothing
 	w.lastSnapshot = now
-	if _, err := w.takeSnapshot(ctx, draft.File.File, draft.LimitBytes); err != nil {
+	if _, err := w.takeSnapshot(ctx, draft.File.File, taking{maxBytes: draft.LimitBytes}); err != nil {
 		return archive.Record{}, err
 	}
 	record, err := draft.Keep()

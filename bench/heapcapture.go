@@ -28,8 +28,13 @@ func measureCapture(ctx context.Context, p plan, w workshop) ([]figure.Figure, e
 	byPages := []struct {
 		name        string
 		environment []string
+		compared    bool // no goal is for it
 		figures     series
-	}{{name: ""}, {name: ", huge pages asked for", environment: []string{"MEMWARDEN_SNAPSHOT_HUGE_PAGES=4GiB"}}}
+	}{
+		{name: ""},
+		{name: ", huge pages asked for", environment: []string{"MEMWARDEN_SNAPSHOT_HUGE_PAGES=4GiB"}},
+		{name: ", small pages left as they are", environment: []string{"MEMWARDEN_SNAPSHOT_COLLAPSE=0s"}, compared: true},
+	}
 	for range p.heap.rounds {
 		for i := range byPages {
 			one := &byPages[i]
@@ -42,6 +47,9 @@ func measureCapture(ctx context.Context, p plan, w workshop) ([]figure.Figure, e
 	for _, one := range byPages {
 		for _, f := range one.figures {
 			f.Name += one.name
+			if one.compared {
+				f.Goal = none
+			}
 			s = append(s, f)
 		}
 	}

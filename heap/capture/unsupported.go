@@ -11,6 +11,10 @@ import (
 
 func self(context.Context, Options) (*Child, error) { return nil, unsupported() }
 
+func collapse(context.Context) (Collapsed, error) { return Collapsed{}, unsupported() }
+
+func settle([][2]uint64) error { return nil }
+
 func attach(context.Context, int, AttachOptions) (*Image, error) { return nil, unsupported() }
 
 func unsupported() error {

@@ -7,6 +7,7 @@ package sessions
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -72,7 +73,7 @@ func New(n, page int) *Program {
 	}
 	for i := range n {
 		number := strconv.Itoa(1_000_000_000 + i)
-		text := make([]byte, page)
+		text := bytes.Repeat([]byte{'x'}, page) // written, as a page is: what nobody has written to has no memory
 		s := &session{
 			ID:      "session-" + number,
 			User:    &user{Name: "user-" + number, Mail: "mail-" + number, Roles: []string{"role-" + number, ""}, Group: all[i%groups]},
