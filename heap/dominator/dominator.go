@@ -31,6 +31,9 @@ type Options struct {
 	// Alone, if it is set, is called from the computing goroutine when it goes on alone, after the first fifth of the time:
 	// until then there was work for two, from then on there is a processor for something else.
 	Alone func()
+	// Named, if it is set, is called from a goroutine of its own with the Tree's Order, which is known before its Parent is:
+	// there is a processor for something else once more. The array must not be changed. Compute waits until it returns.
+	Named func(order []uint32)
 	// Progress, if it is set, is called from the computing goroutine a few hundred times: done of total steps.
 	Progress func(done, total uint64)
 }
@@ -84,7 +87,12 @@ func Compute(ctx context.Context, starts, targets []uint32, root uint32, o Optio
 	o.Arrays.Put(s.to)
 	tree := s.tree()
 	var naming sync.WaitGroup
-	naming.Go(func() { tree.name(targets, root) })
+	naming.Go(func() {
+		tree.name(targets, root)
+		if o.Named != nil {
+			o.Named(tree.Order)
+		}
+	})
 	defer naming.Wait()
 	f := forest{search: s, label: o.Arrays.Get()[:s.reached], ancestor: o.Arrays.Get()[:s.reached]}
 	var copying sync.WaitGroup

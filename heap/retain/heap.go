@@ -56,6 +56,10 @@ func newHeap(ctx context.Context, g *graph.Graph, o Options) (*heap, error) {
 
 // dominate computes the dominator tree and what it retains, and calls alone when there is a processor for something else.
 func (h *heap) dominate(ctx context.Context, seeds [][]uint32, arrays *dominator.Arrays, o Options, alone func()) error {
+	var noted notes
+	var noting sync.WaitGroup
+	defer noting.Wait()
+	sizes, kinds := arrays.Get(), arrays.Get()
 	tree, err := dominator.Compute(ctx, h.g.Starts, h.g.Targets, h.g.Super(), dominator.Options{
 		Arrays: arrays, IgnoreFrom: h.keeping, Alone: alone,
 		IgnoreTo: func() (firm []uint64, err error) {
@@ -64,33 +68,64 @@ func (h *heap) dominate(ctx context.Context, seeds [][]uint32, arrays *dominator
 			}
 			return h.firm, nil
 		},
+		Named: func(order []uint32) {
+			noting.Go(func() { noted = h.note(order, sizes, kinds) })
+		},
 		Progress: func(done, total uint64) { o.Progress("dominators", done, total) },
 	})
 	if err != nil {
 		return err
 	}
-	h.tree = newTree(tree, arrays)
+	t := renumber(tree, arrays)
+	noting.Wait()
+	h.kinds = t.move(noted.kinds, arrays)
+	words := t.move(noted.words, arrays)
+	h.tree = t.finish(arrays)
 	h.places = arrays.Get()
-	for node := range h.places {
-		h.places[node] = nowhere
+	h.place()
+	if noted.odd {
+		words = nil
 	}
-	h.kinds = arrays.Get()[:h.len()]
-	h.sum(h.reached, h.note, arrays)
+	h.sum(h.reached, words, func(p place) uint64 { return h.g.Size(h.node[p]) })
 	return nil
 }
 
-// note notes what is looked up by place, or by node, later, and returns the size of what is at a place: an object's size and
-// type lie far from those of the one before, and are best fetched together.
-func (h *heap) note(p place) uint64 {
-	node := h.node[p]
-	h.places[node] = p
-	if node >= h.g.Objects() {
-		h.kinds[p] = noType
-		return 0
+// notes are what is looked up by place later.
+type notes struct {
+	words []uint32 // sizes of objects
+	kinds []typeNumber
+	odd   bool // some size is no multiple of a word
+}
+
+// note notes sizes and types of nodes in an order, which lie far from those of the one before: here the misses of the
+// processor's caches are its own, while the dominators of the nodes are still being found.
+func (h *heap) note(order, words []uint32, kinds []typeNumber) notes {
+	rest := uint64(0)
+	words, kinds = words[:len(order)], kinds[:len(order)]
+	for i, node := range order {
+		size, kind := uint64(0), noType
+		if node < h.g.Objects() {
+			id, _ := h.g.Type(node)
+			size, kind = h.g.Size(node), h.types.of[id]
+		}
+		rest |= size
+		words[i], kinds[i] = uint32(size/wordBytes), kind
 	}
-	id, _ := h.g.Type(node)
-	h.kinds[p] = h.types.of[id]
-	return h.g.Size(node)
+	return notes{words: words, kinds: kinds, odd: rest%wordBytes != 0}
+}
+
+// place fills in the places of nodes.
+func (h *heap) place() {
+	inParts(len(h.places), func(from, to int) {
+		for node := from; node < to; node++ {
+			h.places[node] = nowhere
+		}
+	})
+	inParts(h.len(), func(from, to int) {
+		for p := from; p < to; p++ {
+			h.places[h.node[p]] = place(p)
+		}
+	})
 }
 
 // keepers is the set of nodes that hold others for the runtime's sake: its own objects, such as what it knows of
@@ -99,11 +134,13 @@ func (h *heap) note(p place) uint64 {
 func (h *heap) keepers() []uint64 {
 	g := h.g
 	set := make([]uint64, (g.Nodes()+63)/64)
-	for object := range g.Objects() {
-		if id, _ := g.Type(object); h.types.keeper[h.types.of[id]] {
-			set[object>>6] |= 1 << (object & 63)
+	inParts(int(g.Objects()), func(from, to int) { // of whole words
+		for object := uint32(from); object < uint32(to); object++ {
+			if id, _ := g.Type(object); h.types.keeper[h.types.of[id]] {
+				set[object>>6] |= 1 << (object & 63)
+			}
 		}
-	}
+	})
 	for i := range g.Roots {
 		if h.labels.class(&g.Roots[i]) == keeping {
 			node := g.RootNode(i)

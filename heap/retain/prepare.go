@@ -38,9 +38,9 @@ func numbered(count uint64) int64 { return int64(min(count, math.MaxUint32)) }
 // largeHeap is how many bytes make the preparation of address space worth its time, some milliseconds.
 const largeHeap = 128 << 20
 
-// early is how many bytes are had beforehand for each object: fewer than were measured. An analysis that needs fewer has the
+// early is how many bytes are had beforehand for each object: fewer than were measured (nodeBytes). An analysis that needs fewer has the
 // rest in vain, within MemoryBytes. For pointers there are none: that they are there is known only once they were read.
-const early = 48
+const early = 56
 
 // Prepare prepares a process that is there for the analysis of a snapshot, before the graph is loaded. It sets a memory
 // limit, so that the collector runs before garbage adds to large arrays; a lower limit stays as it is. And it asks the

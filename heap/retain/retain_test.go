@@ -6,10 +6,10 @@ import (
 	"flag"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
-	"github.com/memwarden/memwarden/heap/dominator"
 	"github.com/memwarden/memwarden/heap/graph"
 	"github.com/memwarden/memwarden/heap/heaptest"
 	"github.com/memwarden/memwarden/heap/snapshot"
@@ -243,18 +243,21 @@ func TestWideSizes(t *testing.T) {
 		t.Fatal("a small heap has wide sizes")
 	}
 	narrow := h.retained
-	for _, own := range []func(place) uint64{
-		func(p place) uint64 { return h.g.Size(h.node[p]) * (8 << 30) },
-		func(p place) uint64 { return h.g.Size(h.node[p]) + 1 },
+	for _, c := range []struct {
+		words []uint32
+		own   func(place) uint64
+	}{
+		{make([]uint32, h.len()), func(p place) uint64 { return h.g.Size(h.node[p]) * (8 << 30) }},
+		{nil, func(p place) uint64 { return h.g.Size(h.node[p]) + 1 }},
 	} {
-		wide := tree{node: h.node, parent: h.parent, end: h.end}
+		wide := tree{node: h.node, parent: h.parent, end: make([]place, h.len())}
 		total := uint64(0)
 		for p := range wide.node {
-			total += own(place(p))
+			total += c.own(place(p))
 		}
-		wide.sum(total, own, dominator.NewArrays(h.len()))
-		if wide.retained.bytes == nil || wide.retained.at(0) != total {
-			t.Errorf("the root retains %d bytes, want %d", wide.retained.at(0), total)
+		wide.sum(total, c.words, c.own)
+		if wide.retained.bytes == nil || wide.retained.at(0) != total || !slices.Equal(wide.end, h.end) {
+			t.Errorf("the root retains %d bytes, want %d; subtrees end at %v, want %v", wide.retained.at(0), total, wide.end, h.end)
 		}
 	}
 	if narrow.at(0) != h.reached {

@@ -21,8 +21,15 @@ type tree struct {
 	retained sizes
 }
 
-// newTree numbers the places of a depth-first search anew, and takes its arrays to pieces.
-func newTree(d *dominator.Tree, arrays *dominator.Arrays) tree {
+// numbering numbers the places of a depth-first search anew.
+type numbering struct {
+	order  []uint32 // nodes, by the places of the search
+	at     []place  // the new places, by those of the search
+	parent []place
+}
+
+// renumber finds the new places, and takes a tree's arrays to pieces.
+func renumber(d *dominator.Tree, arrays *dominator.Arrays) numbering {
 	count := len(d.Parent)
 	subtree := arrays.Get()[:count] // places in the subtree of each; then the number that its next child gets
 	for i := range subtree {
@@ -31,32 +38,45 @@ func newTree(d *dominator.Tree, arrays *dominator.Arrays) tree {
 	for i := count - 1; i > 0; i-- {
 		subtree[d.Parent[i]] += subtree[i]
 	}
-	at, end := arrays.Get()[:count], arrays.Get()[:count]
-	at[0], end[0], subtree[0] = 0, uint32(count), 1
+	at := arrays.Get()[:count]
+	at[0], subtree[0] = 0, 1
 	for i := 1; i < count; i++ {
 		above := d.Parent[i]
 		number, size := subtree[above], subtree[i]
 		subtree[above] = number + size
-		at[i], end[number], subtree[i] = number, number+size, number+1
+		at[i], subtree[i] = number, number+1
 	}
-	node, parent := arrays.Get()[:count], subtree
-	inParts(count, func(from, to int) {
-		for i := from; i < to; i++ {
-			node[at[i]] = d.Order[i]
-		}
-	})
+	parent := subtree
 	inParts(count, func(from, to int) {
 		for i := from; i < to; i++ {
 			parent[at[i]] = at[d.Parent[i]]
 		}
 	})
-	arrays.Put(d.Order)
 	arrays.Put(d.Parent)
-	arrays.Put(at)
-	return tree{node: node, parent: parent, end: end}
+	return numbering{order: d.Order, at: at, parent: parent}
 }
 
-// inParts has two goroutines work on so many places, a part at a time.
+// move returns what is at the places of the search by the new ones, in another array.
+func (n *numbering) move(values []uint32, arrays *dominator.Arrays) []uint32 {
+	moved := arrays.Get()[:len(n.at)]
+	inParts(len(n.at), func(from, to int) {
+		for i := from; i < to; i++ {
+			moved[n.at[i]] = values[i]
+		}
+	})
+	arrays.Put(values)
+	return moved
+}
+
+// finish returns the tree, without sizes.
+func (n *numbering) finish(arrays *dominator.Arrays) tree {
+	t := tree{node: n.move(n.order, arrays), parent: n.parent}
+	arrays.Put(n.at)
+	t.end = arrays.Get()[:t.len()]
+	return t
+}
+
+// inParts has two goroutines work on so many places or nodes, a part of 2^18 at a time.
 func inParts(count int, work func(from, to int)) {
 	const part = 1 << 18
 	var workers sync.WaitGroup
@@ -92,29 +112,17 @@ func (s *sizes) at(p place) uint64 {
 	return uint64(s.words[p]) * wordBytes
 }
 
-// sum fills in retained sizes: each place's own size and those of its subtree. own returns the size of what is at a place;
-// it is called for each, from several goroutines, and may be called once more.
-func (t *tree) sum(total uint64, own func(p place) uint64, arrays *dominator.Arrays) {
-	if total/wordBytes < maxWordsTotal {
-		words := arrays.Get()[:t.len()]
-		var odd atomic.Bool
-		inParts(t.len(), func(from, to int) {
-			rest := uint64(0)
-			for p := from; p < to; p++ {
-				size := own(place(p))
-				rest |= size
-				words[p] = uint32(size / wordBytes)
-			}
-			if rest%wordBytes != 0 {
-				odd.Store(true)
-			}
-		})
-		if !odd.Load() {
-			sweep(words, t.parent)
-			t.retained.words = words
-			return
-		}
-		arrays.Put(words)
+// sum fills in the ends of subtrees and retained sizes: each place's own size and those of its subtree, total in all. words
+// are the sizes, if all of them are multiples of words, else nil, and they are asked for; own is called from several
+// goroutines.
+func (t *tree) sum(total uint64, words []uint32, own func(p place) uint64) {
+	var closing sync.WaitGroup
+	closing.Go(t.close)
+	defer closing.Wait()
+	if words != nil && total/wordBytes < maxWordsTotal {
+		sweep(words, t.parent)
+		t.retained.words = words
+		return
 	}
 	t.retained.bytes = make([]uint64, t.len())
 	inParts(t.len(), func(from, to int) {
@@ -123,6 +131,16 @@ func (t *tree) sum(total uint64, own func(p place) uint64, arrays *dominator.Arr
 		}
 	})
 	sweep(t.retained.bytes, t.parent)
+}
+
+// close fills in the ends of subtrees: that of a place's last child is its own.
+func (t *tree) close() {
+	for p := range t.end {
+		t.end[p] = place(p) + 1
+	}
+	for p := t.len() - 1; p > 0; p-- {
+		t.end[t.parent[p]] = max(t.end[t.parent[p]], t.end[p])
+	}
 }
 
 // sweep adds each subtree to its parent, the last ones first.
