@@ -18,9 +18,9 @@ export function fiberOf(node: Node): Fiber | undefined {
 
 /** The name of a component's type; undefined if it is no component. */
 export function nameOf(type: unknown): string | undefined {
-  const { name, displayName, render, type: inner = render } = Object(type) as Record<string, unknown> & { displayName?: string; name?: string };
+  const { displayName, name, render, type: inner = render } = Object(type) as { name?: string; displayName?: string; render?: object; type?: object };
   if (typeof type === 'function') return displayName || name || 'anonymous';
-  return inner ? displayName || nameOf(inner) : undefined;
+  return inner && (displayName || nameOf(inner));
 }
 
 /** The names of the components above, the nearest first. */
