@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"encoding/binary"
+	"strings"
 
 	"github.com/memwarden/memwarden/heap/layout"
 )
@@ -32,12 +33,15 @@ func (c Collapsed) Settle() error { return settle(c.runs) }
 // at most as a rule.
 //
 // It takes 1 to 4 s for each GiB in small pages, on one processor of a virtual machine, and ends when ctx is done, with what it has done by
-// then, which is no error. An error tells that the kernel will not do it, or that there is no memory for it: Self then halts
-// for longer, and is as right. It wraps errors.ErrUnsupported on other systems.
+// then, which is no error. An error tells that the kernel will not do it, that the machine is to have no huge pages, or that
+// there is no memory for them: Self then halts for longer, and is as right. It wraps errors.ErrUnsupported on other systems.
 func Collapse(ctx context.Context) (Collapsed, error) { return collapse(ctx) }
 
 // collapsible reports whether a mapping is of memory without a file.
 func collapsible(m layout.Mapping) bool { return m.Writable && m.Inode == 0 }
+
+// wantsNone reports whether a machine's setting of huge pages is that there are none: "always madvise [never]".
+func wantsNone(setting string) bool { return strings.Contains(setting, "[never]") }
 
 // pagemapEntry is the size of an entry of /proc/PID/pagemap; its highest bit tells that the page is in memory.
 const pagemapEntry = 8

@@ -26,16 +26,23 @@ const (
 // settle is Settle. The advice (Linux 5.4) is that pages are not used for now, and what the kernel does with a huge page of which
 // the process has a part only is to take it apart: then nobody has the rest, and that is free. The mark is gone as soon as a
 // page is used.
-func settle(runs [][2]uint64) error {
+func settle(runs [][2]uint64) (err error) {
 	for _, run := range runs {
-		if _, _, errno := syscall.Syscall(syscall.SYS_MADVISE, uintptr(run[0]), uintptr(run[1]-run[0]), adviseCold); errno != 0 {
-			return fmt.Errorf("capture: free what is left of huge pages: %w", errno)
+		_, _, errno := syscall.Syscall(syscall.SYS_MADVISE, uintptr(run[0]), uintptr(run[1]-run[0]), adviseCold)
+		if errno != 0 && errno != syscall.ENOMEM { // which says that some of it is no longer mapped
+			err = fmt.Errorf("capture: free what is left of huge pages: %w", errno)
 		}
 	}
-	return nil
+	return err
 }
 
-const hugePageSize = "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"
+const (
+	hugePages    = "/sys/kernel/mm/transparent_hugepage/enabled"
+	hugePageSize = "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"
+)
+
+// errNever: somebody wants none, for all of the machine.
+var errNever = fmt.Errorf("%s says never", hugePages)
 
 // collapse is Collapse.
 func collapse(ctx context.Context) (done Collapsed, err error) {
@@ -64,7 +71,14 @@ type collapser struct {
 }
 
 func newCollapser() (*collapser, error) {
-	text, err := os.ReadFile(hugePageSize)
+	text, err := os.ReadFile(hugePages)
+	if err == nil && wantsNone(string(text)) {
+		err = errNever
+	}
+	if err != nil {
+		return nil, err
+	}
+	text, err = os.ReadFile(hugePageSize)
 	if err != nil {
 		return nil, err
 	}

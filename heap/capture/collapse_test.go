@@ -20,6 +20,14 @@ func TestInUse(t *testing.T) {
 	}
 }
 
+func TestWantsNone(t *testing.T) {
+	for setting, want := range map[string]bool{"always madvise [never]\n": true, "always [madvise] never\n": false, "[always] madvise never\n": false} {
+		if got := wantsNone(setting); got != want {
+			t.Errorf("%q: %v", setting, got)
+		}
+	}
+}
+
 func TestCollapsible(t *testing.T) {
 	for _, c := range []struct {
 		m    layout.Mapping
