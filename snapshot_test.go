@@ -17,10 +17,10 @@ func TestSnapshotOptions(t *testing.T) {
 	if want := DefaultSnapshotOptions(); err != nil || got != want {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
 	}
-	if want := (SnapshotOptions{ReserveBytes: 64 << 20, Deadline: 30 * time.Second, MaxCount: 5, MaxAge: 24 * time.Hour, MaxBytes: 1 << 30, Cooldown: 10 * time.Second}); got != want {
+	if want := (SnapshotOptions{ReserveBytes: 64 << 20, Deadline: 30 * time.Second, MaxCount: 5, MaxAge: 24 * time.Hour, MaxBytes: 1 << 30, Cooldown: 10 * time.Second, Collapse: 10 * time.Second}); got != want {
 		t.Errorf("defaults %+v, want %+v", got, want)
 	}
-	own := SnapshotOptions{Disabled: true, Helper: "h", ReserveBytes: 1, BudgetBytes: 2, Deadline: 3, Dir: "d", MaxCount: 4, MaxAge: 5, MaxBytes: 6, Cooldown: -1}
+	own := SnapshotOptions{Disabled: true, Helper: "h", ReserveBytes: 1, BudgetBytes: 2, Deadline: 3, Dir: "d", MaxCount: 4, MaxAge: 5, MaxBytes: 6, Cooldown: -1, Collapse: -1}
 	if got, err := own.withDefaults(); err != nil || got != own {
 		t.Errorf("%+v, %v, want %+v", got, err, own)
 	}
@@ -36,13 +36,13 @@ func TestSnapshotOptionsFrom(t *testing.T) {
 	values, err := settings.Resolve(SnapshotSettings(), settings.Layer{Lookup: lookup(
 		"MEMWARDEN_SNAPSHOT_ENABLED=no", "MEMWARDEN_SNAPSHOT_DIR=d", "MEMWARDEN_SNAPSHOT_MAX_COUNT=7", "MEMWARDEN_SNAPSHOT_MAX_AGE=2h",
 		"MEMWARDEN_SNAPSHOT_MAX_BYTES=2MiB", "MEMWARDEN_SNAPSHOT_RESERVE=3MiB", "MEMWARDEN_SNAPSHOT_BUDGET=4MiB", "MEMWARDEN_SNAPSHOT_DEADLINE=5s",
-		"MEMWARDEN_SNAPSHOT_COOLDOWN=0s", "MEMWARDEN_SNAPSHOT_HELPER=h",
+		"MEMWARDEN_SNAPSHOT_COOLDOWN=0s", "MEMWARDEN_SNAPSHOT_COLLAPSE=0s", "MEMWARDEN_SNAPSHOT_HELPER=h",
 	)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := SnapshotOptions{Disabled: true, Helper: "h", Dir: "d", MaxCount: 7, MaxAge: 2 * time.Hour, MaxBytes: 2 << 20, ReserveBytes: 3 << 20,
-		BudgetBytes: 4 << 20, Deadline: 5 * time.Second, Cooldown: -1}
+		BudgetBytes: 4 << 20, Deadline: 5 * time.Second, Cooldown: -1, Collapse: -1}
 	if got := SnapshotOptionsFrom(values); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
