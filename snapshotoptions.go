@@ -35,9 +35,9 @@ type SnapshotOptions struct {
 	Cooldown time.Duration
 	// Collapse is for how long, before the process halts, its memory may be moved from small pages to huge ones
 	// (capture.Collapse): of these the halt copies one entry each, in place of hundreds, and is a third or less as long. It
-	// takes no more memory, but a processor for so long at most: up to 4 s for each GiB where it was measured. Done from
-	// 256 MiB on, where the halt would be felt, and never for the snapshot of an incident bundle, which must not wait. Default 10 s;
-	// negative: not at all.
+	// takes no more memory, but a processor for so long at most: up to 5 s for each GiB where it was measured. Done from
+	// 256 MiB on, where the halt would be felt, and never for the snapshot of an incident bundle, which must not wait. Default
+	// 10 s; negative: not at all.
 	Collapse time.Duration
 	// HugePageBytes is for how much of the heap the kernel is asked to use huge pages, from the start of the warden: as
 	// much as the heap will have. A process is frozen page by page, so that snapshots then halt it for a third of the

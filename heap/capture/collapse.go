@@ -32,9 +32,10 @@ func (c Collapsed) Settle() error { return settle(c.runs) }
 // frees when it needs memory. The process runs on: who touches a page while it is moved waits for that, some milliseconds
 // at most as a rule.
 //
-// It takes 1 to 4 s for each GiB in small pages, on one processor of a virtual machine, and ends when ctx is done, with what it has done by
-// then, which is no error. An error tells that the kernel will not do it, that the machine is to have no huge pages, or that
-// there is no memory for them: Self then halts for longer, and is as right. It wraps errors.ErrUnsupported on other systems.
+// It takes 1 to 5 s for each GiB in small pages, on one processor of a virtual machine, and ends when ctx is done, with what
+// it has done by then, which is no error. An error tells that the kernel will not do it, that the machine is to have no huge
+// pages, or that there is no memory for them: Self then halts for longer, and is as right. It wraps errors.ErrUnsupported on
+// other systems.
 func Collapse(ctx context.Context) (Collapsed, error) { return collapse(ctx) }
 
 // collapsible reports whether a mapping is of memory without a file.

@@ -23,9 +23,9 @@ const (
 	adviseCollapse      = 25 // MADV_COLLAPSE, Linux 6.1
 )
 
-// settle is Settle. The advice (Linux 5.4) is that pages are not used for now, and what the kernel does with a huge page of which
-// the process has a part only is to take it apart: then nobody has the rest, and that is free. The mark is gone as soon as a
-// page is used.
+// settle is Settle. The advice (Linux 5.4) is that pages are not used for now, and what the kernel does with a huge page of
+// which the process has a part only is to take it apart: then nobody has the rest, and that is free. The mark is gone as
+// soon as a page is used.
 func settle(runs [][2]uint64) (err error) {
 	for _, run := range runs {
 		_, _, errno := syscall.Syscall(syscall.SYS_MADVISE, uintptr(run[0]), uintptr(run[1]-run[0]), adviseCold)

@@ -38,8 +38,9 @@ func numbered(count uint64) int64 { return int64(min(count, math.MaxUint32)) }
 // largeHeap is how many bytes make the preparation of address space worth its time, some milliseconds.
 const largeHeap = 128 << 20
 
-// early is how many bytes are had beforehand for each object: fewer than were measured (nodeBytes). An analysis that needs fewer has the
-// rest in vain, within MemoryBytes. For pointers there are none: that they are there is known only once they were read.
+// early is how many bytes are had beforehand for each object: hardly fewer than the usual need (nodeBytes), for what is first
+// touched in the middle of a stage is waited for. An analysis that needs fewer has the rest in vain, within MemoryBytes. For
+// pointers there are none: that they are there is known only once they were read.
 const early = 56
 
 // Prepare prepares a process that is there for the analysis of a snapshot, before the graph is loaded. It sets a memory
