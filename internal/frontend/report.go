@@ -74,8 +74,8 @@ type Component struct {
 	Commits, Mounts int64
 	Unmounts        int64 // 0 too where a page of an earlier release tells nothing of them
 	Live            int64 // instances, at the end
-	// Timed of the Commits a Profiler has measured, each from the beginning of its render. LongestMS is the longest
-	// of them; pages of earlier releases tell the longest since they were loaded.
+	// Timed of the Commits a Profiler has measured, each from the beginning of its render. LongestMS is of all since the page
+	// was loaded.
 	Timed              int64
 	TotalMS, LongestMS float64
 }

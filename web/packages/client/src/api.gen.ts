@@ -2298,7 +2298,7 @@ export interface components {
                 total_ms: number;
                 /**
                  * Format: double
-                 * @description The longest since the report before.
+                 * @description The longest since the page was loaded.
                  */
                 longest_ms: number;
             } & {

@@ -110,39 +110,39 @@ type Judged = [series: readonly number[], quietUntil: number];
 let draw: number | undefined;
 
 export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor {
-  const { intervalMs = 10_000, budget = 0.005, onWarning, release = '', endpoint, reportIntervalMs = 60_000, sampleRate = 1 } = options;
+  const { endpoint, release = '', sampleRate = 1, intervalMs = 10_000, reportIntervalMs = 60_000, budget = 0.005, onWarning } = options;
   // A server renders pages for many: there is nothing of one page to watch.
   const sampled = !!globalThis.document && (draw ??= Math.random()) < sampleRate;
   const thresholds = {
-    growing_instances: 20,
     many_commits: 60,
-    slow_commit: 16,
-    growing_cache: 100,
+    growing_instances: 20,
     growing_heap: 0.2,
+    growing_cache: 100,
+    slow_commit: 16,
     ...options.thresholds,
   };
   // How far each is within its bounds, at the least; NaN where one is.
-  const within = Math.min(...Object.values(thresholds), 1 - sampleRate, reportIntervalMs - 100, intervalMs - 100, budget, 1 - budget, sampleRate, 128 - bytesOf(release));
+  const within = Math.min(...Object.values(thresholds), sampleRate, 1 - sampleRate, budget, 1 - budget, intervalMs - 100, reportIntervalMs - 100, 128 - bytesOf(release));
   if (!(within >= 0)) {
-    throw new RangeError('release: to 128 bytes; intervalMs, reportIntervalMs: from 100; thresholds: from 0; sampleRate, budget: 0 to 1');
+    throw new RangeError('sampleRate, budget: 0 to 1; intervalMs, reportIntervalMs: from 100; thresholds: from 0; release: to 128 bytes');
   }
   const readHeap = createHeapReader(performance as MemoryPerformance, globalThis.crossOriginIsolated);
   const { add: report, flush, leave, dropped } = createTransport(sampled && endpoint, release);
   const caches = new Map<() => CacheStats, string>();
-  const listeners = new Set<() => void>();
-  const parts = new Map<() => () => void, (() => void) | void>();
-  const longFrames = { count: 0, totalMs: 0, longestMs: 0 };
   const judged = new Map<string, Judged>();
-  const longTasks = { count: 0, totalMs: 0, longestMs: 0 };
+  const parts = new Map<() => () => void, (() => void) | void>();
+  const listeners = new Set<() => void>();
   const records: Record<string, ComponentRecord> = Object.create(null);
+  const longTasks = { count: 0, totalMs: 0, longestMs: 0 };
+  const longFrames = { count: 0, totalMs: 0, longestMs: 0 };
 
+  let watches = 0;
   let self: SelfStats = { ms: 0, share: 0, off: false };
   let snapshots: readonly Snapshot[] = [];
-  let warnings: readonly Warning[] = [];
-  let names = 0;
   let over = 0;
-  let watches = 0;
   let ms = 0;
+  let names = 0;
+  let warnings: readonly Warning[] = [];
 
   /** Runs something of the monitor's own, and adds what it took. */
   const run = (task: () => void) => {
@@ -166,7 +166,7 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
         reportError(error);
       }
     }
-    return { ...structuredClone({ longTasks, longFrames, components: records }), heap: readHeap(at), at, caches: all, self, warnings };
+    return { ...structuredClone({ components: records, longTasks, longFrames }), at, heap: readHeap(at), caches: all, self, warnings };
   };
   let stats = read();
   let reported = stats;
@@ -204,14 +204,14 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       const news = since(now, stats);
       // A page that is hidden is looked at out of turn: what happened in a moment is no rate.
       const newsMs = Math.max(intervalMs, news.at);
-      for (const { name, commits, timed, longestMs } of changesOf(news)) {
-        ms += (commits + timed) * commitCostMs;
-        judge('slow_commit', name, longestMs);
+      for (const { name, timed, commits, totalMs } of changesOf(news)) {
+        ms += (timed + commits) * commitCostMs;
         judge('many_commits', name, (1000 * commits) / newsMs);
+        judge('slow_commit', name, totalMs / timed);
         judge('growing_instances', name, components[name]!.live, 0);
       }
-      for (const name in caches) judge('growing_cache', name, caches[name]!.entries, 0);
       if (heap && heap !== stats.heap) judge('growing_heap', heap.source, heap.bytes, 1);
+      for (const name in caches) judge('growing_cache', name, caches[name]!.entries, 0);
 
       const share = (ms - self.ms) / newsMs;
       over = share > budget ? over + 1 : 0;
@@ -230,16 +230,14 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       report('figures', {
         ms: Math.max(0, change.at),
         self,
+        dropped: dropped(),
         longTasks: change.longTasks,
+        longFrames: change.longFrames,
         heap,
         caches,
-        dropped: dropped(),
-        longFrames: change.longFrames,
       });
       // One item for ten: an item must fit into a body, however long the names are.
       while (changed.length) report('components', { components: changed.splice(0, 10) });
-      // What was judged and told is over: it is no warning again, nor part of the next figures.
-      for (const name in records) records[name]!.longestMs = 0;
       reported = stats;
       if (leaving) leave();
       else void flush();
@@ -265,19 +263,28 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
     const timer = setInterval(tick, intervalMs);
     document.addEventListener('visibilitychange', tick);
     return () => {
-      document.removeEventListener('visibilitychange', tick);
       clearInterval(timer);
+      document.removeEventListener('visibilitychange', tick);
     };
   });
 
   return {
-    addPart,
-    sampled,
-    run,
     subscribe(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
+    snapshots: () => snapshots,
+    run,
+    component(name) {
+      if (!records[name] && names++ >= maxComponents) name = '(other)';
+      return (records[name] ??= { name, commits: 0, mounts: 0, unmounts: 0, live: 0, timed: 0, totalMs: 0, longestMs: 0 });
+    },
+    takeSnapshot(label) {
+      const snapshot = { label, stats: read() };
+      snapshots = [...snapshots, snapshot].slice(-maxSnapshots);
+      return snapshot;
+    },
+    sampled,
     start() {
       let mine = +sampled;
       watches += mine;
@@ -288,23 +295,14 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
         turn();
       };
     },
+    active: () => sampled && !self.off,
     addCache(name, readCache) {
       caches.set(readCache, name);
       return () => caches.delete(readCache);
     },
-    active: () => sampled && !self.off,
+    addPart,
     report,
-    flush,
     stats: () => stats,
-    takeSnapshot(label) {
-      const snapshot = { label, stats: read() };
-      snapshots = [...snapshots, snapshot].slice(-maxSnapshots);
-      return snapshot;
-    },
-    component(name) {
-      if (!records[name] && names++ >= maxComponents) name = '(other)';
-      return (records[name] ??= { unmounts: 0, mounts: 0, timed: 0, commits: 0, name, totalMs: 0, live: 0, longestMs: 0 });
-    },
-    snapshots: () => snapshots,
+    flush,
   };
 }

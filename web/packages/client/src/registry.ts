@@ -12,10 +12,9 @@ export interface ComponentRecord {
   unmounts: number;
   /** Instances that are mounted now, and not hidden. */
   live: number;
-  /** Commits that a Profiler timed, and how long they took in all, each from the beginning of its render. */
+  /** Commits that a Profiler timed, and how long they took, each from the beginning of its render: in all, and the longest. */
   timed: number;
   totalMs: number;
-  /** The longest of them since the figures were last reported, or would have been where none are sent. */
   longestMs: number;
 }
 
@@ -29,7 +28,7 @@ export function since<Figures extends object>(now: Figures, was: Figures | undef
     const value = change[key];
     const before: unknown = was[key];
     if (typeof value === 'object') change[key] = since(value!, before as object);
-    if (typeof value === 'number' && key !== 'longestMs') (change[key] as number) -= (before as number | undefined) ?? 0;
+    if (typeof value === 'number' && key !== 'longestMs') change[key] = value - ((before as number | undefined) ?? 0);
   }
   return change as Figures;
 }
@@ -40,6 +39,6 @@ export function since<Figures extends object>(now: Figures, was: Figures | undef
  */
 export function changesOf(change: { readonly components: Components }): ComponentRecord[] {
   return Object.values(change.components)
-    .filter((one) => one.live || one.commits || one.unmounts || one.timed)
+    .filter((one) => one.commits || one.unmounts || one.live || one.timed)
     .sort((a, b) => b.live - a.live || b.commits - a.commits);
 }

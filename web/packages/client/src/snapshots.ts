@@ -31,13 +31,13 @@ export interface SnapshotChange {
 export function compareSnapshots({ stats: before }: Snapshot, { stats: after }: Snapshot): SnapshotChange {
   const change = since(after, before);
   return {
+    ms: change.at,
+    heapBytes: before.heap?.source === after.heap?.source ? change.heap?.bytes : undefined,
+    caches: change.caches,
     components: changesOf(change),
     longTasks: change.longTasks,
-    heapBytes: before.heap?.source === after.heap?.source ? change.heap?.bytes : undefined,
     longFrames: change.longFrames,
-    ms: change.at,
-    selfMs: change.self.ms,
-    caches: change.caches,
     warnings: after.warnings.filter((one) => !before.warnings.includes(one)),
+    selfMs: change.self.ms,
   };
 }

@@ -74,9 +74,9 @@ export function createTransport(endpoint: string | false | undefined, release?: 
       // Text needs no permission to be sent elsewhere; the answer from there cannot be read, and counts as yes.
       pending = {
         method: 'POST',
-        keepalive: true,
-        mode: 'no-cors',
         body: head.slice(0, -2) + queue.splice(0, items) + ']}',
+        mode: 'no-cors',
+        keepalive: true,
         activateAfter: 0,
         items,
       };
@@ -109,7 +109,8 @@ export function createTransport(endpoint: string | false | undefined, release?: 
   return {
     add(kind, fields) {
       if (!endpoint) return;
-      const text = JSON.stringify({ ...fields, at: new Date(), kind }, (_, value: unknown) => (typeof value === 'number' ? +value.toFixed(3) : value))
+      const item = { ...fields, at: new Date(), kind };
+      const text = JSON.stringify(item, (_, value: unknown) => (typeof value === 'number' ? +value.toFixed(3) : value))
         // What looks like a name within a text is none: there its quotes have a backslash before them. What has entries is a
         // cache, whose name is what somebody has called it.
         .replace(/[A-Z](?=\w*":(?!{[^}]*"entries"))/g, (letter) => '_' + letter.toLowerCase());

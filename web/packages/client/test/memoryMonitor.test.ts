@@ -160,42 +160,11 @@ describe('warnings', () => {
       record.live += 10;
       record.timed++;
       record.totalMs += 20;
-      record.longestMs = 20;
       entries += 50;
       heapIs(1e6 * (10 + i));
       vi.advanceTimersByTime(second);
     }
     expect([...kinds].sort()).toEqual(['growing_cache queries', 'growing_heap engine', 'growing_instances Row', 'slow_commit Row']);
-  });
-
-  test('of one slow commit among a hundred quick ones, once, and of the next slow one', () => {
-    const warnings: Warning[] = [];
-    const monitor = started({ onWarning: (warning) => warnings.push(warning), reportIntervalMs: 60 * second, budget: 1 });
-    const record = monitor.component('List');
-    const commits = (count: number, ms: number) => {
-      record.timed += count;
-      record.totalMs += count * ms;
-      record.longestMs = Math.max(record.longestMs, ms);
-    };
-    const quick = (looks: number) => {
-      for (let i = 0; i < looks; i++) {
-        commits(100, 1);
-        vi.advanceTimersByTime(second);
-      }
-    };
-    quick(400);
-    expect(warnings).toEqual([]);
-    // Figures are reported out of turn, shortly before a look.
-    vi.advanceTimersByTime(0.7 * second);
-    hide();
-    commits(1, 30);
-    quick(1);
-    expect(warnings).toEqual([expect.objectContaining({ kind: 'slow_commit', subject: 'List', value: 30, threshold: 16 })]);
-    quick(2 * 3_600);
-    expect(warnings).toHaveLength(1);
-    commits(1, 17);
-    quick(1);
-    expect(warnings.map(({ value }) => value)).toEqual([30, 17]);
   });
 
   test('names of caches that are no more are forgotten', () => {
@@ -353,37 +322,6 @@ describe('reports', () => {
     hide();
     const told = beacons.flatMap((report) => report.items.filter(({ kind }) => kind === 'components'));
     expect(told.map((item) => (item.components as { commits: number }[])[0]!.commits)).toEqual([5, 7]);
-  });
-
-  test('tell of each component the longest commit since the last, and of all that blocked the longest of the page', () => {
-    let blocked!: (list: object) => void;
-    vi.stubGlobal(
-      'PerformanceObserver',
-      class {
-        static supportedEntryTypes = ['longtask'];
-        constructor(private readonly to: (list: object) => void) {}
-        observe() {
-          blocked = this.to;
-        }
-        disconnect() {}
-      },
-    );
-    const monitor = started({ endpoint: '/reports', thresholds: { slow_commit: Infinity } });
-    const record = monitor.component('List');
-    blocked({ getEntries: () => [{ duration: 90 }] });
-    for (const ms of [30, 5, 12]) {
-      record.timed++;
-      record.longestMs = Math.max(record.longestMs, ms);
-      hide();
-    }
-    const items = beacons.flatMap((report) => report.items);
-    const lists = items.filter(({ kind }) => kind === 'components').map((item) => item.components as { longest_ms: number }[]);
-    expect(lists.map(([list]) => list!.longest_ms)).toEqual([30, 5, 12]);
-    expect(items.filter(({ kind }) => kind === 'figures').map((item) => item.long_tasks)).toMatchObject([
-      { count: 1, longest_ms: 90 },
-      { count: 0, longest_ms: 90 },
-      { count: 0, longest_ms: 90 },
-    ]);
   });
 
   test('are never sent without an endpoint', () => {

@@ -218,7 +218,7 @@ describe('usePerformanceTracking', () => {
       act(() => void vi.advanceTimersByTime(100));
     }
     expect(monitor.stats().self.off).toBe(true);
-    const [region, all] = [figures('Region'), monitor.takeSnapshot('').stats.components];
+    const [region, all] = [figures('Region'), monitor.stats().components];
     show(page(1));
     expect(container.textContent).toBe('11');
     show([...page(2), <Counter key="c" />]);

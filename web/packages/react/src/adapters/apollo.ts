@@ -24,7 +24,7 @@ export function watchApolloCache(monitor: MemoryMonitor, cache: ApolloCacheLike,
       .filter((id) => /^ROOT_\w+$/.test(id) || __META?.extraRootIds.includes(id))
       .map((id) => data[id]);
     // A root is like no other entry, and stands for none: among all it counts nothing, because it was seen before.
-    const stats = { entries: all.length, neverCollected: all.length, bytes: all.length && estimateBytes<unknown>([roots, all]) };
+    const stats = { entries: all.length, bytes: all.length && estimateBytes<unknown>([roots, all]), neverCollected: all.length };
     /** What roots lead to, as `gc()` finds it: entries, and objects on the way. */
     const reached = new Set<object>([roots]);
     for (const one of reached) {

@@ -28,10 +28,10 @@ export function estimateBytes<T>(
     if (typeof value !== 'object' || !value || seen.has(value)) return 0;
     seen.add(value);
     if (ArrayBuffer.isView(value)) return sizeOf(value.buffer);
-    if (value instanceof Blob) return value.size;
     if (value instanceof ArrayBuffer) return value.byteLength;
+    if (value instanceof Blob) return value.size;
     if (value instanceof Array) return inner(value);
-    if (value instanceof Map || value instanceof Set) return inner([...value.values()]);
+    if (value instanceof Set || value instanceof Map) return inner([...value.values()]);
     return inner(Object.keys(value), (key) => Object.getOwnPropertyDescriptor(value, key)?.value);
   };
 

@@ -22,8 +22,8 @@ export function watchSwrCache(monitor: MemoryMonitor, cache: SwrCacheLike, name 
     return {
       entries: all.length,
       ...(users && { inactive: all.filter((key) => !users[key]?.length).length }),
-      bytes: estimateBytes(all, (key) => cache.get(key)),
       neverCollected: all.length,
+      bytes: estimateBytes(all, (key) => cache.get(key)),
     };
   });
 }

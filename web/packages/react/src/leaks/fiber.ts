@@ -18,9 +18,9 @@ export function fiberOf(node: Node): Fiber | undefined {
 
 /** The name of a component's type; undefined if it is no component. */
 export function nameOf(type: unknown): string | undefined {
-  const { displayName, name, render, type: inner = render } = Object(type) as { name?: string; displayName?: string; render?: object; type?: object };
+  const { name, displayName, render, type: inner = render } = Object(type) as Record<string, unknown> & { displayName?: string; name?: string };
   if (typeof type === 'function') return displayName || name || 'anonymous';
-  return inner && (displayName || nameOf(inner));
+  return inner ? displayName || nameOf(inner) : undefined;
 }
 
 /** The names of the components above, the nearest first. */

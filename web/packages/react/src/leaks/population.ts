@@ -71,7 +71,7 @@ export function createPopulation(): Population {
     *sweep(now) {
       let i = 0;
       for (const member of inUse) {
-        const { cohort, ended, ref } = member;
+        const { ref, cohort, ended } = member;
         const object = ref.deref();
         if (!object || ended(object as never)) {
           inUse.delete(member);

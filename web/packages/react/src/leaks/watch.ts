@@ -57,8 +57,8 @@ export function leakWatchOf(monitor: MemoryMonitor | undefined): LeakWatch | und
  */
 export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): LeakWatch {
   const { holders: book, onLeak, sweepMs = 5_000 } = options;
-  const population = createPopulation();
   const canary = createCanary();
+  const population = createPopulation();
   /** The component that an element belongs to; React forgets it when it removes the element. */
   const componentOf = new WeakMap<Node, string | undefined>();
   /** What leaks was told of, and how many survivors it had. */
@@ -89,7 +89,8 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
     if (!(next instanceof Element)) {
       adopt(next);
       wait(next.sibling);
-      return wait(next.child);
+      wait(next.child);
+      return;
     }
     if (next.isConnected) population.recall(next);
     const fiber = fiberOf(next);
@@ -188,7 +189,6 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
 
   const remove = monitor.addPart(start);
   const watch: LeakWatch = {
-    released: () => judged,
     track(object, name) {
       let ended = false;
       const endForGuest = page.__memwarden?.(object, name);
@@ -199,15 +199,16 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
         ended = dirty = true;
       };
     },
-    stop() {
-      remove();
-      watches.delete(monitor);
-    },
+    released: () => judged,
     leaks: () => leaks,
     sweep() {
       dirty = true;
       for (const step of work()) void step;
       tell();
+    },
+    stop() {
+      remove();
+      watches.delete(monitor);
     },
   };
   watches.set(monitor, watch);
