@@ -236,7 +236,6 @@ func TestNoRoomOnTheDisk(t *testing.T) {
 	write(t, s, c, "x") // writing tells
 }
 
-// TestTheDirectoryGoes: removed meanwhile it is made anew, for a bundle and within one; in place of a file it cannot be.
 // TestARemovedBundleStaysRemoved: parts that come late do not bring back what somebody has deleted.
 func TestARemovedBundleStaysRemoved(t *testing.T) {
 	c, dir := &clock{epoch}, filepath.Join(t.TempDir(), "incidents")
@@ -261,6 +260,7 @@ func TestARemovedBundleStaysRemoved(t *testing.T) {
 	}
 }
 
+// TestTheDirectoryGoes: removed meanwhile it is made anew, for a bundle and within one; in place of a file it cannot be.
 func TestTheDirectoryGoes(t *testing.T) {
 	c := &clock{epoch}
 	dir := filepath.Join(t.TempDir(), "incidents")

@@ -23,7 +23,8 @@ type Collapsed struct {
 // Settle has the kernel free what the frozen child leaves of the huge pages. Of those that the process has written to while
 // the child lived, both have a part, and the kernel keeps all of it, and counts it, until it needs memory: so much as was
 // written. Call it when the child is closed. It takes about a tenth of a second for each GiB; where there is swap, pages
-// that nobody uses from then on are the first to go there.
+// that nobody uses from then on are the first to go there. It is safe for concurrent use. An error tells that the kernel keeps
+// some of it.
 func (c Collapsed) Settle() error { return settle(c.runs) }
 
 // Collapse makes what Self does next brief: it has the kernel move memory of this process from small pages to huge ones
@@ -35,7 +36,7 @@ func (c Collapsed) Settle() error { return settle(c.runs) }
 // It takes 1 to 5 s for each GiB in small pages, on one processor of a virtual machine, and ends when ctx is done, with what
 // it has done by then, which is no error. An error tells that the kernel will not do it, that the machine is to have no huge
 // pages, or that there is no memory for them: Self then halts for longer, and is as right. It wraps errors.ErrUnsupported on
-// other systems.
+// other systems. It is safe for concurrent use.
 func Collapse(ctx context.Context) (Collapsed, error) { return collapse(ctx) }
 
 // collapsible reports whether a mapping is of memory without a file.
