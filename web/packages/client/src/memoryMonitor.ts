@@ -110,38 +110,38 @@ type Judged = [series: readonly number[], quietUntil: number];
 let draw: number | undefined;
 
 export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor {
-  const { endpoint, release = '', sampleRate = 1, intervalMs = 10_000, reportIntervalMs = 60_000, budget = 0.005, onWarning } = options;
+  const { release = '', endpoint, intervalMs = 10_000, reportIntervalMs = 60_000, sampleRate = 1, onWarning, budget = 0.005 } = options;
   // A server renders pages for many: there is nothing of one page to watch.
   const sampled = !!globalThis.document && (draw ??= Math.random()) < sampleRate;
   const thresholds = {
-    many_commits: 60,
     growing_instances: 20,
-    growing_heap: 0.2,
+    many_commits: 60,
     growing_cache: 100,
+    growing_heap: 0.2,
     slow_commit: 16,
     ...options.thresholds,
   };
   // How far each is within its bounds, at the least; NaN where one is.
-  const within = Math.min(...Object.values(thresholds), sampleRate, 1 - sampleRate, budget, 1 - budget, intervalMs - 100, reportIntervalMs - 100, 128 - bytesOf(release));
+  const within = Math.min(...Object.values(thresholds), budget, intervalMs - 100, 1 - sampleRate, 1 - budget, reportIntervalMs - 100, sampleRate, 128 - bytesOf(release));
   if (!(within >= 0)) {
     throw new RangeError('sampleRate, budget: 0 to 1; intervalMs, reportIntervalMs: from 100; thresholds: from 0; release: to 128 bytes');
   }
   const readHeap = createHeapReader(performance as MemoryPerformance, globalThis.crossOriginIsolated);
   const { add: report, flush, leave, dropped } = createTransport(sampled && endpoint, release);
-  const caches = new Map<() => CacheStats, string>();
   const judged = new Map<string, Judged>();
   const parts = new Map<() => () => void, (() => void) | void>();
   const listeners = new Set<() => void>();
+  const longFrames = { count: 0, totalMs: 0, longestMs: 0 };
   const records: Record<string, ComponentRecord> = Object.create(null);
   const longTasks = { count: 0, totalMs: 0, longestMs: 0 };
-  const longFrames = { count: 0, totalMs: 0, longestMs: 0 };
+  const caches = new Map<() => CacheStats, string>();
 
   let watches = 0;
   let self: SelfStats = { ms: 0, share: 0, off: false };
   let snapshots: readonly Snapshot[] = [];
   let over = 0;
-  let ms = 0;
   let names = 0;
+  let ms = 0;
   let warnings: readonly Warning[] = [];
 
   /** Runs something of the monitor's own, and adds what it took. */
@@ -279,11 +279,6 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       if (!records[name] && names++ >= maxComponents) name = '(other)';
       return (records[name] ??= { name, commits: 0, mounts: 0, unmounts: 0, live: 0, timed: 0, totalMs: 0, longestMs: 0 });
     },
-    takeSnapshot(label) {
-      const snapshot = { label, stats: read() };
-      snapshots = [...snapshots, snapshot].slice(-maxSnapshots);
-      return snapshot;
-    },
     sampled,
     start() {
       let mine = +sampled;
@@ -295,14 +290,19 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
         turn();
       };
     },
-    active: () => sampled && !self.off,
     addCache(name, readCache) {
       caches.set(readCache, name);
       return () => caches.delete(readCache);
     },
+    active: () => sampled && !self.off,
     addPart,
     report,
-    stats: () => stats,
     flush,
+    stats: () => stats,
+    takeSnapshot(label) {
+      const snapshot = { label, stats: read() };
+      snapshots = [...snapshots, snapshot].slice(-maxSnapshots);
+      return snapshot;
+    },
   };
 }

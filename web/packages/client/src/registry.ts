@@ -28,7 +28,7 @@ export function since<Figures extends object>(now: Figures, was: Figures | undef
     const value = change[key];
     const before: unknown = was[key];
     if (typeof value === 'object') change[key] = since(value!, before as object);
-    if (typeof value === 'number' && key !== 'longestMs') change[key] = value - ((before as number | undefined) ?? 0);
+    if (typeof value === 'number' && key !== 'longestMs') (change[key] as number) -= (before as number | undefined) ?? 0;
   }
   return change as Figures;
 }

@@ -20,9 +20,9 @@ interface BlockingEntry extends PerformanceEntry {
 export function observe(type: 'longtask' | 'long-animation-frame', record: Blocking): () => void {
   const observer = new PerformanceObserver((list) => {
     for (const { duration, blockingDuration: ms = duration } of list.getEntries() as BlockingEntry[]) {
+      record.count++;
       record.totalMs += ms;
       record.longestMs = Math.max(record.longestMs, ms);
-      record.count++;
     }
   });
   // What is buffered was counted already where there is a count: the monitor starts again.

@@ -73,11 +73,11 @@ export function createTransport(endpoint: string | false | undefined, release?: 
       });
       // Text needs no permission to be sent elsewhere; the answer from there cannot be read, and counts as yes.
       pending = {
+        activateAfter: 0,
         method: 'POST',
         body: head.slice(0, -2) + queue.splice(0, items) + ']}',
         mode: 'no-cors',
         keepalive: true,
-        activateAfter: 0,
         items,
       };
     }
@@ -85,8 +85,7 @@ export function createTransport(endpoint: string | false | undefined, release?: 
   };
 
   const send = async () => {
-    let post;
-    while ((post = next())) {
+    for (let post; (post = next()); ) {
       // No network, or a filter that throws: as if the service were busy. The items stay in the queue, whose bound says how long.
       let status = 503;
       let headers: Headers | undefined;
@@ -96,9 +95,9 @@ export function createTransport(endpoint: string | false | undefined, release?: 
         // It is as it was.
       }
       if (status < 500 && status !== 429) {
-        if (status >= 400) dropped += post.items;
-        pauseMs = 0;
         pending = undefined;
+        pauseMs = 0;
+        if (status >= 400) dropped += post.items;
       } else {
         pauseMs = Math.min(longestPauseMs, pauseMs * 2 || firstPauseMs);
         notBefore = Date.now() + Math.max((headers?.get('Retry-After') as never) * 1000 || 0, pauseMs * (1 + Math.random()));
@@ -118,8 +117,7 @@ export function createTransport(endpoint: string | false | undefined, release?: 
     },
     flush: () => (sending ??= send().finally(() => (sending = undefined))),
     leave() {
-      let post;
-      for (let left = maxLeavingBodies; left-- && (post = next()); ) {
+      for (let post, left = maxLeavingBodies; left-- && (post = next()); ) {
         pending = undefined;
         try {
           fetchLater(endpoint as string, post);

@@ -1,6 +1,6 @@
-import { useSyncExternalStore } from 'react';
+import { useContext, useSyncExternalStore } from 'react';
 import type { CacheStats, MemoryStats } from '@memwarden/client';
-import { useMemoryMonitor } from './context';
+import { MonitorContext } from './context';
 
 const noCaches: Readonly<Record<string, CacheStats>> = {};
 
@@ -8,7 +8,7 @@ const subscribeToNothing = () => () => undefined;
 
 /** The figures of the page, new at each interval of the monitor; undefined without a provider. */
 export function useMemoryStats(): MemoryStats | undefined {
-  const monitor = useMemoryMonitor();
+  const monitor = useContext(MonitorContext);
   const read = () => monitor?.stats();
   return useSyncExternalStore(monitor?.subscribe ?? subscribeToNothing, read, read);
 }

@@ -3,6 +3,7 @@ import { createRoot, type Root } from 'react-dom/client';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createMemoryMonitor, type MemoryMonitor } from '@memwarden/client';
 import { watchLeaks, type LeakWatch } from '../src/leaks';
+import { collect } from './collect';
 
 let container: HTMLElement;
 let root: Root;
@@ -27,6 +28,18 @@ afterEach(() => {
 
 const show = (node: ReactNode) => act(async () => root.render(node));
 const named = (name: string) => watch.released().filter((one) => one.name === name && one.kind === 'component');
+
+const elements = (name: string) => watch.released().filter((one) => one.name === name && one.kind === 'dom');
+/** Until what was released so far has had its commits and its collections. */
+const ripen = async () => {
+  for (let i = 0; i < 6; i++) {
+    const mark = document.body.appendChild(document.createElement('i'));
+    await Promise.resolve();
+    mark.remove();
+    await collect();
+    watch.sweep();
+  }
+};
 
 const Row = () => <i>row</i>;
 const Other = ({ children }: { children: ReactNode }) => <p>{children}</p>;
@@ -69,6 +82,80 @@ test('an element that is moved, or removed and back, was not released', async ()
   await Promise.resolve();
   watch.sweep();
   expect(watch.released().filter(({ kind, released }) => kind === 'dom' && released)).toEqual([]);
+});
+
+test('many elements that are removed one by one are looked at in slices', async () => {
+  const page = document.body.appendChild(document.createElement('div'));
+  let looks = 0;
+  class Item extends HTMLElement {
+    // Whether it is out is asked once for each look at it.
+    override get isConnected() {
+      looks++;
+      return super.isConnected;
+    }
+  }
+  customElements.define('test-item', Item);
+  page.append(...Array.from({ length: 1_000 }, () => document.createElement('test-item')));
+  await Promise.resolve();
+  watch.sweep();
+  looks = 0;
+  const items = [...page.children];
+  for (const item of items) item.remove();
+  await Promise.resolve();
+  expect(looks).toBeGreaterThan(0);
+  expect(looks).toBeLessThanOrEqual(200);
+  await ripen();
+  expect(elements('<test-item>')).toMatchObject([{ released: items.length, survivors: items.length }]);
+  page.remove();
+});
+
+test('an element that was moved while many waited is found when it is removed later', async () => {
+  const page = document.body.appendChild(document.createElement('div'));
+  const moved = page.appendChild(document.createElement('canvas'));
+  await Promise.resolve();
+  // Each waits below more than are looked at in one go.
+  const crowd = () => page.append(...Array.from({ length: 1_000 }, () => document.createElement('hr')));
+  page.prepend(moved);
+  crowd();
+  await Promise.resolve();
+  page.append(moved);
+  crowd();
+  await Promise.resolve();
+  await ripen();
+  expect(elements('<canvas>')).toEqual([]);
+  page.prepend(moved);
+  crowd();
+  await Promise.resolve();
+  moved.remove();
+  crowd();
+  await Promise.resolve();
+  await ripen();
+  expect(elements('<canvas>')).toMatchObject([{ released: 1, survivors: 1 }]);
+  expect(moved.isConnected).toBe(false);
+  page.remove();
+});
+
+test('what was put into an element of a component and taken out at once belongs to the component', async () => {
+  await show(<Other>text</Other>);
+  watch.sweep();
+  const canvas = document.createElement('canvas');
+  container.querySelector('p')!.append(canvas);
+  canvas.remove();
+  await ripen();
+  expect(elements('Other')).toMatchObject([{ released: 1, survivors: 1 }]);
+  expect(canvas.isConnected).toBe(false);
+});
+
+test('what is tracked is on the budget of the monitor', () => {
+  const run = vi.fn((task: () => void) => task());
+  const { stop, track } = watchLeaks({ ...monitor, run, addPart: (start) => start() });
+  try {
+    run.mockClear();
+    track({}, 'thing');
+    expect(run).toHaveBeenCalledTimes(1);
+  } finally {
+    stop();
+  }
 });
 
 test('a slice of work that fails is not the last', () => {

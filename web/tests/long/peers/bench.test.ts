@@ -26,7 +26,8 @@ interface Rendered {
 }
 
 const rendered: readonly Rendered[] = [
-  { name: 'memwarden, tracked', tool: 'memwarden', atMost: 0.5 },
+  { name: 'memwarden, tracked', tool: 'memwarden', options: { watched: false }, atMost: 0.5 },
+  { name: 'memwarden, tracked, with the leak watch', tool: 'memwarden', atMost: 0.5 },
   { name: 'memwarden, page not sampled', tool: 'memwarden', options: { sampled: false }, atMost: 0.05 },
   { name: 'bippy, counting commits', tool: 'bippy' },
   { name: 'react-scan, forced on in production', tool: 'react-scan' },

@@ -83,8 +83,8 @@ export function judge(cohort: Cohort, now: Moment, { minAgeMs = 10_000, minSurvi
   let released = 0;
   for (const batch of ripe) released += batch.released;
   let half = released / 2;
-  let survivors = 0;
   let older = 0;
+  let survivors = 0;
   for (const batch of ripe) {
     if ((half -= batch.released) >= 0) older += batch.alive;
     survivors += batch.alive;

@@ -20,7 +20,7 @@ export function fiberOf(node: Node): Fiber | undefined {
 export function nameOf(type: unknown): string | undefined {
   const { name, displayName, render, type: inner = render } = Object(type) as Record<string, unknown> & { displayName?: string; name?: string };
   if (typeof type === 'function') return displayName || name || 'anonymous';
-  return inner ? displayName || nameOf(inner) : undefined;
+  return (inner && (displayName || nameOf(inner))) as string | undefined;
 }
 
 /** The names of the components above, the nearest first. */

@@ -50,7 +50,8 @@ export function keepHolders(): Holders {
     entryOf: (id: unknown, args: Args, self: object) => Entry | false | null,
     once?: boolean,
   ) => {
-    for (const name of owner ? [end, begin] : []) {
+    if (!owner) return;
+    for (const name of [end, begin]) {
       const native = owner[name]!;
       const ours = (owner[name] = function (...args) {
         // Where somebody else has wrapped it, it is called after the end too.
@@ -113,14 +114,14 @@ export function keepHolders(): Holders {
       held.forEach((entry, key) => {
         const [site] = entry;
         if (isOver(entry)) held.delete(key);
-        else sites[site] = 1 + (sites[site] ?? 0);
+        else sites[site] = (sites[site] ?? 0) + 1;
       });
       const distance = ([site, count]: [string, number]) => (site.includes(name) ? -1 : Math.abs(count - survivors));
       const grown = Object.entries(sites)
         .filter(([, count]) => count >= survivors / 2 && count > 2)
         .sort((a, b) => distance(a) - distance(b))
         .slice(0, maxNamed)
-        .map(([site, count]) => site + ': ' + count + ' not removed');
+        .map(([site, count]) => `${site}: ${count} not removed`);
       return grown[0] ? grown : ['a closure, a store or a promise'];
     },
   };

@@ -27,8 +27,8 @@ export interface Population {
    * or there are too many.
    */
   add<T extends object>(kind: LeakKind, name: string, ended: (object: T) => boolean, object: T, twin?: T | null): Cohort | undefined;
-  /** Takes it out, released or not; tells whether it was known. */
-  recall(object: object): boolean;
+  /** Takes it out, released or not. */
+  recall(object: object): void;
   /** Looks at what is in use in steps: yields now and then, releases what has ended. */
   sweep(now: Moment): Generator<undefined, void>;
 }
@@ -59,19 +59,17 @@ export function createPopulation(): Population {
     },
     recall(object) {
       const member = known.get(object);
-      if (member) {
-        size--;
-        inUse.delete(member);
-        known.delete(object);
-        registry.unregister(member);
-        if (member.since) count(member.cohort, member.since, -1, -1);
-      }
-      return !!member;
+      if (!member) return;
+      size--;
+      inUse.delete(member);
+      known.delete(object);
+      registry.unregister(member);
+      if (member.since) count(member.cohort, member.since, -1, -1);
     },
     *sweep(now) {
       let i = 0;
       for (const member of inUse) {
-        const { ref, cohort, ended } = member;
+        const { cohort, ended, ref } = member;
         const object = ref.deref();
         if (!object || ended(object as never)) {
           inUse.delete(member);

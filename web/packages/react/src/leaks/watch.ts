@@ -63,17 +63,17 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
   const componentOf = new WeakMap<Node, string | undefined>();
   /** What leaks was told of, and how many survivors it had. */
   const told: Record<string, number> = {};
-  let commits = 0;
   let dirty = false;
-  /** What is to be looked at, with all that is below it. */
+  let commits = 0;
+  /** What is to be looked at: what came, with all that is below it, and what has gone. */
   let waiting: (Element | Fiber)[] = [];
   let judged: readonly Released[] = [];
   let leaks: readonly LeakReport[] = [];
 
-  const moment = (): Moment => ({ commits, at: performance.now(), collections: canary() });
+  const moment = (): Moment => ({ at: performance.now(), commits, collections: canary() });
 
   const wait = (next: Element | Fiber | null) => {
-    if (next && waiting.length < maxWaiting) waiting.push(next);
+    if (waiting.length < maxWaiting && next) waiting.push(next);
   };
 
   /** Begins to look at a fiber; tells whether there may be something new above it. */
@@ -87,12 +87,13 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
 
   const look = (next: Element | Fiber) => {
     if (!(next instanceof Element)) {
-      adopt(next);
       wait(next.sibling);
-      wait(next.child);
-      return;
+      adopt(next);
+      return wait(next.child);
     }
-    if (next.isConnected) population.recall(next);
+    // Released is what is out when its turn comes: it may have come back, or been moved, before.
+    population.recall(next);
+    if (isOut(next)) return population.add('dom', belongsTo(next) ?? '<' + next.localName + '>', isOut, next);
     const fiber = fiberOf(next);
     // React did not make it, but may have made what is in it.
     if (!fiber) return [...next.children].forEach(wait);
@@ -108,11 +109,6 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
   /** The component that a node, or else what is around it, belongs to. */
   const belongsTo = (node: Node | null): string | undefined =>
     node ? (componentOf.get(node) ?? ownersOf(fiberOf(node), 1)[0] ?? belongsTo(node.parentNode)) : undefined;
-
-  const depart = (element: Element, from: Node) => {
-    if (population.recall(element)) return;
-    population.add('dom', belongsTo(element) ?? belongsTo(from) ?? '<' + element.localName + '>', isOut, element);
-  };
 
   /** One look at all there is, in steps. */
   function* work(): Generator<undefined, void> {
@@ -131,7 +127,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
     const now = moment();
     judged = population.cohorts().map((cohort) => judge(cohort, now, options));
     leaks = judged
-      .filter(({ leaking }) => leaking)
+      .filter((one) => one.leaking)
       .map((one) => ({ ...one, holders: book?.grownBy(one.survivors, one.name) ?? [] }))
       .sort((a, b) => b.survivors - a.survivors);
     for (const leak of leaks) {
@@ -151,7 +147,13 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
       monitor.run(() => {
         for (const { addedNodes, removedNodes, target } of records) {
           addedNodes.forEach((node) => node instanceof Element && wait(node));
-          removedNodes.forEach((node) => node instanceof Element && depart(node, target));
+          removedNodes.forEach((node) => {
+            if (node instanceof Element) {
+              // Not looked at yet, or none of React's: it belongs to where it was.
+              if (!componentOf.has(node)) componentOf.set(node, belongsTo(target));
+              wait(node);
+            }
+          });
         }
         for (let left = eager; left-- && waiting.length; ) look(waiting.pop()!);
       });
@@ -176,7 +178,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
       (globalThis.requestIdleCallback ?? setTimeout)(slice, { timeout: 2_000 } as never);
     };
     const timer = setInterval(plan, sweepMs);
-    waiting.push(...root.children);
+    [...root.children].forEach(wait);
     plan();
     return () => {
       clearInterval(timer);
@@ -189,26 +191,28 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
 
   const remove = monitor.addPart(start);
   const watch: LeakWatch = {
+    stop() {
+      watches.delete(monitor);
+      remove();
+    },
     track(object, name) {
       let ended = false;
       const endForGuest = page.__memwarden?.(object, name);
       if (endForGuest) return endForGuest;
-      population.recall(object);
-      if (monitor.active()) population.add('object', name, () => ended, object);
+      monitor.run(() => {
+        population.recall(object);
+        if (monitor.active()) population.add('object', name, () => ended, object);
+      });
       return () => {
         ended = dirty = true;
       };
     },
-    released: () => judged,
     leaks: () => leaks,
+    released: () => judged,
     sweep() {
       dirty = true;
       for (const step of work()) void step;
       tell();
-    },
-    stop() {
-      remove();
-      watches.delete(monitor);
     },
   };
   watches.set(monitor, watch);
