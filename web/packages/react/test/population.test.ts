@@ -36,6 +36,11 @@ function sweep(population: Population, n: number, ended: (object: object) => boo
   return { asked, steps };
 }
 
+/** Collects until the engine has told of all but so many; it may need a few more turns, the more the busier the machine is. */
+async function toldOf(cohort: Cohort, alive: number): Promise<void> {
+  for (let i = 0; i < 10 && sums(cohort).alive > alive; i++) await collect();
+}
+
 const size = (population: Population, n: number) => sweep(population, n, () => false).asked;
 
 test('those that have ended are released, and counted until they are collected', async () => {
@@ -51,7 +56,7 @@ test('those that have ended are released, and counted until they are collected',
   expect(sums(cohort)).toEqual({ released: 11, alive: 11 });
 
   others.length = 0;
-  await collect();
+  await toldOf(cohort, 2);
   expect(sums(cohort)).toEqual({ released: 11, alive: 2 });
   expect(kept).toHaveLength(3);
 });
@@ -61,7 +66,7 @@ test('nothing is kept alive, and what goes between two sweeps counts as released
   const cohort = addAll(population, some(5));
   await collect();
   expect(size(population, 1)).toBe(0);
-  await collect();
+  await toldOf(cohort, 0);
   expect(sums(cohort)).toEqual({ released: 5, alive: 0 });
 });
 
@@ -91,7 +96,7 @@ describe('one component with two fibers', () => {
     expect(sums(cohort)).toEqual({ released: 1, alive: 1 });
     expect(fibers).toHaveLength(1);
     fibers.pop();
-    await collect();
+    await toldOf(cohort, 0);
     expect(sums(cohort)).toEqual({ released: 1, alive: 0 });
   });
 
@@ -123,8 +128,7 @@ describe('one component with two fibers', () => {
     await collect();
     expect(sums(cohort)).toEqual({ released: 1, alive: 1 });
     fibers.length = 0;
-    // The engine may need one more turn to tell.
-    for (let i = 0; i < 5 && sums(cohort).alive; i++) await collect();
+    await toldOf(cohort, 0);
     expect(sums(cohort)).toEqual({ released: 1, alive: 0 });
   });
 });
@@ -142,7 +146,7 @@ test('what comes back is released no longer, and its end counts anew', async () 
   sweep(population, 2, () => true);
   expect(sums(cohort)).toEqual({ released: 1, alive: 1 });
   canvas.pop();
-  await collect();
+  await toldOf(cohort, 0);
   expect(sums(cohort)).toEqual({ released: 1, alive: 0 });
 });
 
@@ -194,7 +198,7 @@ test('so many that were released are waited for, and more when some have gone', 
   sweep(population, 1, () => true);
   expect(sums(cohort)).toEqual({ released: maxMembers, alive: maxMembers });
   others.length = 0;
-  await collect();
+  await toldOf(cohort, kept.length);
   expect(sums(cohort)).toEqual({ released: maxMembers, alive: kept.length });
   population.recall(kept[0]!);
   const more = some(10);
