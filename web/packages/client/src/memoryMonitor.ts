@@ -78,6 +78,8 @@ export interface MemoryMonitor {
   addPart(start: () => () => void): () => void;
   /** Runs work on the monitor's budget. */
   run(task: () => void): void;
+  /** Warns of a figure that is above the threshold of its kind, unless it did so in the last five minutes. */
+  warn(kind: WarningKind, subject: string, value: number): void;
   /** Queues an item of one's own. Its names are written in snake case, but for those of what has `entries`, as caches do. */
   report(kind: string, fields: object): void;
   /** The figures of the last interval; the same object until the next. */
@@ -110,39 +112,39 @@ type Judged = [series: readonly number[], quietUntil: number];
 let draw: number | undefined;
 
 export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor {
-  const { release = '', endpoint, intervalMs = 10_000, reportIntervalMs = 60_000, sampleRate = 1, onWarning, budget = 0.005 } = options;
+  const { intervalMs = 10_000, sampleRate = 1, reportIntervalMs = 60_000, onWarning, budget = 0.005, release = '', endpoint } = options;
   // A server renders pages for many: there is nothing of one page to watch.
   const sampled = !!globalThis.document && (draw ??= Math.random()) < sampleRate;
   const thresholds = {
-    growing_instances: 20,
-    many_commits: 60,
     growing_cache: 100,
-    growing_heap: 0.2,
+    growing_instances: 20,
     slow_commit: 16,
+    many_commits: 60,
+    growing_heap: 0.2,
     ...options.thresholds,
   };
   // How far each is within its bounds, at the least; NaN where one is.
-  const within = Math.min(...Object.values(thresholds), budget, intervalMs - 100, 1 - sampleRate, 1 - budget, reportIntervalMs - 100, sampleRate, 128 - bytesOf(release));
+  const within = Math.min(...Object.values(thresholds), 1 - budget, sampleRate, 1 - sampleRate, reportIntervalMs - 100, intervalMs - 100, budget, 128 - bytesOf(release));
   if (!(within >= 0)) {
     throw new RangeError('sampleRate, budget: 0 to 1; intervalMs, reportIntervalMs: from 100; thresholds: from 0; release: to 128 bytes');
   }
   const readHeap = createHeapReader(performance as MemoryPerformance, globalThis.crossOriginIsolated);
   const { add: report, flush, leave, dropped } = createTransport(sampled && endpoint, release);
-  const judged = new Map<string, Judged>();
   const parts = new Map<() => () => void, (() => void) | void>();
+  const judged = new Map<string, Judged>();
   const listeners = new Set<() => void>();
-  const longFrames = { count: 0, totalMs: 0, longestMs: 0 };
   const records: Record<string, ComponentRecord> = Object.create(null);
   const longTasks = { count: 0, totalMs: 0, longestMs: 0 };
+  const longFrames = { count: 0, totalMs: 0, longestMs: 0 };
   const caches = new Map<() => CacheStats, string>();
 
-  let watches = 0;
-  let self: SelfStats = { ms: 0, share: 0, off: false };
   let snapshots: readonly Snapshot[] = [];
   let over = 0;
   let names = 0;
-  let ms = 0;
+  let self: SelfStats = { ms: 0, share: 0, off: false };
   let warnings: readonly Warning[] = [];
+  let watches = 0;
+  let ms = 0;
 
   /** Runs something of the monitor's own, and adds what it took. */
   const run = (task: () => void) => {
@@ -181,16 +183,21 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       value = growth(series) / series[0]! ** trend!;
     }
     const threshold = thresholds[kind];
-    const told = at >= quietUntil && value > threshold;
-    if (told) quietUntil = at + warningPauseMs;
     // Caches have what names they like: those of yesterday are forgotten, at the price of trends that begin anew.
     if (judged.size >= maxJudged) judged.clear();
     judged.set(key, [series, quietUntil]);
-    if (told) {
+    if (at >= quietUntil && value > threshold) {
+      quietUntil = at + warningPauseMs;
+      judged.set(key, [series, quietUntil]);
       const warning = { kind, subject, value, threshold, at };
       warnings = [...warnings, warning].slice(-maxWarnings);
       report('warning', { ...warning, warning: kind });
-      onWarning?.(warning);
+      try {
+        onWarning?.(warning);
+      } catch (error) {
+        // React's commit, in which this may be, must not suffer from it.
+        reportError(error);
+      }
     }
   };
 
@@ -204,10 +211,9 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       const news = since(now, stats);
       // A page that is hidden is looked at out of turn: what happened in a moment is no rate.
       const newsMs = Math.max(intervalMs, news.at);
-      for (const { name, timed, commits, totalMs } of changesOf(news)) {
-        ms += (timed + commits) * commitCostMs;
+      for (const { name, timed, commits } of changesOf(news)) {
+        ms += (commits + timed) * commitCostMs;
         judge('many_commits', name, (1000 * commits) / newsMs);
-        judge('slow_commit', name, totalMs / timed);
         judge('growing_instances', name, components[name]!.live, 0);
       }
       if (heap && heap !== stats.heap) judge('growing_heap', heap.source, heap.bytes, 1);
@@ -263,8 +269,8 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
     const timer = setInterval(tick, intervalMs);
     document.addEventListener('visibilitychange', tick);
     return () => {
-      clearInterval(timer);
       document.removeEventListener('visibilitychange', tick);
+      clearInterval(timer);
     };
   });
 
@@ -279,6 +285,18 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       if (!records[name] && names++ >= maxComponents) name = '(other)';
       return (records[name] ??= { name, commits: 0, mounts: 0, unmounts: 0, live: 0, timed: 0, totalMs: 0, longestMs: 0 });
     },
+    active: () => sampled && !self.off,
+    addCache(name, readCache) {
+      caches.set(readCache, name);
+      return () => caches.delete(readCache);
+    },
+    stats: () => stats,
+    warn: judge,
+    takeSnapshot(label) {
+      const snapshot = { label, stats: read() };
+      snapshots = [...snapshots, snapshot].slice(-maxSnapshots);
+      return snapshot;
+    },
     sampled,
     start() {
       let mine = +sampled;
@@ -290,19 +308,8 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
         turn();
       };
     },
-    addCache(name, readCache) {
-      caches.set(readCache, name);
-      return () => caches.delete(readCache);
-    },
-    active: () => sampled && !self.off,
     addPart,
     report,
     flush,
-    stats: () => stats,
-    takeSnapshot(label) {
-      const snapshot = { label, stats: read() };
-      snapshots = [...snapshots, snapshot].slice(-maxSnapshots);
-      return snapshot;
-    },
   };
 }

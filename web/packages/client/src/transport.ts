@@ -73,12 +73,12 @@ export function createTransport(endpoint: string | false | undefined, release?: 
       });
       // Text needs no permission to be sent elsewhere; the answer from there cannot be read, and counts as yes.
       pending = {
-        activateAfter: 0,
         method: 'POST',
         body: head.slice(0, -2) + queue.splice(0, items) + ']}',
         mode: 'no-cors',
-        keepalive: true,
         items,
+        activateAfter: 0,
+        keepalive: true,
       };
     }
     return Date.now() >= notBefore && pending;
@@ -95,9 +95,9 @@ export function createTransport(endpoint: string | false | undefined, release?: 
         // It is as it was.
       }
       if (status < 500 && status !== 429) {
-        pending = undefined;
-        pauseMs = 0;
         if (status >= 400) dropped += post.items;
+        pauseMs = 0;
+        pending = undefined;
       } else {
         pauseMs = Math.min(longestPauseMs, pauseMs * 2 || firstPauseMs);
         notBefore = Date.now() + Math.max((headers?.get('Retry-After') as never) * 1000 || 0, pauseMs * (1 + Math.random()));

@@ -1,6 +1,6 @@
 /** From where on something is worth a warning of that kind. */
 export interface Thresholds {
-  /** Milliseconds from the beginning of a render to its commit, where a Profiler timed it, the mean of an interval; default 16. */
+  /** Milliseconds from the beginning of a render to its commit, of each that a Profiler timed; default 16. */
   readonly slow_commit: number;
   /** Commits a second of all instances of one name; default 60. */
   readonly many_commits: number;

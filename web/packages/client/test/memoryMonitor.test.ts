@@ -158,13 +158,31 @@ describe('warnings', () => {
     monitor.addCache('queries', () => ({ entries }));
     for (let i = 1; i <= 12; i++) {
       record.live += 10;
-      record.timed++;
-      record.totalMs += 20;
+      monitor.warn('slow_commit', 'Row', 20);
       entries += 50;
       heapIs(1e6 * (10 + i));
       vi.advanceTimersByTime(second);
     }
     expect([...kinds].sort()).toEqual(['growing_cache queries', 'growing_heap engine', 'growing_instances Row', 'slow_commit Row']);
+  });
+
+  test('of one figure that is above the threshold of its kind, at once, and again after five minutes', () => {
+    const warnings: Warning[] = [];
+    const monitor = started({ onWarning: (warning) => warnings.push(warning) });
+    monitor.warn('slow_commit', 'List', 16);
+    expect(warnings).toEqual([]);
+    monitor.warn('slow_commit', 'List', 17);
+    const warning = { kind: 'slow_commit', subject: 'List', value: 17, threshold: 16, at: Date.now() };
+    expect(warnings).toEqual([warning]);
+    monitor.warn('slow_commit', 'List', 300);
+    monitor.warn('slow_commit', 'Chart', 20);
+    expect(warnings).toMatchObject([warning, { subject: 'Chart', value: 20 }]);
+    vi.advanceTimersByTime(300 * second);
+    monitor.warn('slow_commit', 'List', 2);
+    monitor.warn('slow_commit', 'List', 18);
+    expect(warnings).toHaveLength(3);
+    vi.advanceTimersByTime(second);
+    expect(monitor.stats().warnings).toEqual(warnings);
   });
 
   test('names of caches that are no more are forgotten', () => {

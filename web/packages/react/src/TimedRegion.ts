@@ -9,10 +9,10 @@ export interface TimedRegionProps {
 /**
  * Adds up how long commits of what it holds take, under its name: from the beginning of its render to the commit, and so with
  * all that React renders beside it, and with what the page does in between. React measures in development and in its profiling
- * build (`react-dom/profiling`) only; elsewhere nothing is timed, and nothing breaks. It counts by the monitor of the
- * newest provider, as all components are.
+ * build (`react-dom/profiling`) only; elsewhere nothing is timed, and nothing breaks. Each that is slow is warned of, at once. It
+ * counts by the monitor of the newest provider, as all components are.
  */
-export function TimedRegion({ name, children }: TimedRegionProps): ReactElement {
+export function TimedRegion({ children, name }: TimedRegionProps): ReactElement {
   return createElement(
     Profiler,
     {
@@ -23,6 +23,7 @@ export function TimedRegion({ name, children }: TimedRegionProps): ReactElement 
           record.timed++;
           record.totalMs += commitMs - startMs;
           record.longestMs = Math.max(record.longestMs, commitMs - startMs);
+          newest.warn('slow_commit', name, commitMs - startMs);
         }
       },
     },

@@ -4,6 +4,4 @@ import type { MemoryMonitor } from '@memwarden/client';
 export const MonitorContext = /* @__PURE__ */ createContext<MemoryMonitor | undefined>(undefined);
 
 /** The monitor of the nearest provider; undefined where there is none. */
-export function useMemoryMonitor(): MemoryMonitor | undefined {
-  return useContext(MonitorContext);
-}
+export const useMemoryMonitor = (): MemoryMonitor | undefined => useContext(MonitorContext);

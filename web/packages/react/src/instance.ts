@@ -21,28 +21,28 @@ export type Instance = (render?: unknown) => (() => void) | undefined;
 
 /** Counts from the first commit on that has a monitor, and no more when the monitor has turned itself off. */
 export function createInstance(name: string): Instance {
-  let record: ComponentRecord | undefined;
   let last: unknown;
+  let record: ComponentRecord | undefined;
   const release = () => {
     if (newest!.active()) record!.live--;
   };
   const end = () => {
-    if (last && newest!.active()) record!.unmounts++;
+    if (record && newest!.active()) record.unmounts++;
   };
   return (render) => {
     if (!render) {
       // It did not end.
-      if (last) record!.unmounts--;
+      if (record) record.unmounts--;
       return end;
     }
     if (!newest?.active()) return undefined;
     record ??= newest.component(name);
+    record.live++;
     if (last !== render) {
-      if (!last) record.mounts++;
       record.commits++;
+      if (!last) record.mounts++;
       last = render;
     }
-    record.live++;
     return release;
   };
 }

@@ -14,7 +14,7 @@ function useCommits(name: string, options?: TrackingOptions): void {
   // A reference, because a state takes half as long again in each render.
   const ref = useRef<Instance | null>(null);
   const count = (ref.current ??= createInstance(name));
-  useInsertionEffect(count, [count]);
+  useInsertionEffect(count, []);
   // The function is new for each render: by it the instance knows a render whose effects React runs twice.
   const commit = () => ((options?.enabled ?? true) ? count(commit) : undefined);
   useEffect(commit);

@@ -7,7 +7,7 @@ export function withPerformanceTracking<Props extends object, Ref = unknown>(
   name: string = Component.displayName || Component.name,
   options?: TrackingOptions,
 ): ForwardRefExoticComponent<PropsWithoutRef<Props> & RefAttributes<Ref>> {
-  const Tracked = forwardRef<Ref, Props>(function (props, ref) {
+  const Tracked = forwardRef<Ref, Props>((props, ref) => {
     usePerformanceTracking(name, options);
     // A function component of React 18 has no ref, and would warn of one.
     return createElement(Component, (ref ? { ...props, ref } : props) as unknown as Props);

@@ -366,3 +366,34 @@ test('TimedRegion has React time commits', () => {
   show(page(12));
   expect(figures('Region')).toMatchObject({ commits: 0, timed: 2, totalMs: 42, longestMs: 30 });
 });
+
+test('TimedRegion warns of one slow commit among many quick ones, and a listener that throws breaks nothing', () => {
+  const reportError = vi.fn();
+  vi.stubGlobal('reportError', reportError);
+  const broken = new Error('of the page');
+  const onWarning = vi.fn(() => {
+    throw broken;
+  });
+  monitor = createMemoryMonitor({ onWarning });
+  let now = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => now);
+  const pass = (ms: number) => void (now += ms);
+  const Work = ({ ms }: { ms: number }) => {
+    pass(ms);
+    return <p>{ms}</p>;
+  };
+  const page = (ms: number) => (
+    <TimedRegion name="Region">
+      <Work ms={ms} />
+    </TimedRegion>
+  );
+  for (let i = 0; i < 50; i++) show(page(1 + (i % 2)));
+  expect(onWarning).not.toHaveBeenCalled();
+  show(page(40));
+  expect(onWarning.mock.calls).toEqual([[expect.objectContaining({ kind: 'slow_commit', subject: 'Region', value: 40, threshold: 16 })]]);
+  expect(reportError.mock.calls).toEqual([[broken]]);
+  expect(container.textContent).toBe('40');
+  show(page(3));
+  expect(container.textContent).toBe('3');
+  vi.unstubAllGlobals();
+});

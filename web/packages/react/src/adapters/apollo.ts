@@ -31,7 +31,7 @@ export function watchApolloCache(monitor: MemoryMonitor, cache: ApolloCacheLike,
       if (reached.size > maxObjects) return stats;
       for (const inner of Object.values(one)) {
         const next = data[inner?.__ref] ?? inner;
-        if (typeof next === 'object' && next) reached.add(next);
+        if (next && typeof next === 'object') reached.add(next);
       }
     }
     return { ...stats, inactive: all.filter((one) => !reached.has(one)).length };

@@ -29,8 +29,8 @@ export function estimateBytes<T>(
     seen.add(value);
     if (ArrayBuffer.isView(value)) return sizeOf(value.buffer);
     if (value instanceof ArrayBuffer) return value.byteLength;
-    if (value instanceof Blob) return value.size;
     if (value instanceof Array) return inner(value);
+    if (value instanceof Blob) return value.size;
     if (value instanceof Set || value instanceof Map) return inner([...value.values()]);
     return inner(Object.keys(value), (key) => Object.getOwnPropertyDescriptor(value, key)?.value);
   };

@@ -13,9 +13,9 @@ export function createCanary(): () => number {
   const held: object[] = [];
   return () => {
     if (!released?.deref()) {
+      collected++;
       released = new WeakRef(held.length < oldAfter ? {} : held.shift()!);
       held.push({});
-      collected++;
     }
     // Young objects do not count.
     return Math.max(0, collected);

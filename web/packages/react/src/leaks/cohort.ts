@@ -77,17 +77,17 @@ export function count(cohort: Cohort, moment: Moment, released: number, alive: n
 export function judge(cohort: Cohort, now: Moment, { minAgeMs = 10_000, minSurvivors = 5 }: Partial<Rules>): Released {
   const { batches, ...what } = cohort;
   const ripe = batches.filter(
-    ({ at, commits, collections }) =>
-      now.at - at >= minAgeMs && now.commits - commits >= commitsToWait && now.collections - collections >= collectionsToWait,
+    ({ collections, commits, at }) =>
+      now.commits - commits >= commitsToWait && now.collections - collections >= collectionsToWait && now.at - at >= minAgeMs,
   );
   let released = 0;
   for (const batch of ripe) released += batch.released;
   let half = released / 2;
-  let older = 0;
   let survivors = 0;
+  let older = 0;
   for (const batch of ripe) {
-    if ((half -= batch.released) >= 0) older += batch.alive;
     survivors += batch.alive;
+    if ((half -= batch.released) >= 0) older = survivors;
   }
   return {
     ...what,

@@ -32,8 +32,8 @@ const outlives = (target?: { localName?: string }) => /^(|body|html)$/.test(targ
  */
 export function keepHolders(): Holders {
   /** What each is called, with its place, and what ends it. Objects have a number in its key, which does not keep them alive. */
-  const held = new Map<unknown, [site: string, signal: WeakRef<Signal>]>();
   const numbers = new WeakMap<object, number>();
+  const held = new Map<unknown, [site: string, signal: WeakRef<Signal>]>();
   let last = 0;
   const undo: (() => void)[] = [];
 
@@ -92,9 +92,9 @@ export function keepHolders(): Holders {
         // One that goes after its first call holds nothing for long; one that was aborted already was not added.
         return (
           listener &&
-          outlives(target) &&
           !once &&
-          !signal?.aborted && [`${[numberOf(target), numberOf(listener), type, capture]}`, 'listener of ' + target.constructor.name + ' for ' + type, signal]
+          outlives(target) &&
+          !signal?.aborted && [`${[numberOf(target), numberOf(listener), type, capture]}`, `listener of ${target.constructor.name} for ${type}`, signal]
         );
       });
       keep(window as never, 'setInterval', 'clearInterval', (id) => [id, 'interval']);
@@ -102,7 +102,7 @@ export function keepHolders(): Holders {
       keep(window as never, 'setTimeout', 'clearTimeout', (id) => [id, 'timeout'], true);
       // Ids of frames are other numbers than those of timers.
       keep(window as never, 'requestAnimationFrame', 'cancelAnimationFrame', (id) => [-(id as number), 'animation frame'], true);
-      for (const name of ['MutationObserver', 'PerformanceObserver', 'ResizeObserver', 'IntersectionObserver']) {
+      for (const name of ['IntersectionObserver', 'MutationObserver', 'ResizeObserver', 'PerformanceObserver']) {
         keep((window as never)[name]?.['prototype'] as never, 'observe', 'disconnect', (_, [target]: [object?], self) => outlives(target) && [name + numberOf(self), name]);
       }
     },
@@ -118,11 +118,11 @@ export function keepHolders(): Holders {
       });
       const distance = ([site, count]: [string, number]) => (site.includes(name) ? -1 : Math.abs(count - survivors));
       const grown = Object.entries(sites)
-        .filter(([, count]) => count >= survivors / 2 && count > 2)
+        .filter(([, count]) => count > 2 && count >= survivors / 2)
         .sort((a, b) => distance(a) - distance(b))
         .slice(0, maxNamed)
-        .map(([site, count]) => `${site}: ${count} not removed`);
-      return grown[0] ? grown : ['a closure, a store or a promise'];
+        .map(([site, count]) => site + ': ' + count + ' not removed');
+      return grown.length ? grown : ['a closure, a store or a promise'];
     },
   };
 }

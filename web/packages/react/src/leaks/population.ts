@@ -44,7 +44,6 @@ export function createPopulation(): Population {
   });
 
   return {
-    cohorts: () => Object.values(cohorts).flatMap((names) => [...names.values()]),
     add(kind, name, ended, object, twin) {
       const names = (cohorts[kind] ??= new Map<string, Cohort>());
       const cohort = names.get(name) ?? (names.size < maxCohorts && { kind, name, batches: [], owners: [] });
@@ -52,8 +51,8 @@ export function createPopulation(): Population {
       names.set(name, cohort);
       size++;
       const member: Member = { cohort, ended, ref: new WeakRef(object) };
-      known.set(object, member);
       inUse.add(member);
+      known.set(object, member);
       if (twin) known.set(twin, member);
       return cohort;
     },
@@ -66,6 +65,7 @@ export function createPopulation(): Population {
       registry.unregister(member);
       if (member.since) count(member.cohort, member.since, -1, -1);
     },
+    cohorts: () => Object.values(cohorts).flatMap((names) => [...names.values()]),
     *sweep(now) {
       let i = 0;
       for (const member of inUse) {

@@ -9,5 +9,5 @@ import { leakWatchOf } from './watch';
  */
 export function useLeakTracking(object: object, name: string): void {
   const monitor = useMemoryMonitor();
-  useEffect(() => page.__memwarden?.(object, name) ?? leakWatchOf(monitor)?.track(object, name), [monitor, object, name]);
+  useEffect(() => (leakWatchOf(monitor)?.track ?? page.__memwarden)?.(object, name), [monitor, object, name]);
 }

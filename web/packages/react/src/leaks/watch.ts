@@ -56,15 +56,15 @@ export function leakWatchOf(monitor: MemoryMonitor | undefined): LeakWatch | und
  * are found by the elements that React makes; where React's marks are missing, elements and tracked objects remain.
  */
 export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): LeakWatch {
-  const { holders: book, onLeak, sweepMs = 5_000 } = options;
-  const canary = createCanary();
+  const { sweepMs = 5_000, onLeak, holders: book } = options;
   const population = createPopulation();
+  const canary = createCanary();
   /** The component that an element belongs to; React forgets it when it removes the element. */
   const componentOf = new WeakMap<Node, string | undefined>();
   /** What leaks was told of, and how many survivors it had. */
   const told: Record<string, number> = {};
-  let dirty = false;
   let commits = 0;
+  let dirty = false;
   /** What is to be looked at: what came, with all that is below it, and what has gone. */
   let waiting: (Element | Fiber)[] = [];
   let judged: readonly Released[] = [];
@@ -91,9 +91,8 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
       adopt(next);
       return wait(next.child);
     }
-    // Released is what is out when its turn comes: it may have come back, or been moved, before.
-    population.recall(next);
     if (isOut(next)) return population.add('dom', belongsTo(next) ?? '<' + next.localName + '>', isOut, next);
+    population.recall(next);
     const fiber = fiberOf(next);
     // React did not make it, but may have made what is in it.
     if (!fiber) return [...next.children].forEach(wait);
@@ -149,16 +148,16 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
           addedNodes.forEach((node) => node instanceof Element && wait(node));
           removedNodes.forEach((node) => {
             if (node instanceof Element) {
+              wait(node);
               // Not looked at yet, or none of React's: it belongs to where it was.
               if (!componentOf.has(node)) componentOf.set(node, belongsTo(target));
-              wait(node);
             }
           });
         }
         for (let left = eager; left-- && waiting.length; ) look(waiting.pop()!);
       });
     });
-    observer.observe(root, { subtree: true, childList: true });
+    observer.observe(root, { childList: true, subtree: true });
     book?.start();
     let current: Generator | undefined;
     const slice = () => {
@@ -181,8 +180,8 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
     [...root.children].forEach(wait);
     plan();
     return () => {
-      clearInterval(timer);
       observer.disconnect();
+      clearInterval(timer);
       book?.stop();
       waiting = [];
       current = undefined;
@@ -191,9 +190,10 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
 
   const remove = monitor.addPart(start);
   const watch: LeakWatch = {
-    stop() {
-      watches.delete(monitor);
-      remove();
+    sweep() {
+      dirty = true;
+      for (const step of work()) void step;
+      tell();
     },
     track(object, name) {
       let ended = false;
@@ -207,13 +207,12 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
         ended = dirty = true;
       };
     },
+    stop() {
+      remove();
+      watches.delete(monitor);
+    },
     leaks: () => leaks,
     released: () => judged,
-    sweep() {
-      dirty = true;
-      for (const step of work()) void step;
-      tell();
-    },
   };
   watches.set(monitor, watch);
   return watch;
