@@ -91,6 +91,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
       adopt(next);
       return wait(next.child);
     }
+    // Released is what is out when its turn comes: it may have come back, or been moved, before.
     if (isOut(next)) return population.add('dom', belongsTo(next) ?? '<' + next.localName + '>', isOut, next);
     population.recall(next);
     const fiber = fiberOf(next);
