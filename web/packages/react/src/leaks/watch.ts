@@ -38,7 +38,7 @@ export interface LeakWatch {
 
 /** How long one slice of work lasts at most. */
 const sliceMs = 1;
-/** How many elements and fibers are looked at in one go when they come; the others wait for an idle moment. */
+/** How many elements and fibers are looked at in one go when they come or go; the others wait for an idle moment. */
 const eager = 200;
 /** How many wait at most; what comes beyond is not looked at. */
 const maxWaiting = 20_000;
