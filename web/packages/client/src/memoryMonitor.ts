@@ -62,7 +62,7 @@ export interface MemoryStats {
 
 /**
  * Watches one page. Nothing happens before `start`, and nothing after the function that it returns was called. Where
- * `sampled` is false all of it does nothing, for the whole life of the page, but for `component` and `warn`, whose callers ask.
+ * `sampled` is false all of it does nothing, for the whole life of the page, but for `component`, whose callers ask.
  */
 export interface MemoryMonitor {
   readonly sampled: boolean;
@@ -80,7 +80,7 @@ export interface MemoryMonitor {
   run(task: () => void): void;
   /**
    * Warns of a figure, at once, if it is above the threshold of its kind and in that one's unit, unless the same subject was
-   * warned of in the last five minutes; in about 0.3 µs. It does so on every page: ask `active` before, as those who count do.
+   * warned of in the last five minutes; in about 0.3 µs. Those who count ask `active` before.
    */
   warn(kind: WarningKind, subject: string, value: number): void;
   /** Queues an item of one's own. Its names are written in snake case, but for those of what has `entries`, as caches do. */
@@ -96,8 +96,8 @@ export interface MemoryMonitor {
   flush(): Promise<void>;
 }
 
-const maxSnapshots = 20;
 const maxWarnings = 50;
+const maxSnapshots = 20;
 /** How many figures of components and caches are judged: three of each component that is told apart, and as many again. */
 const maxJudged = 3_000;
 /** How many components a report names: those that grew most since the last, then those with the most commits. */
@@ -127,14 +127,14 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
     ...options.thresholds,
   };
   // How far each is within its bounds, at the least; NaN where one is.
-  const within = Math.min(...Object.values(thresholds), 1 - budget, sampleRate, 1 - sampleRate, reportIntervalMs - 100, intervalMs - 100, budget, 128 - bytesOf(release));
+  const within = Math.min(...Object.values(thresholds), sampleRate, 1 - sampleRate, 1 - budget, reportIntervalMs - 100, intervalMs - 100, budget, 128 - bytesOf(release));
   if (!(within >= 0)) {
     throw new RangeError('sampleRate, budget: 0 to 1; intervalMs, reportIntervalMs: from 100; thresholds: from 0; release: to 128 bytes');
   }
   const readHeap = createHeapReader(performance as MemoryPerformance, globalThis.crossOriginIsolated);
   const { add: report, flush, leave, dropped } = createTransport(sampled && endpoint, release);
-  const parts = new Map<() => () => void, (() => void) | void>();
   const judged = new Map<string, Judged>();
+  const parts = new Map<() => () => void, (() => void) | void>();
   const listeners = new Set<() => void>();
   const records: Record<string, ComponentRecord> = Object.create(null);
   const longTasks = { count: 0, totalMs: 0, longestMs: 0 };
@@ -142,8 +142,8 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
   const caches = new Map<() => CacheStats, string>();
 
   let snapshots: readonly Snapshot[] = [];
-  let over = 0;
   let names = 0;
+  let over = 0;
   let self: SelfStats = { ms: 0, share: 0, off: false };
   let warnings: readonly Warning[] = [];
   let watches = 0;
@@ -189,7 +189,7 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
     // Caches have what names they like: those of yesterday are forgotten, at the price of trends that begin anew.
     if (judged.size >= maxJudged) judged.clear();
     judged.set(key, [series, quietUntil]);
-    if (at >= quietUntil && value > threshold) {
+    if (value > threshold && at >= quietUntil && sampled) {
       quietUntil = at + warningPauseMs;
       judged.set(key, [series, quietUntil]);
       const warning = { kind, subject, value, threshold, at };
@@ -210,12 +210,12 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
     if (leaving && !document.hidden) return;
     run(() => {
       const now = read();
-      const { components, heap, caches } = now;
+      const { heap, components, caches } = now;
       const news = since(now, stats);
       // A page that is hidden is looked at out of turn: what happened in a moment is no rate.
       const newsMs = Math.max(intervalMs, news.at);
       for (const { name, timed, commits } of changesOf(news)) {
-        ms += (commits + timed) * commitCostMs;
+        ms += (timed + commits) * commitCostMs;
         judge('many_commits', name, (1000 * commits) / newsMs);
         judge('growing_instances', name, components[name]!.live, 0);
       }
@@ -223,7 +223,7 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       for (const name in caches) judge('growing_cache', name, caches[name]!.entries, 0);
 
       const share = (ms - self.ms) / newsMs;
-      over = share > budget ? over + 1 : 0;
+      over = share > budget ? ++over : 0;
       self = { ms, share, off: over >= patience };
       stats = { ...now, self, warnings };
       if (self.off) {
@@ -282,25 +282,24 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    snapshots: () => snapshots,
     run,
+    snapshots: () => snapshots,
+    stats: () => stats,
+    sampled,
     component(name) {
       if (!records[name] && names++ >= maxComponents) name = '(other)';
       return (records[name] ??= { name, commits: 0, mounts: 0, unmounts: 0, live: 0, timed: 0, totalMs: 0, longestMs: 0 });
     },
-    active: () => sampled && !self.off,
+    warn: judge,
     addCache(name, readCache) {
       caches.set(readCache, name);
       return () => caches.delete(readCache);
     },
-    stats: () => stats,
-    warn: judge,
     takeSnapshot(label) {
       const snapshot = { label, stats: read() };
       snapshots = [...snapshots, snapshot].slice(-maxSnapshots);
       return snapshot;
     },
-    sampled,
     start() {
       let mine = +sampled;
       watches += mine;
@@ -311,6 +310,7 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
         turn();
       };
     },
+    active: () => sampled && !self.off,
     addPart,
     report,
     flush,

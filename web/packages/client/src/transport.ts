@@ -53,8 +53,8 @@ export function createTransport(endpoint: string | false | undefined, release?: 
   let dropped = 0;
   // What was not answered is sent again as it was: the service keeps equal bodies once. As the page goes all of it is sent.
   let pending: Post | undefined;
-  let notBefore = 0;
   let pauseMs = 0;
+  let notBefore = 0;
   let sending: Promise<void> | undefined;
 
   const next = (): Post | false | undefined => {
@@ -62,7 +62,7 @@ export function createTransport(endpoint: string | false | undefined, release?: 
       // One item fits in any case.
       let left = maxItemBytes;
       let items = 0;
-      while (items < queue.length && (left -= bytesOf(queue[items]!) + 1) >= 0) items++;
+      while (items < queue.length && (left -= 1 + bytesOf(queue[items]!)) >= 0) items++;
       const head = JSON.stringify({
         schema: 1,
         release,
@@ -99,8 +99,8 @@ export function createTransport(endpoint: string | false | undefined, release?: 
         pauseMs = 0;
         pending = undefined;
       } else {
-        pauseMs = Math.min(longestPauseMs, pauseMs * 2 || firstPauseMs);
-        notBefore = Date.now() + Math.max((headers?.get('Retry-After') as never) * 1000 || 0, pauseMs * (1 + Math.random()));
+        pauseMs = Math.min(2 * pauseMs || firstPauseMs, longestPauseMs);
+        notBefore = Date.now() + Math.max((headers?.get('Retry-After') as never) * 1000 || 0, pauseMs * (Math.random() + 1));
       }
     }
   };
@@ -115,7 +115,6 @@ export function createTransport(endpoint: string | false | undefined, release?: 
         .replace(/[A-Z](?=\w*":(?!{[^}]*"entries"))/g, (letter) => '_' + letter.toLowerCase());
       if (bytesOf(text) >= maxItemBytes || (queue.push(text) > maxItems && queue.shift())) dropped++;
     },
-    flush: () => (sending ??= send().finally(() => (sending = undefined))),
     leave() {
       for (let post, left = maxLeavingBodies; left-- && (post = next()); ) {
         pending = undefined;
@@ -128,6 +127,7 @@ export function createTransport(endpoint: string | false | undefined, release?: 
         }
       }
     },
+    flush: () => (sending ??= send().finally(() => (sending = undefined))),
     dropped: () => dropped,
   };
 }

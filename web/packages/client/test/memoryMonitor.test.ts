@@ -105,7 +105,8 @@ test('it ends with the last of those that started it, and can start again', () =
 });
 
 test('a page that is not sampled does nothing', () => {
-  const monitor = started({ sampleRate: 0, endpoint: '/reports' });
+  const onWarning = vi.fn();
+  const monitor = started({ sampleRate: 0, endpoint: '/reports', onWarning });
   const part = vi.fn();
   monitor.addPart(part);
   expect(monitor.sampled).toBe(false);
@@ -113,6 +114,8 @@ test('a page that is not sampled does nothing', () => {
   expect(vi.getTimerCount()).toBe(0);
   expect(part).not.toHaveBeenCalled();
   monitor.report('note', {});
+  monitor.warn('slow_commit', 'Row', 1000);
+  expect(onWarning).not.toHaveBeenCalled();
   hide();
   expect(beacons).toEqual([]);
 });

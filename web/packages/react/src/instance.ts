@@ -21,10 +21,10 @@ export type Instance = (render?: unknown) => (() => void) | undefined;
 
 /** Counts from the first commit on that has a monitor, and no more when the monitor has turned itself off. */
 export function createInstance(name: string): Instance {
-  let last: unknown;
   let record: ComponentRecord | undefined;
+  let last: unknown;
   const release = () => {
-    if (newest!.active()) record!.live--;
+    if (record && newest!.active()) record.live--;
   };
   const end = () => {
     if (record && newest!.active()) record.unmounts++;

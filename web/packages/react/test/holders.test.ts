@@ -5,6 +5,8 @@ import { keepHolders, type Holders } from '../src/leaks/holders';
 declare const jsdom: { window: { AbortController: typeof AbortController } };
 
 let book: Holders;
+/** Stands for a monitor's budget. */
+const run = vi.fn((task: () => void) => task());
 /** Stands for the window, whose methods Vitest replaces; the leak matrix uses a real one. */
 const page = new EventTarget();
 const native = {
@@ -20,8 +22,8 @@ const native = {
 
 beforeEach(() => {
   book = keepHolders();
-  book.start();
-  book.start();
+  book.start(run);
+  book.start(run);
 });
 
 afterEach(() => {
@@ -94,7 +96,7 @@ describe('listeners', () => {
       native.remove.apply(this, args);
     };
     book = keepHolders();
-    book.start();
+    book.start(run);
     try {
       const controller = new jsdom.window.AbortController();
       const { signal } = controller;
@@ -234,6 +236,22 @@ test('so many are known at a time; then the book begins anew', () => {
   expect(held('listener of EventTarget for full at ')).toBe(10_000);
   times(5, add);
   expect(held('listener of EventTarget for full at ')).toBe(5);
+});
+
+test('each stack is taken on the budget of whoever has started it, and none for elements and for what ends', () => {
+  const listener = () => undefined;
+  run.mockClear();
+  page.addEventListener('budget', listener);
+  page.addEventListener('budget', listener);
+  const interval = setInterval(listener, 60_000);
+  const observer = new MutationObserver(listener);
+  observer.observe(document, { childList: true });
+  expect(run).toHaveBeenCalledTimes(3);
+  document.createElement('p').addEventListener('budget', listener);
+  page.removeEventListener('budget', listener);
+  clearInterval(interval);
+  observer.disconnect();
+  expect(run).toHaveBeenCalledTimes(3);
 });
 
 test('where nothing has grown it says what remains', () => {

@@ -2,7 +2,7 @@ import { act, type ReactNode } from 'react';
 import { createRoot, type Root } from 'react-dom/client';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createMemoryMonitor, type MemoryMonitor } from '@memwarden/client';
-import { watchLeaks, type LeakWatch } from '../src/leaks';
+import { keepHolders, watchLeaks, type LeakWatch } from '../src/leaks';
 import { collect } from './collect';
 
 let container: HTMLElement;
@@ -156,6 +156,43 @@ test('what is tracked is on the budget of the monitor', () => {
   } finally {
     stop();
   }
+});
+
+test('the bookkeeping of holders is on the budget of the monitor, and ends with it', async () => {
+  const { addEventListener } = EventTarget.prototype;
+  for (const options of [{}, { holders: keepHolders() }]) {
+    const busy = createMemoryMonitor({ intervalMs: 100, budget: 0.1 });
+    const { stop } = watchLeaks(busy, options);
+    const endOfBusy = busy.start();
+    let looks = 0;
+    busy.subscribe(() => looks++);
+    await vi.waitFor(
+      () => {
+        // A target for each: one looks through all of its own for each that is added.
+        for (let i = 0; i < 4_000; i++) new EventTarget().addEventListener('busy', () => undefined);
+        expect(busy.stats().self.off || looks > 5).toBe(true);
+      },
+      { timeout: 20_000, interval: 10 },
+    );
+    expect(busy.stats().self.off).toBe('holders' in options);
+    expect(EventTarget.prototype.addEventListener).toBe(addEventListener);
+    endOfBusy();
+    stop();
+  }
+}, 30_000);
+
+test('texts and comments that come and go are no matter', async () => {
+  await show(<Other>text</Other>);
+  for (let i = 0; i < 5; i++) {
+    const nodes = [document.createTextNode('text'), document.createComment('comment')];
+    container.querySelector('p')!.append(...nodes);
+    await Promise.resolve();
+    nodes.forEach((node) => node.remove());
+    await Promise.resolve();
+    watch.sweep();
+  }
+  await ripen();
+  expect(watch.released().filter(({ name, released }) => released && name !== '<i>')).toEqual([]);
 });
 
 test('a slice of work that fails is not the last', () => {

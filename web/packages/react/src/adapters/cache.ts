@@ -24,19 +24,19 @@ export function estimateBytes<T>(
   const inner = <Part>(parts: readonly Part[], valueOf?: (part: Part) => unknown) => estimateBytes(parts, valueOf, may / Math.max(2, few), until, seen);
 
   const sizeOf = (value: unknown): number => {
-    if (typeof value === 'string') return 16 + value.length;
+    if (typeof value === 'string') return value.length + 16;
     if (typeof value !== 'object' || !value || seen.has(value)) return 0;
     seen.add(value);
     if (ArrayBuffer.isView(value)) return sizeOf(value.buffer);
     if (value instanceof ArrayBuffer) return value.byteLength;
     if (value instanceof Array) return inner(value);
     if (value instanceof Blob) return value.size;
-    if (value instanceof Set || value instanceof Map) return inner([...value.values()]);
+    if (value instanceof Map || value instanceof Set) return inner([...value.values()]);
     return inner(Object.keys(value), (key) => Object.getOwnPropertyDescriptor(value, key)?.value);
   };
 
-  let bytes = 0;
   let i = 0;
+  let bytes = 0;
   while (i < few && (!i || performance.now() < until)) bytes += sizeOf(valueOf(list[((i++ * list.length) / few) | 0]!));
   return i && 24 + 8 * list.length + Math.floor((bytes * list.length) / i);
 }

@@ -77,14 +77,14 @@ export function count(cohort: Cohort, moment: Moment, released: number, alive: n
 export function judge(cohort: Cohort, now: Moment, { minAgeMs = 10_000, minSurvivors = 5 }: Partial<Rules>): Released {
   const { batches, ...what } = cohort;
   const ripe = batches.filter(
-    ({ collections, commits, at }) =>
+    ({ at, commits, collections }) =>
       now.commits - commits >= commitsToWait && now.collections - collections >= collectionsToWait && now.at - at >= minAgeMs,
   );
   let released = 0;
   for (const batch of ripe) released += batch.released;
   let half = released / 2;
-  let survivors = 0;
   let older = 0;
+  let survivors = 0;
   for (const batch of ripe) {
     survivors += batch.alive;
     if ((half -= batch.released) >= 0) older = survivors;
@@ -93,6 +93,6 @@ export function judge(cohort: Cohort, now: Moment, { minAgeMs = 10_000, minSurvi
     ...what,
     survivors,
     released,
-    leaking: ripe.length >= minBatches && older >= 2 && survivors - older >= 2 && survivors >= minSurvivors,
+    leaking: older >= 2 && ripe.length >= minBatches && survivors >= minSurvivors && survivors - older >= 2,
   };
 }

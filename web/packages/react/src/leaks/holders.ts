@@ -1,6 +1,7 @@
 /** Bookkeeping of what commonly holds components: listeners and observers of what outlives them, timers. */
 export interface Holders {
-  start(): void;
+  /** Begins, unless it has begun; `run` runs what takes time on somebody's budget, as a monitor's does. */
+  start(run: (task: () => void) => void): void;
   stop(): void;
   /**
    * What has been added and not removed about so many times: what it is, and the place in the code. Places that have the
@@ -23,18 +24,18 @@ type Signal = Partial<Pick<AbortSignal, 'aborted'>>;
 type Entry = [key: unknown, what: string, signal?: Signal | undefined];
 
 /** Whether a target is held by the page, beyond the life of what is shown in it. */
-const outlives = (target?: { localName?: string }) => /^(|body|html)$/.test(target?.localName ?? '');
+const outlives = (target?: { localName?: string }) => /^(body|html|)$/.test(target?.localName ?? '');
 
 /**
  * Wraps what adds and removes listeners, timers and observers of the page while it is started. What that does and returns
- * stays the same. Elements are left out: what listens to them or observes them goes with them. A stack is taken for each
- * call, in about 10 µs: it is for development and for the few pages that are looked at closely.
+ * stays the same. Elements are left out: what listens to them or observes them goes with them. For each call that begins
+ * something a stack is taken, in 10 to 20 µs: it is for development and for the few pages that are looked at closely.
  */
 export function keepHolders(): Holders {
   /** What each is called, with its place, and what ends it. Objects have a number in its key, which does not keep them alive. */
   const numbers = new WeakMap<object, number>();
-  const held = new Map<unknown, [site: string, signal: WeakRef<Signal>]>();
   let last = 0;
+  const held = new Map<unknown, [site: string, signal: WeakRef<Signal>]>();
   const undo: (() => void)[] = [];
 
   /** Whether nothing is held any more. A signal that is collected was aborted: what holds the listener alive would hold it too. */
@@ -42,51 +43,54 @@ export function keepHolders(): Holders {
 
   const numberOf = (one: object) => numbers.get(one) ?? numbers.set(one, ++last).get(one);
 
-  /** Keeps book of what one method begins until another ends it, or, where it comes once, until it has come. */
-  const keep = <Args extends unknown[]>(
-    owner: Record<string, Method>,
-    begin: string,
-    end: string,
-    entryOf: (id: unknown, args: Args, self: object) => Entry | false | null,
-    once?: boolean,
-  ) => {
-    if (!owner) return;
-    for (const name of [end, begin]) {
-      const native = owner[name]!;
-      const ours = (owner[name] = function (...args) {
-        // Where somebody else has wrapped it, it is called after the end too.
-        if (!undo.length) return native.apply(this, args);
-        const [callback] = args;
-        if (once && typeof callback === 'function') {
-          args[0] = function (...rest: unknown[]) {
-            held.delete(key);
-            callback.apply(this, rest);
-          } satisfies Method;
-        }
-        const result = native.apply(this, args);
-        // Where there is no signal it is something that lives as long as the book, and is never aborted.
-        const [key, what, signal = held as Signal] = entryOf(result ?? callback, args as Args, this as object) || [];
-        // What is added again before it has ended is what it was, with the signal that it had.
-        if (name === end) held.delete(key);
-        else if (what && isOver(held.get(key))) {
-          // The list is the call's own, and done with. Where the engine cannot leave out the frames before, there is no place.
-          Error.captureStackTrace?.(args, ours);
-          if (held.size >= maxHeld) held.clear();
-          // Nothing is left with the signal, which may live as long as the page.
-          held.set(key, [what + ' ' + (/\S.*:\d.*/.exec((args as { stack?: string }).stack!) ?? 'somewhere'), new WeakRef(signal)]);
-        }
-        return result;
-      });
-      undo.push(() => {
-        // What somebody else has wrapped since stays as it is: to take ours out would take theirs out too.
-        if (owner[name] === ours) owner[name] = native;
-      });
-    }
-  };
-
   return {
-    start() {
+    start(run) {
       if (undo.length) return;
+      /** Keeps book of what one method begins until another ends it, or, where it comes once, until it has come. */
+      const keep = <Args extends unknown[]>(
+        owner: Record<string, Method>,
+        begin: string,
+        end: string,
+        entryOf: (id: unknown, args: Args, self: object) => Entry | false | null,
+        once?: boolean,
+      ) => {
+        if (!owner) return;
+        for (const name of [end, begin]) {
+          const native = owner[name]!;
+          const ours = (owner[name] = function (...args) {
+            // Where somebody else has wrapped it, it is called after the end too.
+            if (!undo.length) return native.apply(this, args);
+            const [callback] = args;
+            if (once && typeof callback === 'function') {
+              args[0] = function (...rest: unknown[]) {
+                held.delete(key);
+                callback.apply(this, rest);
+              } satisfies Method;
+            }
+            const result = native.apply(this, args);
+            // Where there is no signal it is something that lives as long as the book, and is never aborted.
+            const [key, what, signal = held as Signal] = entryOf(result ?? callback, args as Args, this as object) || [];
+            // What is added again before it has ended is what it was, with the signal that it had.
+            if (name === end) held.delete(key);
+            else if (what && isOver(held.get(key))) {
+              // What is outside takes 2 µs, and for elements 0.1 µs: to read the clock for each of those would take 0.6 µs more.
+              run(() => {
+                // The list is the call's own, and done with. Where the engine cannot leave out the frames before, there is no place.
+                Error.captureStackTrace?.(args, ours);
+                if (held.size >= maxHeld) held.clear();
+                // Nothing is left with the signal, which may live as long as the page.
+                held.set(key, [what + ' ' + (/\S.*:\d.*/.exec((args as { stack?: string }).stack!) ?? 'somewhere'), new WeakRef(signal)]);
+              });
+            }
+            return result;
+          });
+          undo.push(() => {
+            // What somebody else has wrapped since stays as it is: to take ours out would take theirs out too.
+            if (owner[name] === ours) owner[name] = native;
+          });
+        }
+      };
+
       keep(EventTarget.prototype as never, 'addEventListener', 'removeEventListener', (_, [type, listener, options]: Listening, target = window) => {
         const { capture = options === true, once, signal } = (options ?? 0) as AddEventListenerOptions;
         // One that goes after its first call holds nothing for long; one that was aborted already was not added.
@@ -102,7 +106,7 @@ export function keepHolders(): Holders {
       keep(window as never, 'setTimeout', 'clearTimeout', (id) => [id, 'timeout'], true);
       // Ids of frames are other numbers than those of timers.
       keep(window as never, 'requestAnimationFrame', 'cancelAnimationFrame', (id) => [-(id as number), 'animation frame'], true);
-      for (const name of ['IntersectionObserver', 'MutationObserver', 'ResizeObserver', 'PerformanceObserver']) {
+      for (const name of ['MutationObserver', 'IntersectionObserver', 'ResizeObserver', 'PerformanceObserver']) {
         keep((window as never)[name]?.['prototype'] as never, 'observe', 'disconnect', (_, [target]: [object?], self) => outlives(target) && [name + numberOf(self), name]);
       }
     },
@@ -114,15 +118,15 @@ export function keepHolders(): Holders {
       held.forEach((entry, key) => {
         const [site] = entry;
         if (isOver(entry)) held.delete(key);
-        else sites[site] = (sites[site] ?? 0) + 1;
+        else sites[site] = 1 + (sites[site] ?? 0);
       });
-      const distance = ([site, count]: [string, number]) => (site.includes(name) ? -1 : Math.abs(count - survivors));
+      const distance = ([site, count]: [string, number]) => (site.includes(name) ? -1 : Math.abs(survivors - count));
       const grown = Object.entries(sites)
-        .filter(([, count]) => count > 2 && count >= survivors / 2)
+        .filter(([, count]) => count >= survivors / 2 && count > 2)
         .sort((a, b) => distance(a) - distance(b))
         .slice(0, maxNamed)
-        .map(([site, count]) => site + ': ' + count + ' not removed');
-      return grown.length ? grown : ['a closure, a store or a promise'];
+        .map(([site, count]) => `${site}: ${count} not removed`);
+      return grown[0] ? grown : ['a closure, a store or a promise'];
     },
   };
 }

@@ -48,8 +48,8 @@ export function createPopulation(): Population {
       const names = (cohorts[kind] ??= new Map<string, Cohort>());
       const cohort = names.get(name) ?? (names.size < maxCohorts && { kind, name, batches: [], owners: [] });
       if (!cohort || size >= maxMembers || known.has(object) || known.has(twin!)) return undefined;
-      names.set(name, cohort);
       size++;
+      names.set(name, cohort);
       const member: Member = { cohort, ended, ref: new WeakRef(object) };
       inUse.add(member);
       known.set(object, member);
@@ -65,7 +65,6 @@ export function createPopulation(): Population {
       registry.unregister(member);
       if (member.since) count(member.cohort, member.since, -1, -1);
     },
-    cohorts: () => Object.values(cohorts).flatMap((names) => [...names.values()]),
     *sweep(now) {
       let i = 0;
       for (const member of inUse) {
@@ -80,5 +79,6 @@ export function createPopulation(): Population {
         if (!(++i % 64)) yield;
       }
     },
+    cohorts: () => Object.values(cohorts).flatMap((names) => [...names.values()]),
   };
 }

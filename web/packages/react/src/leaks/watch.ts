@@ -63,8 +63,8 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
   const componentOf = new WeakMap<Node, string | undefined>();
   /** What leaks was told of, and how many survivors it had. */
   const told: Record<string, number> = {};
-  let commits = 0;
   let dirty = false;
+  let commits = 0;
   /** What is to be looked at: what came, with all that is below it, and what has gone. */
   let waiting: (Element | Fiber)[] = [];
   let judged: readonly Released[] = [];
@@ -72,8 +72,9 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
 
   const moment = (): Moment => ({ at: performance.now(), commits, collections: canary() });
 
-  const wait = (next: Element | Fiber | null) => {
-    if (waiting.length < maxWaiting && next) waiting.push(next);
+  /** Texts wait too, and are looked at as fibers of which nothing is known: to tell them apart here would be of no use. */
+  const wait = (next: Node | Fiber | null) => {
+    if (waiting.length < maxWaiting && next) waiting.push(next as Element | Fiber);
   };
 
   /** Begins to look at a fiber; tells whether there may be something new above it. */
@@ -110,7 +111,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
   const belongsTo = (node: Node | null): string | undefined =>
     node ? (componentOf.get(node) ?? ownersOf(fiberOf(node), 1)[0] ?? belongsTo(node.parentNode)) : undefined;
 
-  /** One look at all there is, in steps. */
+  /** One look at all there is, in steps; then judges what was seen, and tells what leaks. */
   function* work(): Generator<undefined, void> {
     while (waiting.length) {
       look(waiting.pop()!);
@@ -120,10 +121,6 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
       dirty = false;
       yield* population.sweep(moment());
     }
-  }
-
-  /** Judges what was seen, and tells what leaks. */
-  const tell = () => {
     const now = moment();
     judged = population.cohorts().map((cohort) => judge(cohort, now, options));
     leaks = judged
@@ -131,13 +128,13 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
       .map((one) => ({ ...one, holders: book?.grownBy(one.survivors, one.name) ?? [] }))
       .sort((a, b) => b.survivors - a.survivors);
     for (const leak of leaks) {
-      const { kind, name, survivors } = leak;
+      const { name, kind, survivors } = leak;
       if (survivors < 2 * told[kind + name]!) continue;
       told[kind + name] = survivors;
       monitor.report('leak', { ...leak, leaking: undefined, what: kind });
       onLeak?.(leak);
     }
-  };
+  }
 
   const start = () => {
     const root = options.root ?? document;
@@ -145,29 +142,25 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
       dirty = true;
       commits++;
       monitor.run(() => {
-        for (const { addedNodes, removedNodes, target } of records) {
-          addedNodes.forEach((node) => node instanceof Element && wait(node));
+        for (const { removedNodes, target, addedNodes } of records) {
+          addedNodes.forEach(wait);
           removedNodes.forEach((node) => {
-            if (node instanceof Element) {
-              wait(node);
-              // Not looked at yet, or none of React's: it belongs to where it was.
-              if (!componentOf.has(node)) componentOf.set(node, belongsTo(target));
-            }
+            wait(node);
+            // Not looked at yet, or none of React's: it belongs to where it was.
+            if (!componentOf.has(node)) componentOf.set(node, belongsTo(target));
           });
         }
         for (let left = eager; left-- && waiting.length; ) look(waiting.pop()!);
       });
     });
     observer.observe(root, { childList: true, subtree: true });
-    book?.start();
+    book?.start(monitor.run);
     let current: Generator | undefined;
     const slice = () => {
       monitor.run(() => {
         const until = performance.now() + sliceMs;
         while (current && performance.now() < until) {
-          if (!current.next().done) continue;
-          current = undefined;
-          tell();
+          if (current.next().done) current = undefined;
         }
       });
       if (current) plan();
@@ -191,11 +184,16 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
 
   const remove = monitor.addPart(start);
   const watch: LeakWatch = {
+    stop() {
+      remove();
+      watches.delete(monitor);
+    },
     sweep() {
       dirty = true;
       for (const step of work()) void step;
-      tell();
     },
+    released: () => judged,
+    leaks: () => leaks,
     track(object, name) {
       let ended = false;
       const endForGuest = page.__memwarden?.(object, name);
@@ -205,15 +203,9 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
         if (monitor.active()) population.add('object', name, () => ended, object);
       });
       return () => {
-        ended = dirty = true;
+        dirty = ended = true;
       };
     },
-    stop() {
-      remove();
-      watches.delete(monitor);
-    },
-    leaks: () => leaks,
-    released: () => judged,
   };
   watches.set(monitor, watch);
   return watch;
