@@ -96,8 +96,8 @@ export interface MemoryMonitor {
   flush(): Promise<void>;
 }
 
-const maxWarnings = 50;
 const maxSnapshots = 20;
+const maxWarnings = 50;
 /** How many figures of components and caches are judged: three of each component that is told apart, and as many again. */
 const maxJudged = 3_000;
 /** How many components a report names: those that grew most since the last, then those with the most commits. */
@@ -189,7 +189,7 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
     // Caches have what names they like: those of yesterday are forgotten, at the price of trends that begin anew.
     if (judged.size >= maxJudged) judged.clear();
     judged.set(key, [series, quietUntil]);
-    if (value > threshold && at >= quietUntil && sampled) {
+    if (at >= quietUntil && value > threshold && sampled) {
       quietUntil = at + warningPauseMs;
       judged.set(key, [series, quietUntil]);
       const warning = { kind, subject, value, threshold, at };
@@ -214,9 +214,9 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       const news = since(now, stats);
       // A page that is hidden is looked at out of turn: what happened in a moment is no rate.
       const newsMs = Math.max(intervalMs, news.at);
-      for (const { name, timed, commits } of changesOf(news)) {
+      for (const { name, commits, timed } of changesOf(news)) {
         ms += (timed + commits) * commitCostMs;
-        judge('many_commits', name, (1000 * commits) / newsMs);
+        judge('many_commits', name, (commits * 1000) / newsMs);
         judge('growing_instances', name, components[name]!.live, 0);
       }
       if (heap && heap !== stats.heap) judge('growing_heap', heap.source, heap.bytes, 1);
@@ -266,8 +266,8 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
     };
   };
 
-  addPart(() => observe('longtask', longTasks));
   addPart(() => observe('long-animation-frame', longFrames));
+  addPart(() => observe('longtask', longTasks));
   addPart(() => {
     const timer = setInterval(tick, intervalMs);
     document.addEventListener('visibilitychange', tick);

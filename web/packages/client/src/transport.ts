@@ -75,8 +75,8 @@ export function createTransport(endpoint: string | false | undefined, release?: 
       pending = {
         method: 'POST',
         body: head.slice(0, -2) + queue.splice(0, items) + ']}',
-        mode: 'no-cors',
         items,
+        mode: 'no-cors',
         activateAfter: 0,
         keepalive: true,
       };

@@ -16,7 +16,7 @@ export interface MemoryMonitorProviderProps {
  * Watches the page while it is mounted, and gives the hooks their monitor. It renders nothing of its own. A page has one;
  * where it has more, components are counted by the newest.
  */
-export function MemoryMonitorProvider({ children, monitor, options }: MemoryMonitorProviderProps): ReactElement {
+export function MemoryMonitorProvider({ children, options, monitor }: MemoryMonitorProviderProps): ReactElement {
   const [watching] = useState(() => decideFor(monitor ?? createMemoryMonitor(options)));
   // Before the effects of the components below, which count.
   useInsertionEffect(() => countBy(watching), [watching]);

@@ -37,7 +37,13 @@ export function estimateBytes<T>(
 
   let i = 0;
   let bytes = 0;
-  while (i < few && (!i || performance.now() < until)) bytes += sizeOf(valueOf(list[((i++ * list.length) / few) | 0]!));
+  while (i < few) {
+    const size = sizeOf(valueOf(list[((i * list.length) / few) | 0]!));
+    // What time did not suffice for counts only where there is nothing else: of what it holds little may have been seen.
+    if (i && performance.now() >= until) break;
+    bytes += size;
+    i++;
+  }
   return i && 24 + 8 * list.length + Math.floor((bytes * list.length) / i);
 }
 

@@ -59,8 +59,8 @@ export function count(cohort: Cohort, moment: Moment, released: number, alive: n
   const { batches } = cohort;
   const batch = batches.find(({ at }) => at >= moment.at);
   if (batch) {
-    batch.released += released;
     batch.alive += alive;
+    batch.released += released;
   } else batches.push({ ...moment, released, alive });
   if (batches.length <= maxBatches) return;
   // The newest stay as they are: joined to what comes after them all the time they would never have had theirs.
@@ -93,6 +93,6 @@ export function judge(cohort: Cohort, now: Moment, { minAgeMs = 10_000, minSurvi
     ...what,
     survivors,
     released,
-    leaking: older >= 2 && ripe.length >= minBatches && survivors >= minSurvivors && survivors - older >= 2,
+    leaking: older >= 2 && ripe.length >= minBatches && survivors - older >= 2 && survivors >= minSurvivors,
   };
 }

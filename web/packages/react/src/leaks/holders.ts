@@ -44,6 +44,9 @@ export function keepHolders(): Holders {
   const numberOf = (one: object) => numbers.get(one) ?? numbers.set(one, ++last).get(one);
 
   return {
+    stop() {
+      undo.splice(0).forEach((one) => one());
+    },
     start(run) {
       if (undo.length) return;
       /** Keeps book of what one method begins until another ends it, or, where it comes once, until it has come. */
@@ -106,26 +109,23 @@ export function keepHolders(): Holders {
       keep(window as never, 'setTimeout', 'clearTimeout', (id) => [id, 'timeout'], true);
       // Ids of frames are other numbers than those of timers.
       keep(window as never, 'requestAnimationFrame', 'cancelAnimationFrame', (id) => [-(id as number), 'animation frame'], true);
-      for (const name of ['MutationObserver', 'IntersectionObserver', 'ResizeObserver', 'PerformanceObserver']) {
+      for (const name of ['MutationObserver', 'IntersectionObserver', 'PerformanceObserver', 'ResizeObserver']) {
         keep((window as never)[name]?.['prototype'] as never, 'observe', 'disconnect', (_, [target]: [object?], self) => outlives(target) && [name + numberOf(self), name]);
       }
-    },
-    stop() {
-      undo.splice(0).forEach((one) => one());
     },
     grownBy(survivors, name) {
       const sites: Record<string, number> = {};
       held.forEach((entry, key) => {
         const [site] = entry;
         if (isOver(entry)) held.delete(key);
-        else sites[site] = 1 + (sites[site] ?? 0);
+        else sites[site] = (sites[site] ?? 0) + 1;
       });
-      const distance = ([site, count]: [string, number]) => (site.includes(name) ? -1 : Math.abs(survivors - count));
+      const distance = ([site, count]: [string, number]) => (site.includes(name) ? -1 : Math.abs(count - survivors));
       const grown = Object.entries(sites)
         .filter(([, count]) => count >= survivors / 2 && count > 2)
         .sort((a, b) => distance(a) - distance(b))
         .slice(0, maxNamed)
-        .map(([site, count]) => `${site}: ${count} not removed`);
+        .map(([site, count]) => site + ': ' + count + ' not removed');
       return grown[0] ? grown : ['a closure, a store or a promise'];
     },
   };

@@ -34,8 +34,8 @@ export interface Population {
 }
 
 export function createPopulation(): Population {
-  const cohorts: Partial<Record<LeakKind, Map<string, Cohort>>> = {};
   const known = new WeakMap<object, Member>();
+  const cohorts: Partial<Record<LeakKind, Map<string, Cohort>>> = {};
   let size = 0;
   const inUse = new Set<Member>();
   const registry = new FinalizationRegistry<[Cohort, Moment]>(([cohort, since]) => {
@@ -59,8 +59,8 @@ export function createPopulation(): Population {
     recall(object) {
       const member = known.get(object);
       if (!member) return;
-      size--;
       inUse.delete(member);
+      size--;
       known.delete(object);
       registry.unregister(member);
       if (member.since) count(member.cohort, member.since, -1, -1);

@@ -142,7 +142,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
       dirty = true;
       commits++;
       monitor.run(() => {
-        for (const { removedNodes, target, addedNodes } of records) {
+        for (const { addedNodes, target, removedNodes } of records) {
           addedNodes.forEach(wait);
           removedNodes.forEach((node) => {
             wait(node);
@@ -184,13 +184,13 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
 
   const remove = monitor.addPart(start);
   const watch: LeakWatch = {
-    stop() {
-      remove();
-      watches.delete(monitor);
-    },
     sweep() {
       dirty = true;
       for (const step of work()) void step;
+    },
+    stop() {
+      remove();
+      watches.delete(monitor);
     },
     released: () => judged,
     leaks: () => leaks,
@@ -203,7 +203,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
         if (monitor.active()) population.add('object', name, () => ended, object);
       });
       return () => {
-        dirty = ended = true;
+        ended = dirty = true;
       };
     },
   };

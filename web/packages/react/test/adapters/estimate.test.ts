@@ -107,6 +107,19 @@ describe('bounds', () => {
     expect(read).toBe(3);
     expect(bytes).toBe(100_824);
   });
+
+  test('an entry that time did not suffice for does not stand for others', () => {
+    let read = 0;
+    // As a query's: one part of it has all that is large.
+    const entry = () => ({ data: 'x'.repeat(984), a: 1, b: 2, c: 3, d: 4, e: 5, f: 6, g: 7, h: 8, i: 9, j: 10, k: 11 });
+    const bytes = estimateBytes(Array.from({ length: 100 }), () => {
+      read++;
+      vi.advanceTimersByTime(0.9);
+      return entry();
+    });
+    expect(read).toBe(3);
+    expect(bytes).toBe(24 + 8 * 100 + 100 * (24 + 8 * 12 + 1_000));
+  });
 });
 
 /** A generator of numbers from 0 to 1, the same for the same seed (mulberry32). */
