@@ -161,7 +161,7 @@ test('what is tracked is on the budget of the monitor', () => {
 test('the bookkeeping of holders is on the budget of the monitor, and ends with it', async () => {
   const { addEventListener } = EventTarget.prototype;
   for (const options of [{}, { holders: keepHolders() }]) {
-    const busy = createMemoryMonitor({ intervalMs: 100, budget: 0.1 });
+    const busy = createMemoryMonitor({ intervalMs: 100, budget: 0.3 });
     const { stop } = watchLeaks(busy, options);
     const endOfBusy = busy.start();
     let looks = 0;
