@@ -39,6 +39,7 @@ type leakCleaner struct {
 	busy    bool // it is cleaned up at the moment
 	spent   cleanup.Spent
 	reports map[string]LeakReport // the newest by kind, as far as it is the warden's own
+	early   map[string][]string   // what was done about cases that are still looked into, of which there are no more than kinds
 }
 
 // begin takes the right to clean up; end gives it back. It is refused while somebody has it, and by the budget; why says so.
@@ -67,6 +68,7 @@ func (c *leakCleaner) over(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	maps.DeleteFunc(c.reports, func(_ string, r LeakReport) bool { return r.Case == name })
+	delete(c.early, name)
 	c.spent = c.spent.Renewed()
 }
 
@@ -74,7 +76,7 @@ func (c *leakCleaner) over(name string) {
 func (c *leakCleaner) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.reports = nil
+	c.reports, c.early = nil, nil
 }
 
 // reportCase reports what was found about a case, with what was done about it before.
@@ -87,7 +89,10 @@ func (w *Warden) reportCase(r LeakReport) {
 	}
 	if known := c.reports[r.Kind]; known.Case == r.Case {
 		r.Actions = known.Actions
+	} else {
+		r.Actions = c.early[r.Case]
 	}
+	delete(c.early, r.Case)
 	c.reports[r.Kind] = r
 	w.queueReport(r)
 }
@@ -105,10 +110,15 @@ func (w *Warden) noteActions(ctx context.Context, name string, actions []string)
 		}
 	}
 	if r.Case == "" {
-		return // it is over, or what it is of is still looked for
+		if w.openLeaks.has(name) { // what it is of is still looked for
+			if c.early == nil {
+				c.early = map[string][]string{}
+			}
+			c.early[name] = newestLines(c.early[name], actions)
+		}
+		return
 	}
-	r.Actions = append(slices.Clip(r.Actions), actions...)
-	r.Actions = r.Actions[max(0, len(r.Actions)-maxLeakLines):]
+	r.Actions = newestLines(r.Actions, actions)
 	c.reports[r.Kind] = r
 	r.LastSeen = w.o.Now()
 	if settled != "" {
@@ -116,6 +126,12 @@ func (w *Warden) noteActions(ctx context.Context, name string, actions []string)
 	}
 	w.openLeaks.keep(r, r.LastSeen)
 	w.queueReport(w.openLeaks.current(r))
+}
+
+// newestLines are those that a report has room for, in an array of their own.
+func newestLines(before, more []string) []string {
+	all := append(slices.Clip(before), more...)
+	return all[max(0, len(all)-maxLeakLines):]
 }
 
 // queueReport waits for nothing: reports of a case must come in their order.
@@ -243,7 +259,7 @@ func (c *cleaning) note(format string, args ...any) {
 }
 
 // keepEvidence writes an incident bundle, where any are written: what is cleaned away nobody can look at afterwards. The
-// heap snapshot, where one is allowed, was taken when the leak was looked into.
+// heap snapshot of a confirmed leak, where one is allowed, was taken when it was looked into; under pressure nothing waits for it.
 func (c *cleaning) keepEvidence(ctx context.Context, why string) {
 	ctx, cancel := context.WithTimeout(ctx, hurry)
 	defer cancel()

@@ -271,6 +271,30 @@ func TestCleaningUpIsAllowed(t *testing.T) {
 	}
 }
 
+// TestActionsBeforeTheReport: what was done while a leak was still looked into stands on its report, once; not where it is over.
+func TestActionsBeforeTheReport(t *testing.T) {
+	o, _ := newContainer(t, "max").options()
+	w := cleaned(t, o)
+	f := heapLeak(leak.Suspect)
+	w.openLeaks.watch(time.Now(), []isOpen{{f, 0}})
+	w.noteActions(t.Context(), caseOf(f), []string{"first"})
+	w.noteActions(t.Context(), caseOf(f), []string{"second"})
+	w.noteActions(t.Context(), "of another", []string{"third"})
+	(&investigator{w: w}).look(t.Context(), leakCase{finding: f})
+	if l := awaitLeak(t, w, leak.Heap, "suspect"); !slices.Equal(l.Actions, []string{"first", "second"}) {
+		t.Errorf("%q", l.Actions)
+	}
+	w.noteActions(t.Context(), caseOf(f), []string{"fourth"})
+	for deadline := time.Now().Add(time.Minute); !slices.Equal(actionsOf(t, w, leak.Heap, 10), []string{"first", "second", "fourth"}); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%q", actionsOf(t, w, leak.Heap, 10))
+		}
+	}
+	if n := len(w.cleaner.early); n != 0 {
+		t.Errorf("%d are kept", n)
+	}
+}
+
 // TestActionsWhileTheStoreIsGone are done, and told in the log; what somebody has said of a leak stays.
 func TestActionsWhileTheStoreIsGone(t *testing.T) {
 	o, log := newContainer(t, "max").options()

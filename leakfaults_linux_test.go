@@ -155,6 +155,7 @@ func TestOwnersThatLie(t *testing.T) {
 		}
 	}
 	awaitLog(t, log, "owners account for more than there is")
+	awaitLog(t, log, "an owner cannot tell what it holds")
 	total := int64(0)
 	for _, owner := range w.owners.shrink(t.Context(), 1<<40+4<<20) {
 		if total += owner.bytes; owner.bytes <= 0 || owner.bytes > 1<<40 {

@@ -2,7 +2,6 @@ package memwarden
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -18,14 +17,17 @@ const (
 	// less than four hours it is a quarter and a half of that.
 	refreshInterval = 10 * time.Minute
 	refreshAge      = time.Hour
+	// untoldInterval is how often it is tried to keep a report that the store has refused.
+	untoldInterval = time.Minute
 )
 
 // openLeaks are the leaks that go on, by their cases: what was reported of each, and what is seen of it since. A report
 // tells what was found when the verdict changed; who reads it is told what is so now. It is safe for concurrent use; the
 // zero value is ready.
 type openLeaks struct {
-	mu sync.Mutex
-	by map[string]*openLeak // at most maxOpenLeaks
+	mu     sync.Mutex
+	by     map[string]*openLeak // at most maxOpenLeaks
+	untold map[string]bool      // those whose last report the store refused, so that nobody was told of it; at most maxOpenLeaks
 }
 
 // openLeak is what is known of one.
@@ -52,9 +54,12 @@ type isOpen struct {
 func (o *openLeaks) watch(now time.Time, all []isOpen) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	maps.DeleteFunc(o.by, func(name string, known *openLeak) bool {
-		return known.watched && !slices.ContainsFunc(all, func(f isOpen) bool { return caseOf(f.finding) == name })
-	})
+	for name, known := range o.by {
+		if known.watched && !slices.ContainsFunc(all, func(f isOpen) bool { return caseOf(f.finding) == name }) {
+			delete(o.by, name)
+			delete(o.untold, name)
+		}
+	}
 	for _, f := range all {
 		if l := o.get(caseOf(f.finding)); l != nil {
 			l.watched, l.seen, l.finding, l.left = true, now, f.finding, f.left
@@ -118,6 +123,46 @@ func (o *openLeaks) over(name string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	delete(o.by, name)
+	delete(o.untold, name)
+}
+
+// lost notes that the store has refused a report of a leak.
+func (o *openLeaks) lost(name string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if name == "" || len(o.untold) >= maxOpenLeaks {
+		return
+	}
+	if o.untold == nil {
+		o.untold = map[string]bool{}
+	}
+	o.untold[name] = true
+}
+
+// told notes that a leak was told of.
+func (o *openLeaks) told(name string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.untold, name)
+}
+
+// isUntold reports whether a leak has yet to be told of.
+func (o *openLeaks) isUntold(name string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.untold[name]
+}
+
+// anyUntold reports whether a leak that goes on has yet to be told of.
+func (o *openLeaks) anyUntold() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for name := range o.untold {
+		if o.by[name] == nil {
+			delete(o.untold, name) // it was over before the store refused its report
+		}
+	}
+	return len(o.untold) > 0
 }
 
 // has reports whether a leak goes on.
@@ -180,13 +225,17 @@ func (o *openLeaks) current(r LeakReport) LeakReport {
 	return r
 }
 
+// LeakGoesOn reports whether the leak of a LeakReport.Case goes on, as far as the warden has found it itself; of more than 128
+// at a time it knows but the first. It may be called from anywhere.
+func (w *Warden) LeakGoesOn(name string) bool { return w.openLeaks.has(name) }
+
 // refreshPauses are how often it is looked for reports of leaks that go on, and how old one may be then.
 func (w *Warden) refreshPauses() (interval, age time.Duration) {
 	return min(refreshInterval, w.o.LeakReportsMaxAge/4), min(refreshAge, w.o.LeakReportsMaxAge/2)
 }
 
 // refresh keeps reports anew of leaks that go on: where the last one is no longer kept, and else before it is too old.
-// Nobody is told: nothing has changed. Whether leaks are still dismissed is asked, too, as it may be said elsewhere.
+// Nobody is told: nothing has changed; but of what the store has refused before they are. Whether leaks are still dismissed is asked, too, as it may be said elsewhere.
 func (i *investigator) refresh(ctx context.Context) {
 	w := i.w
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
@@ -241,23 +290,28 @@ func (w *Warden) keepOpen(ctx context.Context) error {
 	_, age := w.refreshPauses()
 	for name, at := range names {
 		r, found := kept[name]
-		if since := now.Sub(at); found && since >= 0 && since < age || w.quietLeaks.has(name) {
+		untold := w.openLeaks.isUntold(name)
+		if since := now.Sub(at); found && !untold && since >= 0 && since < age || w.quietLeaks.has(name) {
 			continue
 		}
-		if !found {
+		if !found || untold {
 			r = w.openLeaks.last(name)
 		}
 		if r.Case == "" || r.Status == LeakDismissed || w.quiet(ctx, quietCase{name, r.Signature}, storeTimeout) {
 			continue
 		}
+		var id int64
 		data, err := w.openLeaks.current(r).encode(now)
 		if err == nil {
-			_, err = w.o.LeakReports.Add(ctx, data)
+			id, err = w.o.LeakReports.Add(ctx, data)
 		}
 		if err != nil {
 			return err
 		}
 		w.openLeaks.keep(r, now)
+		if untold {
+			w.tellKept(id, data)
+		}
 	}
 	return nil
 }

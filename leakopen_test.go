@@ -1,8 +1,10 @@
 package memwarden
 
 import (
+	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -177,6 +179,80 @@ func TestALeakIsListedAgainAfterOthers(t *testing.T) {
 		w.openLeaks.watch(time.Now(), nil)
 		if w.openLeaks.any() {
 			t.Error("what is over goes on")
+		}
+	})
+}
+
+// refusing reports are kept only while they do not fail.
+type refusing struct {
+	Reports
+	fail atomic.Bool
+}
+
+func (r *refusing) Add(ctx context.Context, data []byte) (int64, error) {
+	if r.fail.Load() {
+		return 0, errDown
+	}
+	return r.Reports.Add(ctx, data)
+}
+
+// TestALeakIsToldOfOnceItsStoreIsBack: of a report that the store refuses those who listen are told when it is kept, once, and
+// as it is then; of one that is over by then they are not.
+func TestALeakIsToldOfOnceItsStoreIsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, _ := newContainer(t, "max").options()
+		o.Config = notWatched()
+		o.Config.Leaks.Enabled, o.Config.Leaks.Paused = true, true // what is found is the test's
+		kept, err := NewMemoryReports("kept", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		store := &refusing{Reports: kept}
+		o.LeakReports = store
+		w := begin(t, o)
+		told := subscribe(t, w)
+		defer told.Close()
+		reports := func() (all []KeptLeak) {
+			for _, e := range waiting(told) {
+				if l, ok := e.Data.(KeptLeak); ok {
+					all = append(all, l)
+				}
+			}
+			return all
+		}
+		i := &investigator{w: w}
+		f := leak.Finding{Kind: leak.Threads, Verdict: leak.Suspect, Since: time.Now(), Reason: "threads rose", PerSecond: 1, To: 10}
+		other := f
+		other.Kind = leak.Descriptors
+		look := func(f leak.Finding) {
+			i.look(t.Context(), leakCase{finding: f, told: true})
+			synctest.Wait()
+		}
+		w.openLeaks.watch(time.Now(), []isOpen{{f, 0}, {other, 0}})
+		look(f)
+		if all := reports(); len(all) != 1 || all[0].Status != "suspect" {
+			t.Fatalf("%+v", all)
+		}
+		store.fail.Store(true)
+		f.Verdict = leak.Confirmed
+		look(f)
+		look(other)
+		time.Sleep(20 * time.Minute)
+		w.openLeaks.watch(time.Now(), []isOpen{{f, 0}})
+		if all := reports(); len(all) != 0 {
+			t.Errorf("while nothing is kept it tells of %+v", all)
+		}
+		store.fail.Store(false)
+		time.Sleep(2 * untoldInterval)
+		synctest.Wait()
+		newest := leaksOf(t, w, 0, 10)
+		if all := reports(); len(all) != 1 || all[0].ID != newest[0].ID || all[0].Case != caseOf(f) || all[0].Status != "confirmed" {
+			t.Errorf("it tells of %+v; kept are %+v", all, newest)
+		}
+		time.Sleep(2 * refreshAge)
+		synctest.Wait()
+		if all := reports(); len(all) != 0 {
+			t.Errorf("it tells again of %+v", all)
 		}
 	})
 }

@@ -209,20 +209,31 @@ func (w *Warden) ReportLeak(ctx context.Context, r LeakReport) error {
 	return nil
 }
 
-// keepLeak stores a report and tells of it. It is called for one after the other.
+// keepLeak stores a report and tells of it; where the store refuses it, refresh does both once it can. It is called for one after
+// the other.
 func (w *Warden) keepLeak(ctx context.Context, report []byte) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	id, err := w.o.LeakReports.Add(ctx, report)
 	if err != nil {
 		w.o.Logger.Error("memory leak report could not be kept", "error", err, "report", string(report))
+		var lost LeakReport
+		if err := json.Unmarshal(report, &lost); err == nil {
+			w.openLeaks.lost(lost.Case)
+		}
 		return
 	}
+	w.tellKept(id, report)
+}
+
+// tellKept tells of a report that is kept.
+func (w *Warden) tellKept(id int64, report []byte) {
 	kept := KeptLeak{ID: id}
 	if err := json.Unmarshal(report, &kept.LeakReport); err != nil {
 		w.o.Logger.Error("memory leak report cannot be read and is not told of", "id", id, "error", err)
 		return
 	}
+	w.openLeaks.told(kept.Case)
 	w.events.publish(Event{EventLeakReport, w.o.Now(), kept})
 }
 

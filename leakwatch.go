@@ -108,6 +108,7 @@ type leakWatch struct {
 	owned    float64   // what owners accounted for when the live heap was known anew; NaN: they were not believed
 	counted  uint64    // collections by then
 	doubted  bool      // the owners are not believed, which was told
+	silent   string    // an owner that could not tell what it holds, which was told; empty: all could
 	overdue  bool      // there were tracked objects that should be gone, when it was last looked
 	refused  int64     // objects that could not be tracked, as was told last
 	kept     time.Time // when it was last seen to that reports of what goes on are kept
@@ -312,6 +313,9 @@ func (l *leakWatch) inputs(findings []leak.Finding, seen leak.Observation, owned
 // keepOpen has it seen to, now and then, that the leaks that go on are among the reports that are kept.
 func (l *leakWatch) keepOpen(now time.Time) {
 	interval, _ := l.w.refreshPauses()
+	if l.w.openLeaks.anyUntold() {
+		interval = min(interval, untoldInterval)
+	}
 	if since := now.Sub(l.kept); since >= 0 && since < interval || !l.w.openLeaks.any() {
 		return
 	}
@@ -356,7 +360,9 @@ func (l *leakWatch) observe() (o leak.Observation, owned float64) {
 		if l.counted != l.cycles {
 			l.counted, l.owned = l.cycles, l.count(state.Owners)
 		}
-		o.Owned, owned = l.owned, l.owned
+		if owned = l.owned; l.silent == "" {
+			o.Owned = owned
+		}
 		o.Values[leak.Heap] = live
 		if owned > 0 { // else nothing, or it is not believed
 			o.Values[leak.Heap] = max(0, live-owned)
@@ -380,16 +386,25 @@ func (l *leakWatch) observe() (o leak.Observation, owned float64) {
 
 // count adds up what owners account for on the heap. It is done when the live heap is known anew, so that both are of one
 // time: an owner that grows would else account for what that heap does not have yet. NaN: owners that claim more than all
-// objects there are, within their bounds or not, are not believed, which is logged when it begins.
+// objects there are, within their bounds or not, are not believed, which is logged when it begins. So is that an owner cannot
+// tell what it holds: the others account for what is theirs, but no site is judged by itself, because it could be that one's.
 func (l *leakWatch) count(owners []OwnerUsage) float64 {
-	owned, claimed := 0.0, 0.0
+	owned, claimed, silent := 0.0, 0.0, ""
 	for i := range owners {
 		u := &owners[i]
 		owned += u.accounted()
-		if !u.OutsideHeap && u.Err == nil {
+		switch {
+		case u.OutsideHeap:
+		case u.Err != nil:
+			silent = u.Name
+		default:
 			claimed += float64(max(0, u.Usage.Bytes))
 		}
 	}
+	if silent != "" && l.silent == "" {
+		l.w.o.Logger.Warn("memory leak detection: an owner cannot tell what it holds: no site is judged by itself meanwhile", "owner", silent)
+	}
+	l.silent = silent
 	objects := float64(l.read[readObjects].Value.Uint64())
 	if claimed <= objects {
 		l.doubted = false
@@ -420,6 +435,7 @@ func (l *leakWatch) load() (load float64) {
 func (l *leakWatch) tell(ctx context.Context, f LeakFinding, before leak.Finding) {
 	w := l.w
 	over := before.Verdict >= leak.Suspect && (f.Verdict < leak.Suspect || !f.Since.Equal(before.Since))
+	dismissed := over && w.quietLeaks.has(caseOf(before))
 	if over {
 		w.quietLeaks.remove(caseOf(before))
 		w.cleaner.over(caseOf(before))
@@ -443,7 +459,7 @@ func (l *leakWatch) tell(ctx context.Context, f LeakFinding, before leak.Finding
 			}
 			w.o.Logger.Warn("memory leak is not looked into: others are", "kind", f.Kind.String())
 		}
-	default:
+	case !dismissed: // else it is quiet to its end
 		w.events.publish(Event{EventLeak, w.o.Now(), f})
 		if over {
 			w.o.Logger.Info("memory leak is over", "kind", f.Kind.String(), "reason", f.Reason)

@@ -2,6 +2,7 @@ package memwarden
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math"
 	"os"
@@ -217,6 +218,15 @@ func TestOwnersThatAreNotBelieved(t *testing.T) {
 		}
 	}
 	live := float64(l.read[readLive].Value.Uint64())
+	for _, err := range []error{nil, errors.New("it panicked"), errors.New("it panicked"), nil} {
+		l.counted, l.owned = l.cycles, l.count([]OwnerUsage{{Usage: bounded.Usage{Bytes: 1000}}, {Name: "broken", Err: err}})
+		if o, owned := l.observe(); owned != 1000 || o.Values[leak.Heap] != live-1000 || math.IsNaN(o.Owned) != (err != nil) {
+			t.Errorf("%v: of %v bytes it sees %v, %v are owned, and %v told to the detector", err, live, o.Values[leak.Heap], owned, o.Owned)
+		}
+	}
+	if n := strings.Count(log.String(), "an owner cannot tell what it holds"); n != 1 {
+		t.Errorf("it is said %d times that an owner cannot tell, want once", n)
+	}
 	l.counted, l.owned = l.cycles, math.NaN()
 	if o, owned := l.observe(); !math.IsNaN(owned) || o.Values[leak.Heap] != live {
 		t.Errorf("of %v bytes it sees %v, and %v are owned", live, o.Values[leak.Heap], owned)

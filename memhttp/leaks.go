@@ -170,10 +170,21 @@ func leaksAsked(r *http.Request) (q memwarden.LeakQuery, err error) {
 func (h *handler) answerLeaks(w http.ResponseWriter, r *http.Request, status memwarden.LeakStatus, q memwarden.LeakQuery) {
 	leaks, err := h.warden.LeakReports(r.Context(), q)
 	if err != nil {
-		h.leakProblem(w, r, err)
+		h.leakProblem(w, r, err, thought(status)...)
 		return
 	}
 	h.answer(w, r, newLeaksDocument(status, leaks))
+}
+
+// thought is the verdict, and the reasons of what is suspected or worse: what is known without any store.
+func thought(status memwarden.LeakStatus) []string {
+	sentences := []string{"the verdict is " + status.Verdict.String()}
+	for _, f := range status.Findings {
+		if f.Verdict >= leak.Suspect {
+			sentences = append(sentences, f.Reason)
+		}
+	}
+	return sentences
 }
 
 // serveCheckLeaks looks at the process at once.
@@ -238,7 +249,8 @@ func leakID(w http.ResponseWriter, r *http.Request) (int64, bool) {
 	return id, true
 }
 
-func (h *handler) leakProblem(w http.ResponseWriter, r *http.Request, err error) {
+// leakProblem answers that something failed; known is what can be told where it is the store that did.
+func (h *handler) leakProblem(w http.ResponseWriter, r *http.Request, err error, known ...string) {
 	switch {
 	case errors.Is(err, memwarden.ErrNoLeakReport):
 		NewProblem(http.StatusNotFound, "there is no leak report of this number: the oldest are removed").ServeHTTP(w, r)
@@ -248,6 +260,7 @@ func (h *handler) leakProblem(w http.ResponseWriter, r *http.Request, err error)
 		h.internal(w, r, "leaks", err)
 	default:
 		h.o.Logger.Error("memory leak reports cannot be read or written", "error", err)
-		NewProblem(http.StatusServiceUnavailable, "the leak reports cannot be read at the moment; the log says why").ServeHTTP(w, r)
+		detail := append([]string{"the leak reports cannot be read at the moment; the log says why"}, known...)
+		NewProblem(http.StatusServiceUnavailable, strings.Join(detail, "; ")).ServeHTTP(w, r)
 	}
 }

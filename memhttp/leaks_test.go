@@ -205,7 +205,7 @@ func TestLeaksThatCannotBeRead(t *testing.T) {
 	h := mustHandler(t, w, Options{ReadsNeedToken: true, Logger: log.logger()})
 	wantProblem(t, ask(h, "GET", memoryPath+"/leaks", "", "Authorization", ""), http.StatusUnauthorized, "token")
 	answer := ask(h, "GET", memoryPath+"/leaks", "")
-	wantProblem(t, answer, http.StatusServiceUnavailable, "cannot be read at the moment")
+	wantProblem(t, answer, http.StatusServiceUnavailable, "cannot be read at the moment; the log says why; the verdict is insufficient data")
 	if strings.Contains(answer.Body.String(), errBroken.Error()) || !strings.Contains(log.String(), errBroken.Error()) {
 		t.Errorf("the answer is %s, the log %s", answer.Body, log)
 	}

@@ -231,9 +231,14 @@ func TestLeakReportsThatCannotBeKept(t *testing.T) {
 				t.Errorf("the log does not tell the leak")
 			}
 			s.Get(t, "/livez")
-			if metrics := string(s.Get(t, "/metrics").Body); !strings.Contains(metrics, "leak") {
-				t.Error("metrics do not tell of leaks")
-			}
+			servicetest.Within(t, 2*patience, "told its verdict without the store", func() bool {
+				metrics := s.Get(t, "/metrics").Body
+				return regexp.MustCompile(`(?m)^memwarden_leak_verdict\{[^}]*kind="goroutines"[^}]*\} [34]$`).Match(metrics)
+			})
+			servicetest.Within(t, 2*patience, "answered with its verdict, whether the reports can be read or not", func() bool {
+				got, err := s.Ask(t.Context(), http.MethodGet, memory+"/leaks", "")
+				return err == nil && regexp.MustCompile(`"verdict":"(suspect|confirmed)"|the verdict is (suspect|confirmed); .*oroutines rose from`).Match(got.Body)
+			})
 			closeStreams()
 			servicetest.Within(t, 2*patience, "said that the leak is over", func() bool {
 				return strings.Contains(s.Out.String(), "memory leak is over")

@@ -91,8 +91,11 @@ func leakNote(e memwarden.Event) *note {
 	if l.Case == "" {
 		n.about = fmt.Sprintf("leak report-%d", l.ID) // as SettleLeak calls its case
 	}
-	if slices.ContainsFunc(leak.Kinds(), func(k leak.Kind) bool { return k.String() == l.Kind }) { // of others no finding tells
+	switch {
+	case slices.ContainsFunc(leak.Kinds(), func(k leak.Kind) bool { return k.String() == l.Kind }):
 		n.ended = n.leakEnded
+	case l.Kind == memwarden.KindRetained || l.Kind == memwarden.KindAbandoned: // of them no finding tells
+		n.ended = n.heldEnded
 	}
 	switch l.Status {
 	case leak.Suspect.String():
@@ -128,6 +131,11 @@ func (n *note) leakEnded(w *memwarden.Warden) (reason string, over bool) {
 		reason = fmt.Sprintf("the leak of %s is over: %s", f.Kind, f.Reason)
 	}
 	return reason, true
+}
+
+// heldEnded looks whether objects or goroutines that should have gone have.
+func (n *note) heldEnded(w *memwarden.Warden) (reason string, over bool) {
+	return "the leak is over: nothing of it is left", !w.LeakGoesOn(n.leak.Case)
 }
 
 // pressureNote tells of pressure that becomes critical, and that it is so no longer.

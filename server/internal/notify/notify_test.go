@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -271,6 +272,56 @@ func TestLeakEnds(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	if got := open(t, in.next(t)); got.Type != "leak.over" || got.Data.Sentence != "leak detection was switched off" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// keptAlive is what a program has forgotten to let go.
+var keptAlive []*[1000]int
+
+// TestRetainedLeakEnds: that objects are held which should have gone goes on until they are gone.
+func TestRetainedLeakEnds(t *testing.T) {
+	c := memwarden.DefaultConfig()
+	c.Leaks.TrackCollections, c.Leaks.WindowSeconds = 2, 2
+	w := startWarden(t, memwarden.Options{Config: &c})
+	in := newInbox(t, nil)
+	start(t, Options{Warden: w, Receivers: mustURLs(t, in.URL), Keys: mustKeys(t, keyText), checkInterval: 20 * time.Millisecond})
+	for range 3 {
+		one := new([1000]int)
+		keptAlive = append(keptAlive, one)
+		h, err := memwarden.Track(w, one, "pool")
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Release()
+	}
+	collected := make(chan struct{})
+	ctx, stop := context.WithCancel(t.Context())
+	go func() {
+		defer close(collected)
+		for pause := time.NewTicker(50 * time.Millisecond); ; {
+			select {
+			case <-ctx.Done():
+				pause.Stop()
+				return
+			case <-pause.C:
+				runtime.GC()
+			}
+		}
+	}()
+	defer func() { stop(); <-collected }()
+	found := open(t, in.next(t))
+	if found.Data.Leak.Kind != memwarden.KindRetained || found.Data.Leak.Owner != "pool" {
+		t.Fatalf("%+v", found)
+	}
+	for found.Type != "leak.confirmed" {
+		if found.Type != "leak.suspect" {
+			t.Fatalf("%+v", found)
+		}
+		found = open(t, in.next(t))
+	}
+	clear(keptAlive)
+	if got := open(t, in.next(t)); got.Type != "leak.over" || got.Data.Leak.Case != found.Data.Leak.Case || !strings.Contains(got.Data.Sentence, "nothing of it is left") {
 		t.Errorf("%+v", got)
 	}
 }
