@@ -180,12 +180,12 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
   const judge = (kind: WarningKind, subject: string, value: number, trend?: 0 | 1) => {
     const at = Date.now();
     const key = kind + subject;
+    const threshold = thresholds[kind];
     let [series, quietUntil] = judged.get(key) ?? [[], 0];
     if (trend! >= 0) {
       series = [...series, value].slice(-trendLength);
       value = growth(series) / series[0]! ** trend!;
     }
-    const threshold = thresholds[kind];
     // Caches have what names they like: those of yesterday are forgotten, at the price of trends that begin anew.
     if (judged.size >= maxJudged) judged.clear();
     judged.set(key, [series, quietUntil]);
@@ -210,7 +210,7 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
     if (leaving && !document.hidden) return;
     run(() => {
       const now = read();
-      const { heap, components, caches } = now;
+      const { components, heap, caches } = now;
       const news = since(now, stats);
       // A page that is hidden is looked at out of turn: what happened in a moment is no rate.
       const newsMs = Math.max(intervalMs, news.at);
@@ -255,7 +255,7 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
   };
 
   /** Starts each part or stops it, unless it is as it should be. */
-  const turn = () => parts.forEach((stop, start) => parts.set(start, watches && !self.off ? (stop ?? start()) : stop?.()));
+  const turn = () => parts.forEach((stop, start) => parts.set(start, watches && !self.off ? (stop ?? start()) : void stop?.()));
 
   const addPart = (start: () => () => void) => {
     parts.set(start, undefined);

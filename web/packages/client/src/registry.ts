@@ -39,6 +39,6 @@ export function since<Figures extends object>(now: Figures, was: Figures | undef
  */
 export function changesOf(change: { readonly components: Components }): ComponentRecord[] {
   return Object.values(change.components)
-    .filter((one) => one.commits || one.live || one.unmounts || one.timed)
+    .filter((one) => one.unmounts || one.live || one.commits || one.timed)
     .sort((a, b) => b.live - a.live || b.commits - a.commits);
 }

@@ -90,7 +90,7 @@ export function createTransport(endpoint: string | false | undefined, release?: 
       let status = 503;
       let headers: Headers | undefined;
       try {
-        ({ status, headers } = await fetch(endpoint as string, post));
+        ({ headers, status } = await fetch(endpoint as string, post));
       } catch {
         // It is as it was.
       }

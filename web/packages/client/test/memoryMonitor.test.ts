@@ -104,6 +104,18 @@ test('it ends with the last of those that started it, and can start again', () =
   expect(part.end).toHaveBeenCalledTimes(3);
 });
 
+test('a part begins again whatever its end returns', () => {
+  const monitor = createMemoryMonitor();
+  const end = vi.fn(() => true);
+  const begin = vi.fn(() => end as unknown as () => void);
+  monitor.addPart(begin);
+  for (let i = 1; i < 4; i++) {
+    monitor.start()();
+    expect(begin).toHaveBeenCalledTimes(i);
+    expect(end).toHaveBeenCalledTimes(i);
+  }
+});
+
 test('a page that is not sampled does nothing', () => {
   const onWarning = vi.fn();
   const monitor = started({ sampleRate: 0, endpoint: '/reports', onWarning });

@@ -22,7 +22,7 @@ export function TimedRegion({ children, name }: TimedRegionProps): ReactElement 
           const record = newest.component(name);
           record.timed++;
           record.totalMs += commitMs - startMs;
-          record.longestMs = Math.max(commitMs - startMs, record.longestMs);
+          record.longestMs = Math.max(record.longestMs, commitMs - startMs);
           newest.warn('slow_commit', name, commitMs - startMs);
         }
       },

@@ -38,7 +38,7 @@ export function createInstance(name: string): Instance {
     if (!newest?.active()) return undefined;
     record ??= newest.component(name);
     record.live++;
-    if (last !== render) {
+    if (render !== last) {
       record.commits++;
       if (!last) record.mounts++;
       last = render;

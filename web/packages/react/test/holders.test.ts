@@ -163,6 +163,16 @@ describe('listeners', () => {
     expect(page.removeEventListener('null', null)).toBeUndefined();
     expect(() => page.addEventListener('bad', 7 as never)).toThrow('not an object');
   });
+
+  test('of no target are the window’s', () => {
+    const listener = vi.fn();
+    for (const none of [null, undefined]) {
+      EventTarget.prototype.addEventListener.call(none as never, 'nowhere', listener);
+      window.dispatchEvent(new Event('nowhere'));
+      EventTarget.prototype.removeEventListener.call(none as never, 'nowhere', listener);
+    }
+    expect(listener).toHaveBeenCalledTimes(2);
+  });
 });
 
 test('intervals are counted until they are cleared', () => {

@@ -31,7 +31,7 @@ export function estimateBytes<T>(
     if (value instanceof ArrayBuffer) return value.byteLength;
     if (value instanceof Array) return inner(value);
     if (value instanceof Blob) return value.size;
-    if (value instanceof Map || value instanceof Set) return inner([...value.values()]);
+    if (value instanceof Set || value instanceof Map) return inner([...value.values()]);
     return inner(Object.keys(value), (key) => Object.getOwnPropertyDescriptor(value, key)?.value);
   };
 
@@ -44,7 +44,7 @@ export function estimateBytes<T>(
     bytes += size;
     i++;
   }
-  return i && 24 + 8 * list.length + Math.floor((bytes * list.length) / i);
+  return i && 8 * list.length + 24 + Math.floor((bytes * list.length) / i);
 }
 
 /** Adds a cache to a monitor. It is read so rarely that this takes no more than a thousandth of the page's time. */

@@ -59,8 +59,8 @@ export function count(cohort: Cohort, moment: Moment, released: number, alive: n
   const { batches } = cohort;
   const batch = batches.find(({ at }) => at >= moment.at);
   if (batch) {
-    batch.alive += alive;
     batch.released += released;
+    batch.alive += alive;
   } else batches.push({ ...moment, released, alive });
   if (batches.length <= maxBatches) return;
   // The newest stay as they are: joined to what comes after them all the time they would never have had theirs.
@@ -83,8 +83,8 @@ export function judge(cohort: Cohort, now: Moment, { minAgeMs = 10_000, minSurvi
   let released = 0;
   for (const batch of ripe) released += batch.released;
   let half = released / 2;
-  let older = 0;
   let survivors = 0;
+  let older = 0;
   for (const batch of ripe) {
     survivors += batch.alive;
     if ((half -= batch.released) >= 0) older = survivors;

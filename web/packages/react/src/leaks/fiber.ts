@@ -26,7 +26,7 @@ export function nameOf(type: unknown): string | undefined {
 /** The names of the components above, the nearest first. */
 export function ownersOf(fiber: Fiber | undefined, most: number): string[] {
   const names: string[] = [];
-  for (let above = fiber?.return; above && names.length < most; above = above.return) {
+  for (let above = fiber?.return; names.length < most && above; above = above.return) {
     const name = nameOf(above.type);
     if (name) names.push(name);
   }

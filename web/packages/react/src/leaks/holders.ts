@@ -24,7 +24,7 @@ type Signal = Partial<Pick<AbortSignal, 'aborted'>>;
 type Entry = [key: unknown, what: string, signal?: Signal | undefined];
 
 /** Whether a target is held by the page, beyond the life of what is shown in it. */
-const outlives = (target?: { localName?: string }) => /^(body|html|)$/.test(target?.localName ?? '');
+const outlives = (target?: { localName?: string }) => /^(|body|html)$/.test(target?.localName ?? '');
 
 /**
  * Wraps what adds and removes listeners, timers and observers of the page while it is started. What that does and returns
@@ -44,8 +44,20 @@ export function keepHolders(): Holders {
   const numberOf = (one: object) => numbers.get(one) ?? numbers.set(one, ++last).get(one);
 
   return {
-    stop() {
-      undo.splice(0).forEach((one) => one());
+    grownBy(survivors, name) {
+      const sites: Record<string, number> = {};
+      held.forEach((entry, key) => {
+        const [site] = entry;
+        if (isOver(entry)) held.delete(key);
+        else sites[site] = 1 + (sites[site] ?? 0);
+      });
+      const distance = ([site, count]: [string, number]) => (site.includes(name) ? -1 : Math.abs(count - survivors));
+      const grown = Object.entries(sites)
+        .filter(([, count]) => count >= survivors / 2 && count > 2)
+        .sort((a, b) => distance(a) - distance(b))
+        .slice(0, maxNamed)
+        .map(([site, count]) => site + ': ' + count + ' not removed');
+      return grown[0] ? grown : ['a closure, a store or a promise'];
     },
     start(run) {
       if (undo.length) return;
@@ -72,7 +84,7 @@ export function keepHolders(): Holders {
             }
             const result = native.apply(this, args);
             // Where there is no signal it is something that lives as long as the book, and is never aborted.
-            const [key, what, signal = held as Signal] = entryOf(result ?? callback, args as Args, this as object) || [];
+            const [key, what, signal = held as Signal] = entryOf(result ?? callback, args as Args, this ?? window) || [];
             // What is added again before it has ended is what it was, with the signal that it had.
             if (name === end) held.delete(key);
             else if (what && isOver(held.get(key))) {
@@ -94,7 +106,7 @@ export function keepHolders(): Holders {
         }
       };
 
-      keep(EventTarget.prototype as never, 'addEventListener', 'removeEventListener', (_, [type, listener, options]: Listening, target = window) => {
+      keep(EventTarget.prototype as never, 'addEventListener', 'removeEventListener', (_, [type, listener, options]: Listening, target) => {
         const { capture = options === true, once, signal } = (options ?? 0) as AddEventListenerOptions;
         // One that goes after its first call holds nothing for long; one that was aborted already was not added.
         return (
@@ -113,20 +125,8 @@ export function keepHolders(): Holders {
         keep((window as never)[name]?.['prototype'] as never, 'observe', 'disconnect', (_, [target]: [object?], self) => outlives(target) && [name + numberOf(self), name]);
       }
     },
-    grownBy(survivors, name) {
-      const sites: Record<string, number> = {};
-      held.forEach((entry, key) => {
-        const [site] = entry;
-        if (isOver(entry)) held.delete(key);
-        else sites[site] = (sites[site] ?? 0) + 1;
-      });
-      const distance = ([site, count]: [string, number]) => (site.includes(name) ? -1 : Math.abs(count - survivors));
-      const grown = Object.entries(sites)
-        .filter(([, count]) => count >= survivors / 2 && count > 2)
-        .sort((a, b) => distance(a) - distance(b))
-        .slice(0, maxNamed)
-        .map(([site, count]) => site + ': ' + count + ' not removed');
-      return grown[0] ? grown : ['a closure, a store or a promise'];
+    stop() {
+      undo.splice(0).forEach((one) => one());
     },
   };
 }

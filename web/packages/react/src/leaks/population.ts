@@ -35,8 +35,8 @@ export interface Population {
 
 export function createPopulation(): Population {
   const known = new WeakMap<object, Member>();
-  const cohorts: Partial<Record<LeakKind, Map<string, Cohort>>> = {};
   let size = 0;
+  const cohorts: Partial<Record<LeakKind, Map<string, Cohort>>> = {};
   const inUse = new Set<Member>();
   const registry = new FinalizationRegistry<[Cohort, Moment]>(([cohort, since]) => {
     size--;
@@ -56,11 +56,12 @@ export function createPopulation(): Population {
       if (twin) known.set(twin, member);
       return cohort;
     },
+    cohorts: () => Object.values(cohorts).flatMap((names) => [...names.values()]),
     recall(object) {
       const member = known.get(object);
       if (!member) return;
-      inUse.delete(member);
       size--;
+      inUse.delete(member);
       known.delete(object);
       registry.unregister(member);
       if (member.since) count(member.cohort, member.since, -1, -1);
@@ -79,6 +80,5 @@ export function createPopulation(): Population {
         if (!(++i % 64)) yield;
       }
     },
-    cohorts: () => Object.values(cohorts).flatMap((names) => [...names.values()]),
   };
 }

@@ -63,18 +63,18 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
   const componentOf = new WeakMap<Node, string | undefined>();
   /** What leaks was told of, and how many survivors it had. */
   const told: Record<string, number> = {};
-  let dirty = false;
   let commits = 0;
+  let dirty = false;
   /** What is to be looked at: what came, with all that is below it, and what has gone. */
   let waiting: (Element | Fiber)[] = [];
-  let judged: readonly Released[] = [];
   let leaks: readonly LeakReport[] = [];
+  let judged: readonly Released[] = [];
 
   const moment = (): Moment => ({ at: performance.now(), commits, collections: canary() });
 
   /** Texts wait too, and are looked at as fibers of which nothing is known: to tell them apart here would be of no use. */
   const wait = (next: Node | Fiber | null) => {
-    if (waiting.length < maxWaiting && next) waiting.push(next as Element | Fiber);
+    if (maxWaiting > waiting.length && next) waiting.push(next as Element | Fiber);
   };
 
   /** Begins to look at a fiber; tells whether there may be something new above it. */
@@ -153,7 +153,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
         for (let left = eager; left-- && waiting.length; ) look(waiting.pop()!);
       });
     });
-    observer.observe(root, { childList: true, subtree: true });
+    observer.observe(root, { subtree: true, childList: true });
     book?.start(monitor.run);
     let current: Generator | undefined;
     const slice = () => {
