@@ -128,8 +128,8 @@ func testDismissedIsNotTold(t *testing.T) {
 		t.Error("it is looked into, or counts")
 	}
 	l.tell(t.Context(), LeakFinding{Finding: leak.Finding{Kind: leak.Threads, Verdict: leak.Healthy, Reason: "it fell"}}, f)
-	if n := leakEvents(told); n != 0 || strings.Contains(log.String(), "memory leak is over") || w.quietLeaks.has(caseOf(f)) {
-		t.Errorf("of its end %d events are told, and the log says:\n%s", n, log)
+	if n := leakEvents(told); n != 1 || strings.Contains(log.String(), "memory leak is over") || w.quietLeaks.has(caseOf(f)) {
+		t.Errorf("of its end %d events are told, want the verdict alone, and the log says:\n%s", n, log)
 	}
 	l.tell(t.Context(), LeakFinding{Finding: f}, leak.Finding{})
 	other := f

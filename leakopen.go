@@ -235,7 +235,8 @@ func (w *Warden) refreshPauses() (interval, age time.Duration) {
 }
 
 // refresh keeps reports anew of leaks that go on: where the last one is no longer kept, and else before it is too old.
-// Nobody is told: nothing has changed; but of what the store has refused before they are. Whether leaks are still dismissed is asked, too, as it may be said elsewhere.
+// Nobody is told: nothing has changed; but of what the store has refused before they are. Whether leaks are still dismissed is
+// asked, too, as it may be said elsewhere.
 func (i *investigator) refresh(ctx context.Context) {
 	w := i.w
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)

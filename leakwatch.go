@@ -459,9 +459,9 @@ func (l *leakWatch) tell(ctx context.Context, f LeakFinding, before leak.Finding
 			}
 			w.o.Logger.Warn("memory leak is not looked into: others are", "kind", f.Kind.String())
 		}
-	case !dismissed: // else it is quiet to its end
-		w.events.publish(Event{EventLeak, w.o.Now(), f})
-		if over {
+	default:
+		w.events.publish(Event{EventLeak, w.o.Now(), f}) // it may have been told of before it was dismissed
+		if over && !dismissed {
 			w.o.Logger.Info("memory leak is over", "kind", f.Kind.String(), "reason", f.Reason)
 		}
 	}
