@@ -226,7 +226,7 @@ func (o *openLeaks) current(r LeakReport) LeakReport {
 }
 
 // LeakGoesOn reports whether the leak of a LeakReport.Case goes on, as far as the warden has found it itself; of more than 128
-// at a time it knows but the first. It may be called from anywhere.
+// at a time it knows but the first. It may be called from anywhere, and waits for nothing but a lock that is held for moments.
 func (w *Warden) LeakGoesOn(name string) bool { return w.openLeaks.has(name) }
 
 // refreshPauses are how often it is looked for reports of leaks that go on, and how old one may be then.

@@ -62,7 +62,8 @@ export interface MemoryStats {
 
 /**
  * Watches one page. Nothing happens before `start`, and nothing after the function that it returns was called. Where
- * `sampled` is false all of it does nothing, for the whole life of the page, but for `component`, whose callers ask.
+ * `sampled` is false all of it does nothing, for the whole life of the page, but for `component`, whose callers
+ * ask, and `takeSnapshot`, which is asked for.
  */
 export interface MemoryMonitor {
   readonly sampled: boolean;
@@ -216,14 +217,14 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       const newsMs = Math.max(intervalMs, news.at);
       for (const { name, commits, timed } of changesOf(news)) {
         ms += (timed + commits) * commitCostMs;
-        judge('many_commits', name, (commits * 1000) / newsMs);
+        judge('many_commits', name, (1000 * commits) / newsMs);
         judge('growing_instances', name, components[name]!.live, 0);
       }
       if (heap && heap !== stats.heap) judge('growing_heap', heap.source, heap.bytes, 1);
       for (const name in caches) judge('growing_cache', name, caches[name]!.entries, 0);
 
       const share = (ms - self.ms) / newsMs;
-      over = share > budget ? ++over : 0;
+      over = share > budget ? over + 1 : 0;
       self = { ms, share, off: over >= patience };
       stats = { ...now, self, warnings };
       if (self.off) {

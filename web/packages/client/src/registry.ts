@@ -10,7 +10,7 @@ export interface ComponentRecord {
   mounts: number;
   /** Instances that were removed, hidden ones too. */
   unmounts: number;
-  /** Instances that are mounted now, and not hidden. */
+  /** Instances that are mounted now, and not hidden by an Activity; what a Suspense hides again still counts. */
   live: number;
   /** Commits that a Profiler timed, and how long they took, each from the beginning of its render: in all, and the longest. */
   timed: number;

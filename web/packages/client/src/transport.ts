@@ -62,7 +62,7 @@ export function createTransport(endpoint: string | false | undefined, release?: 
       // One item fits in any case.
       let left = maxItemBytes;
       let items = 0;
-      while (items < queue.length && (left -= 1 + bytesOf(queue[items]!)) >= 0) items++;
+      while (items < queue.length && (left -= bytesOf(queue[items]!) + 1) >= 0) items++;
       const head = JSON.stringify({
         schema: 1,
         release,
@@ -99,8 +99,8 @@ export function createTransport(endpoint: string | false | undefined, release?: 
         pauseMs = 0;
         pending = undefined;
       } else {
-        pauseMs = Math.min(2 * pauseMs || firstPauseMs, longestPauseMs);
-        notBefore = Date.now() + Math.max((headers?.get('Retry-After') as never) * 1000 || 0, pauseMs * (Math.random() + 1));
+        pauseMs = Math.min(longestPauseMs, 2 * pauseMs || firstPauseMs);
+        notBefore = Date.now() + Math.max((headers?.get('Retry-After') as never) * 1000 || 0, pauseMs * (1 + Math.random()));
       }
     }
   };

@@ -29,9 +29,9 @@ export function decideFor(monitor: MemoryMonitor): MemoryMonitor {
 /**
  * Counts the commits, mounts, unmounts and live instances of the component that calls it, under a name that minifying leaves
  * alone. The name of the first commit stays; options may be new for each render. Counting is done in effects, and no clock is
- * read: what React renders and throws away is not counted. Without a provider, on a server, on a page that is not sampled and
- * after the monitor has turned itself off nothing is counted. React before 19.2 does not tell the end of what is removed while
- * it waits in a Suspense: that is live no more, and missing among the unmounts.
+ * read: what React renders and throws away is not counted. Before the first provider, on a server, on a page that is not sampled
+ * and after the monitor has turned itself off nothing is counted. React before 19.2 does not tell the end of what is removed
+ * while it waits in a Suspense: that is live no more, and missing among the unmounts.
  */
 export function usePerformanceTracking(name: string, options?: TrackingOptions): void {
   (chosen ??= useCommits)(name, options);

@@ -28,7 +28,7 @@ export function watchApolloCache(monitor: MemoryMonitor, cache: ApolloCacheLike,
     /** What roots lead to, as `gc()` finds it: entries, and objects on the way. */
     const reached = new Set<object>([roots]);
     for (const one of reached) {
-      if (maxObjects < reached.size) return stats;
+      if (reached.size > maxObjects) return stats;
       for (const inner of Object.values(one)) {
         const next = data[inner?.__ref] ?? inner;
         if (next && typeof next === 'object') reached.add(next);

@@ -41,7 +41,7 @@ export interface Released {
 export interface Rules {
   /** How long something is given to go away; default 10,000 ms. */
   readonly minAgeMs: number;
-  /** So many survivors at least are a leak; default 5. */
+  /** So many survivors at least are a leak, four in any case: two of the older releases and two of the newer; default 5. */
   readonly minSurvivors: number;
 }
 
@@ -59,8 +59,8 @@ export function count(cohort: Cohort, moment: Moment, released: number, alive: n
   const { batches } = cohort;
   const batch = batches.find(({ at }) => at >= moment.at);
   if (batch) {
-    batch.released += released;
     batch.alive += alive;
+    batch.released += released;
   } else batches.push({ ...moment, released, alive });
   if (batches.length <= maxBatches) return;
   // The newest stay as they are: joined to what comes after them all the time they would never have had theirs.

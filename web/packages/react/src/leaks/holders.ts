@@ -57,7 +57,7 @@ export function keepHolders(): Holders {
         .sort((a, b) => distance(a) - distance(b))
         .slice(0, maxNamed)
         .map(([site, count]) => site + ': ' + count + ' not removed');
-      return grown[0] ? grown : ['a closure, a store or a promise'];
+      return grown.length ? grown : ['a closure, a store or a promise'];
     },
     start(run) {
       if (undo.length) return;

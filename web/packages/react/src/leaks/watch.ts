@@ -74,7 +74,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
 
   /** Texts wait too, and are looked at as fibers of which nothing is known: to tell them apart here would be of no use. */
   const wait = (next: Node | Fiber | null) => {
-    if (maxWaiting > waiting.length && next) waiting.push(next as Element | Fiber);
+    if (waiting.length < maxWaiting && next) waiting.push(next as Element | Fiber);
   };
 
   /** Begins to look at a fiber; tells whether there may be something new above it. */
