@@ -42,7 +42,7 @@ interface Post extends RequestInit {
 declare const fetchLater: (url: string, init: object) => unknown;
 
 export function bytesOf(text: string): number {
-  return new Blob([text]).size;
+  return new TextEncoder().encode(text).length;
 }
 
 /** Reports are posted to the endpoint; if there is none nothing is queued, and so nothing sent. */
@@ -109,7 +109,7 @@ export function createTransport(endpoint: string | false | undefined, release?: 
     add(kind, fields) {
       if (!endpoint) return;
       const item = { ...fields, at: new Date(), kind };
-      const text = JSON.stringify(item, (_, value: unknown) => (typeof value === 'number' ? +value.toFixed(3) : value))
+      const text = JSON.stringify(item)
         // What looks like a name within a text is none: there its quotes have a backslash before them. What has entries is a
         // cache, whose name is what somebody has called it.
         .replace(/[A-Z](?=\w*":(?!{[^}]*"entries"))/g, (letter) => '_' + letter.toLowerCase());

@@ -40,7 +40,7 @@ afterEach(() => {
 
 function hide(): void {
   const state = vi.spyOn(document, 'hidden', 'get').mockReturnValue(true);
-  document.dispatchEvent(new Event('visibilitychange'));
+  document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
   state.mockRestore();
 }
 
@@ -337,7 +337,7 @@ describe('reports', () => {
     hide();
     const items = beacons.flatMap((report) => report.items);
     expect(items.map(({ kind }) => kind)).toEqual(['note', 'figures', 'components']);
-    expect(items[0]).toMatchObject({ some_thing: { inner_name: 1.235 } });
+    expect(items[0]).toMatchObject({ some_thing: { inner_name: 1.23456 } });
     expect(items[1]).toMatchObject({ heap: { source: 'engine', bytes: 123, limit_bytes: 1e9 }, long_tasks: { count: 0 }, long_frames: { longest_ms: 0 } });
     // Names of caches are what somebody has called them.
     expect(items[1]!.caches).toEqual({ userProfiles: { entries: 3, never_collected: 1 }, 'of "B"': { inactive: 1, entries: 2 }, entries: { entries: 1 } });

@@ -147,12 +147,12 @@ describe('flush', () => {
   });
 });
 
-test('names are written in snake case and texts as they are', async () => {
+test('names are written in snake case, texts and numbers as they are', async () => {
   const transport = createTransport(endpoint);
   const texts = { plain: 'camelCase', quoted: 'say "camelCase": yes', json: '{"camelCase":1}', list: ['"aB":', 'aB'] };
   transport.add('note', { ...texts, innerName: { deepName: 1.23456, nothing: null } });
   await transport.flush();
-  expect(reports()[0]!.items).toEqual([note({ ...texts, inner_name: { deep_name: 1.235, nothing: null } })]);
+  expect(reports()[0]!.items).toEqual([note({ ...texts, inner_name: { deep_name: 1.23456, nothing: null } })]);
 });
 
 test('without an endpoint nothing is queued', async () => {

@@ -23,7 +23,7 @@ export function TimedRegion({ children, name }: TimedRegionProps): ReactElement 
           record.timed++;
           record.totalMs += commitMs - startMs;
           record.longestMs = Math.max(record.longestMs, commitMs - startMs);
-          newest.warn('slow_commit', name, commitMs - startMs);
+          newest.warn('slow_commit', record.name, commitMs - startMs);
         }
       },
     },

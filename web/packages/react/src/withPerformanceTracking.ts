@@ -4,7 +4,7 @@ import { usePerformanceTracking, type TrackingOptions } from './usePerformanceTr
 /** A component that does what the given one does and is counted; a ref goes through to it. */
 export function withPerformanceTracking<Props extends object, Ref = unknown>(
   Component: ComponentType<Props>,
-  name: string = Component.displayName || Component.name,
+  name: string = Component.displayName || Component.name || 'anonymous',
   options?: TrackingOptions,
 ): ForwardRefExoticComponent<PropsWithoutRef<Props> & RefAttributes<Ref>> {
   const Tracked = forwardRef<Ref, Props>((props, ref) => {

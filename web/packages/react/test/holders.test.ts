@@ -57,6 +57,15 @@ describe('listeners', () => {
     expect(book.grownBy(4, '').join()).toContain('holders.test.ts');
   });
 
+  test('are told of in lines that the service takes, however long the place is called', () => {
+    const name = 'x'.repeat(3_000);
+    const { [name]: add } = { [name]: () => page.addEventListener('resize', () => undefined) };
+    times(3, () => add!());
+    const [line] = book.grownBy(3, 'holders.test.ts');
+    expect(line).toMatch(/^listener of EventTarget for resize x+ .*holders\.test\.ts:\d+:\d+\)?: 3 not removed$/);
+    expect(line!.length).toBeLessThan(1_200);
+  });
+
   test('added twice are one; with capture they are another', () => {
     const listener = vi.fn();
     times(5, (i) => page.addEventListener('twice', listener, i % 2 === 0));

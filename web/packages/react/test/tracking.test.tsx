@@ -320,6 +320,36 @@ test('useMemoryStats and useCacheStats follow the monitor', () => {
   expect(container.textContent).toBe('01 live, 4 cached');
 });
 
+test('what shows the figures is hydrated without a difference, and then shows those of the page', async () => {
+  function Reader() {
+    const stats = useMemoryStats();
+    return (
+      <p>
+        {stats ? Object.keys(stats.components).join() : 'none'}, {Object.keys(useCacheStats()).join()}
+      </p>
+    );
+  }
+  const page = (of: MemoryMonitor) => (
+    <MemoryMonitorProvider monitor={of}>
+      <Reader />
+    </MemoryMonitorProvider>
+  );
+  const html = renderToString(page(createMemoryMonitor()));
+  const served = document.createElement('div');
+  served.innerHTML = html;
+  vi.useFakeTimers();
+  monitor.component('Row');
+  monitor.addCache('queries', () => ({ entries: 3 }));
+  const stop = monitor.start();
+  vi.advanceTimersByTime(100);
+  const failed = vi.fn();
+  const hydrated = await act(async () => hydrateRoot(served, page(monitor), { onRecoverableError: failed }));
+  expect(failed).not.toHaveBeenCalled();
+  expect(served.textContent).toBe('Row, queries');
+  act(() => hydrated.unmount());
+  stop();
+});
+
 test('outside a provider there are no figures', () => {
   function Reader() {
     return `${useMemoryStats()} ${Object.keys(useCacheStats()).length}`;
@@ -343,6 +373,14 @@ describe('withPerformanceTracking', () => {
     expect(ref.current).toBeInstanceOf(Panel);
     expect(figures('Panel')).toMatchObject({ commits: 1, live: 1 });
     expect(figures('Named')).toMatchObject({ commits: 1, live: 1 });
+  });
+
+  test('has a name for what tells none, because the service takes no component without one', () => {
+    const Tracked = withPerformanceTracking(memo(({ n }: { n: number }) => <i>{n}</i>));
+    show(<Tracked n={1} />);
+    expect(container.innerHTML).toBe('<i>1</i>');
+    expect(figures('anonymous')).toMatchObject({ name: 'anonymous', commits: 1, live: 1 });
+    expect(Object.keys(monitor.takeSnapshot('').stats.components)).toEqual(['anonymous']);
   });
 });
 
@@ -396,4 +434,25 @@ test('TimedRegion warns of one slow commit among many quick ones, and a listener
   show(page(3));
   expect(container.textContent).toBe('3');
   vi.unstubAllGlobals();
+});
+
+test('TimedRegion warns of names beyond the bound under the one that they share', () => {
+  const onWarning = vi.fn();
+  monitor = createMemoryMonitor({ onWarning });
+  for (let i = 0; i < 500; i++) monitor.component(`Row ${i}`);
+  let now = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => now);
+  const Slow = () => {
+    now += 20;
+    return null;
+  };
+  for (const name of ['Late', 'Later']) {
+    show(
+      <TimedRegion key={name} name={name}>
+        <Slow />
+      </TimedRegion>,
+    );
+  }
+  expect(onWarning.mock.calls).toEqual([[expect.objectContaining({ kind: 'slow_commit', subject: '(other)', value: 20 })]]);
+  expect(figures('(other)')).toMatchObject({ timed: 2, totalMs: 40 });
 });

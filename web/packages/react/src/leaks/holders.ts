@@ -94,7 +94,7 @@ export function keepHolders(): Holders {
                 Error.captureStackTrace?.(args, ours);
                 if (held.size >= maxHeld) held.clear();
                 // Nothing is left with the signal, which may live as long as the page.
-                held.set(key, [what + ' ' + (/\S.*:\d.*/.exec((args as { stack?: string }).stack!) ?? 'somewhere'), new WeakRef(signal)]);
+                held.set(key, [what + ' ' + (/\S.{0,999}:\d.{0,9}/.exec((args as { stack?: string }).stack!) ?? 'somewhere'), new WeakRef(signal)]);
               });
             }
             return result;
@@ -107,7 +107,7 @@ export function keepHolders(): Holders {
       };
 
       keep(EventTarget.prototype as never, 'addEventListener', 'removeEventListener', (_, [type, listener, options]: Listening, target) => {
-        const { capture = options === true, once, signal } = (options ?? 0) as AddEventListenerOptions;
+        const { signal, once, capture = options === true } = (options ?? 0) as AddEventListenerOptions;
         // One that goes after its first call holds nothing for long; one that was aborted already was not added.
         return (
           listener &&
