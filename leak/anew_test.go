@@ -70,7 +70,7 @@ func TestAnew(t *testing.T) {
 				if p.d, err = p.d.Anew(Options{Window: window, Interval: 500 * time.Millisecond}); err != nil {
 					t.Fatal(err)
 				}
-				if f := p.want(Threads, Insufficient); !strings.HasPrefix(f.Reason, "it is watched anew: less was seen than the shortest window of "+window.String()) {
+				if f := p.want(Threads, Insufficient); !strings.HasPrefix(f.Reason, "it is watched anew: less was seen than any rule takes, nearly two windows of "+window.String()) {
 					t.Error(f.Reason)
 				}
 				if p.o.Values[Heap] += c.step; c.paused {

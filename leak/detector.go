@@ -97,7 +97,7 @@ func NewDetector(o Options) (*Detector, error) {
 			s.sites[i] = siteHistory{every: s.scales[i+1].length / (siteSamples - 1), most: maxLongSites}
 		}
 		s.sites[0].most = MaxSites
-		s.finding = Finding{Kind: s.kind, Reason: "less was seen than the shortest window of " + o.Window.String() + " takes"}
+		s.finding = Finding{Kind: s.kind, Reason: "less was seen than any rule takes, nearly two windows of " + o.Window.String()}
 		d.series[kind] = s
 	}
 	return d, nil
@@ -185,7 +185,7 @@ func (s *series) look(i int, now time.Time, active time.Duration) {
 		s.suspect(i, j, now, active)
 	case j.close:
 		s.tell(Watch, i, j)
-	case s.finding.Verdict == Watch && s.finding.Window == s.scales[i].length, s.finding.Verdict == Insufficient && len(s.scales[0].buckets) >= enoughBuckets:
+	case s.finding.Verdict == Watch && s.finding.Window == s.scales[i].length, s.finding.Verdict == Insufficient && len(s.scales[0].buckets) >= firstJudged:
 		s.calm("what is held does not rise")
 	}
 }

@@ -17,7 +17,7 @@ type Verdict uint8
 
 // The verdicts.
 const (
-	Insufficient Verdict = iota // less was seen than the shortest window takes
+	Insufficient Verdict = iota // less was seen than any rule takes, which is nearly two of the shortest windows
 	Healthy
 	Watch     // it goes up as a leak would, but not for long enough, or not by enough
 	Suspect   // a rule holds; see Detector

@@ -26,6 +26,8 @@ const (
 	// fastStep is how many buckets after the first window of two the second begins. It might begin 30 after it, as the last
 	// quarter of the first is not judged; but a batch that loads for half an hour would be a leak then.
 	fastStep = 34
+	// firstJudged is with how many buckets the first of the rules looks at anything: before that nothing is known to be well.
+	firstJudged = windowBuckets + fastStep
 )
 
 // scaleRules are the rule of each scale, and how often on end it must hold, each time with another bucket.

@@ -125,11 +125,12 @@ func (s *service) newLimiter(name string, rate float64, burst int) (memhttp.Limi
 	return l, nil
 }
 
-// draining counts the requests under way. It asks clients to come back on another connection once the shutdown has
+// draining counts the requests, those under way too. It asks clients to come back on another connection once the shutdown has
 // begun, so that none sends a request into a connection that is about to be closed.
 func (s *service) draining(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.busy.Add(1)
+		s.requests.add(time.Now())
 		defer s.busy.Add(-1)
 		if s.warden.Shutdown().Started() {
 			w.Header().Set("Connection", "close")

@@ -142,3 +142,27 @@ func TestADismissedLeakSurvivesARestart(t *testing.T) {
 		}
 	})
 }
+
+// TestRequestsAreTheLoad: what memory goes along with the service's requests is told from what leaks.
+func TestRequestsAreTheLoad(t *testing.T) {
+	r := start(t, nil)
+	for range 20 {
+		r.send(t, http.StatusOK, http.MethodGet, "/livez", "")
+	}
+	var answer struct {
+		Findings []struct {
+			Kind   string
+			Inputs struct{ Load *float64 }
+		}
+	}
+	content := r.send(t, http.StatusOK, http.MethodPost, memory+"/leaks/check", "")
+	if err := json.Unmarshal(content, &answer); err != nil || len(answer.Findings) == 0 {
+		t.Fatal(err, string(content))
+	}
+	for _, f := range answer.Findings {
+		if load := f.Inputs.Load; load == nil || *load <= 0 || *load > 21/meterMemory.Seconds() {
+			t.Errorf("the load of %s: %v", f.Kind, load)
+		}
+	}
+	r.end(t)
+}

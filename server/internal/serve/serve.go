@@ -60,6 +60,7 @@ type service struct {
 	reporter      atomic.Pointer[memwarden.Warden] // takes leak reports; the warden once it is there
 	http          *http.Server
 	busy          atomic.Int64 // requests under way
+	requests      meter        // all that came
 	failed        chan error   // why the server stopped, nil if it was asked to
 }
 
@@ -119,10 +120,14 @@ func (s *service) start(ctx context.Context) (err error) {
 	}
 	// The end of ctx begins a shutdown, through which the warden goes on to watch.
 	c := s.o.Config
+	var load func() float64 // of another process nothing is known
+	if s.o.PID == 0 {
+		load = func() float64 { return s.requests.perSecondAt(time.Now()) }
+	}
 	if s.warden, err = memwarden.Start(context.WithoutCancel(ctx), memwarden.Options{
 		PID: s.o.PID, Config: &c.Warden, Snapshot: c.Snapshot, Incidents: c.Incidents, Store: s.store, LeakReports: s.leaks, BrowserLeaks: s.pages,
 		DismissedLeaks: s.quiet, LeakReportsMaxAge: c.LeaksMaxAge, Logger: s.o.Logger,
-		LogInterval: c.LogMemoryInterval, WarnSubscribers: c.MaxLiveClients + otherSubscribers,
+		LogInterval: c.LogMemoryInterval, WarnSubscribers: c.MaxLiveClients + otherSubscribers, Load: load,
 		Shutdown: shutdown.Options{Deadlines: deadlines(c.ShutdownTimeout, c.DrainDelay), DrainDelay: c.DrainDelay, Logger: s.o.Logger},
 	}); err != nil {
 		if s.o.PID != 0 && errors.Is(err, fs.ErrNotExist) {

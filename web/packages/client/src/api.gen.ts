@@ -2760,7 +2760,7 @@ export interface components {
             limit: number | null;
         };
         /**
-         * @description From less to worse.
+         * @description From less to worse; insufficient data for nearly two of the shortest windows, which the first rule takes.
          * @enum {string}
          */
         LeakVerdict: "insufficient data" | "healthy" | "watch" | "suspect" | "confirmed";

@@ -14,7 +14,7 @@ export interface MemoryMonitorProviderProps {
 
 /**
  * Watches the page while it is mounted, and gives the hooks their monitor. It renders nothing of its own. A page has one;
- * where it has more, components are counted by the newest.
+ * where it has more, components are counted by the newest, also when that one was removed.
  */
 export function MemoryMonitorProvider({ children, options, monitor }: MemoryMonitorProviderProps): ReactElement {
   const [watching] = useState(() => decideFor(monitor ?? createMemoryMonitor(options)));
