@@ -255,6 +255,9 @@ func (s *series) follow(j judged, active time.Duration) {
 		s.suspicion = suspicion{}
 		s.calm(fmt.Sprintf("nothing was added for %s", patience))
 	case since >= scale.length/3 && j.rise.to-s.suspicion.base >= s.suspicion.pace/2*since.Truncate(scale.step).Seconds():
+		if whole := s.suspicion.until(j.rise.to, since, scale.step); j.led == "" && s.pace(s.suspicion.scale, j.rise) < s.pace(s.suspicion.scale, whole)/2 {
+			j.rise = whole
+		}
 		s.tell(Confirmed, s.suspicion.scale, j)
 	}
 }
@@ -285,6 +288,12 @@ func (s *series) followSite() (j judged, known bool) {
 		j.sites = []SiteGrowth{{led, by, 1}}
 	}
 	return j, true
+}
+
+// until is the whole rise of a suspicion, some time after it began. It is told in place of the newest window's where that has
+// little of it, as after a while without a collection: nothing rises by nothing.
+func (s *suspicion) until(to float64, since, step time.Duration) rise {
+	return rise{from: s.rise.from, to: to, steps: s.rise.steps + int(since/step)}
 }
 
 // raise has what was added not be judged.

@@ -84,6 +84,10 @@ func TestFastLeak(t *testing.T) {
 	if _, ok := f.Left(0); ok {
 		t.Error("something is left of no limit")
 	}
+	p.run(45*time.Second, func(float64) {}) // it rests for a window: what is told is the rise as a whole
+	if rested := p.want(Heap, Confirmed); rested.To <= f.To || rested.PerSecond < f.PerSecond/3 || rested.Rise != rested.To-rested.From {
+		t.Errorf("%s; %v a second before", rested.Reason, f.PerSecond)
+	}
 	p.o.Values[Heap] = 12 * mib
 	p.run(45*time.Second, func(float64) {})
 	p.want(Heap, Healthy)
