@@ -19,9 +19,8 @@ PARALLEL ?= 3
 # How long the soak measures after its warm-up, and the seed of its load; 0 is another one each time.
 SOAK ?= 10m
 SEED ?= 0
-# For the tests of one package, so that one that hangs ends. The slowest take a minute with the race detector on two busy cores,
-# but some build programs of others first, which takes over five where nothing is in Go's cache yet.
-TIMEOUT ?= 10m
+# For the tests of one package; the slowest take a minute with the race detector on two busy cores.
+TIMEOUT ?= 5m
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.* ## \(.*\)/  \1\t\2/p' Makefile | expand -t 18

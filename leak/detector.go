@@ -255,8 +255,8 @@ func (s *series) follow(j judged, active time.Duration) {
 		s.suspicion = suspicion{}
 		s.calm(fmt.Sprintf("nothing was added for %s", patience))
 	case since >= scale.length/3 && j.rise.to-s.suspicion.base >= s.suspicion.pace/2*since.Truncate(scale.step).Seconds():
-		if whole := s.suspicion.until(j.rise.to, since, scale.step); j.led == "" && s.pace(s.suspicion.scale, j.rise) < s.pace(s.suspicion.scale, whole)/2 {
-			j.rise = whole
+		if j.led == "" {
+			j.rise = s.toTell(j.rise, since)
 		}
 		s.tell(Confirmed, s.suspicion.scale, j)
 	}
@@ -290,10 +290,14 @@ func (s *series) followSite() (j judged, known bool) {
 	return j, true
 }
 
-// until is the whole rise of a suspicion, some time after it began. It is told in place of the newest window's where that has
-// little of it, as after a while without a collection: nothing rises by nothing.
-func (s *suspicion) until(to float64, since, step time.Duration) rise {
-	return rise{from: s.rise.from, to: to, steps: s.rise.steps + int(since/step)}
+// toTell is what is told of the rise that is suspected for some time: that of the newest window, or all of it where the window
+// has less than half of its pace. A leak may rest, and a process without a collection seems to.
+func (s *series) toTell(newest rise, since time.Duration) rise {
+	whole := rise{from: s.suspicion.rise.from, to: newest.to, steps: s.suspicion.rise.steps + int(since/s.scales[s.suspicion.scale].step)}
+	if s.pace(s.suspicion.scale, newest) < s.pace(s.suspicion.scale, whole)/2 {
+		return whole
+	}
+	return newest
 }
 
 // raise has what was added not be judged.

@@ -12,7 +12,7 @@ import (
 
 // Bounds of what is in an item that the packages for browsers send.
 const (
-	maxNameBytes  = 1024 // of a component, an owner, a cache
+	maxNameBytes  = 1024 // of a component, an owner; that of a cache is a field, see maxFieldBytes
 	maxPlaceBytes = 2048 // of a place in the code, whose address may be long
 	maxComponents = 100  // of one item
 	maxCaches     = 500
@@ -157,7 +157,6 @@ func (c *checker) figures(r *Report, place string, i *item) {
 			c.refuse(at, "want an object")
 			continue
 		}
-		c.text(at, name, maxNameBytes)
 		c.number(at, "entries", cache.Entries, maxCount)
 		c.optional(at, "inactive", cache.Inactive, maxCount)
 		c.optional(at, "bytes", cache.Bytes, maxHeapBytes)

@@ -135,6 +135,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		{with("monitor_off", `"ms":1`), "items[0].share: missing"},
 		{with("note", `"text":"`+strings.Repeat("x", maxTextBytes+1)+`"`), "items[0].text: want texts of at most 16384 bytes"},
 		{with("note", `"`+strings.Repeat("x", maxFieldBytes+1)+`":1`), "want names of at most 256 bytes"},
+		{with("figures", `"ms":1,"caches":{"`+strings.Repeat("x", maxFieldBytes+1)+`":{"entries":1}}`), "items[0].caches: want names of at most 256 bytes"},
 		{with("note", `"deep":`+strings.Repeat("[", maxDepth)+strings.Repeat("]", maxDepth)), "items[0].deep: want at most 16 levels"},
 		{with("note", `"list":[`+strings.Repeat("1,", maxValues)+"1]"), "items[0].list: want at most 10000 values"},
 		{with("note", `"more":{"n":[-1e999]}`), "items[0].more: want numbers below 1e308"},
@@ -162,6 +163,7 @@ func TestLargestPartsAreTaken(t *testing.T) {
 		with("note", `"big":1e308,"small":1e-999`),
 		component(`name=""`), component("live=1000000000"), component("unmounts="),
 		with("figures", `"ms":0,"heap":null,"newer":{"field":1}`),
+		with("figures", `"ms":0,"caches":{"`+strings.Repeat("x", maxFieldBytes)+`":{"entries":1}}`),
 	} {
 		if mistakes := mistakesOf(t, body); len(mistakes) > 0 {
 			t.Errorf("%.100s is refused: %v", body, mistakes)

@@ -12,4 +12,10 @@ shift
 if ! go version; then
 	exec "$here/left-out.sh" "tests with $GOTOOLCHAIN" "the toolchain cannot be had"
 fi
+# What compiles is compiled first: tests that build programs of others, and have a time to end in, do not wait for it.
+packages=()
+for one; do
+	[[ $one == -* ]] || packages+=("$one")
+done
+go list -test -export -cover "${packages[@]}" >/dev/null
 go test -cover "$@" | "$here/cover.sh"

@@ -11,7 +11,7 @@ import (
 const meterMemory = 15 * time.Second
 
 // meter tells how many requests come in a second: each counts the less the longer ago it came, by an exponential. The zero value
-// is ready; it may be used from everywhere, in some 50 ns.
+// is ready; it may be used from everywhere, in 35 to 60 ns (BenchmarkMeter).
 type meter struct {
 	mu        sync.Mutex
 	perSecond float64

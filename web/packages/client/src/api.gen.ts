@@ -2208,7 +2208,7 @@ export interface components {
             };
             long_tasks?: components["schemas"]["FrontendBlocking"];
             long_frames?: components["schemas"]["FrontendBlocking"];
-            /** @description Caches, by name; at most 500. */
+            /** @description Caches, by name, of at most 256 bytes; at most 500. */
             caches?: {
                 [key: string]: components["schemas"]["FrontendCache"];
             };

@@ -93,7 +93,8 @@ export function keepHolders(): Holders {
                 // The list is the call's own, and done with. Where the engine cannot leave out the frames before, there is no place.
                 Error.captureStackTrace?.(args, ours);
                 if (held.size >= maxHeld) held.clear();
-                // The service takes 2,048 bytes, three for a unit of text at most. Nothing is left with the signal, which may live as long as the page.
+                // The service takes 2,048 bytes, and a unit of text is three at most. Nothing is left with the signal, which may live
+                // as long as the page.
                 held.set(key, [what + ' ' + (/\S.*:\d.*/.exec((args as { stack?: string }).stack!)?.[0].slice(-666) ?? 'somewhere'), new WeakRef(signal)]);
               });
             }
