@@ -12,10 +12,11 @@ shift
 if ! go version; then
 	exec "$here/left-out.sh" "tests with $GOTOOLCHAIN" "the toolchain cannot be had"
 fi
-# What compiles is compiled first: tests that build programs of others, and have a time to end in, do not wait for it.
+# What the tests need is compiled first: those that build programs of others, and have a time to end in, do not wait for it.
+# Without coverage, which go list cannot add to test programs (Go 1.27).
 packages=()
 for one; do
 	[[ $one == -* ]] || packages+=("$one")
 done
-go list -test -export -cover "${packages[@]}" >/dev/null
+go list -test -export "${packages[@]}" >/dev/null
 go test -cover "$@" | "$here/cover.sh"
