@@ -59,8 +59,34 @@ func TestSitesBeneathTheRest(t *testing.T) {
 			{"large", 100}, {"larger", 110}, {"largest", 120}, {"left out", 50}, {"grows", float64(20 * i)}, {"twice", float64(5 * i)}, {"twice", float64(5 * i)},
 		}), 0)
 	}
-	grown := h.growth(0, 100)
+	grown := h.growth(0, 100, nil)
 	if len(grown) != 1 || grown[0] != (SiteGrowth{"grows", 150, 1}) { // from 50, the most that was left out at first, to 200
+		t.Errorf("%+v", grown)
+	}
+}
+
+// TestSitesThatComeBack: what only has again what it had when a longer window began has not grown, as soon as there is such a
+// window.
+func TestSitesThatComeBack(t *testing.T) {
+	shorter, longer := siteHistory{every: time.Second, most: 10}, siteHistory{every: 6 * time.Second, most: 10}
+	for i := range 6 * siteSamples {
+		now := time.Duration(i) * time.Second
+		comes := 100 + 50*math.Cos(2*math.Pi*float64(i)/(6*siteSamples))
+		sites := bySize([]Site{{"comes and goes", comes}, {"leaks", float64(1 + i)}})
+		shorter.add(now, sites, 0)
+		if !longer.due(now) {
+			continue
+		}
+		if full := len(longer.at) == siteSamples-1; full {
+			grown := shorter.growth(now-10*time.Second, 10, []siteHistory{longer})
+			if len(grown) != 2 {
+				t.Errorf("without a longer window: %+v", grown)
+			}
+		}
+		longer.add(now, sites, 0)
+	}
+	grown := shorter.growth(0, 10, []siteHistory{longer})
+	if len(grown) != 1 || grown[0].Name != "leaks" {
 		t.Errorf("%+v", grown)
 	}
 }
@@ -94,7 +120,7 @@ func TestSiteHistoryTwin(t *testing.T) {
 				want[name] = by
 			}
 		}
-		grown := h.growth(0, 20)
+		grown := h.growth(0, 20, nil)
 		if len(grown) != min(len(want), toldSites) {
 			t.Errorf("seed %d: %v, want of %v", seed, grown, want)
 		}

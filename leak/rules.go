@@ -102,13 +102,13 @@ func (s *series) judge(i int) (j judged) {
 		j.close = first.even(scaleRules[i].even) && by >= fastPace*first.by() && first.by() > s.minRise/2*max(1, first.from) && by > s.minRise/2*from
 		j.holds = j.close && first.by() > s.minRise*max(1, first.from) && by > s.minRise*from && j.rise.to > s.highBefore(began, e, last)
 		j.rise.from, j.rise.steps = first.from, j.rise.steps+fastStep
-		j.sites = s.sitesOf(i).growth(began, j.rise.by())
+		j.sites = s.grownSites(i, began, j.rise.by())
 	case Changed:
-		j.sites = s.sitesOf(i).growth(began, by)
+		j.sites = s.grownSites(i, began, by)
 		j.close = by >= changedRise*from && j.rise.to > s.highBefore(began, e, last)
 		j.holds = j.close && s.unlikeBefore(scale, e, last, by) && len(j.sites) > 0 && j.sites[0].Share >= sureShare
 	case Sustained:
-		j.sites = s.sitesOf(i).growth(began, by)
+		j.sites = s.grownSites(i, began, by)
 		least, high := scaleRules[i].rise, s.highBefore(began, e, last)
 		j.close = by >= least/2*from && j.rise.to > high
 		j.holds = by >= least*from && j.rise.to > high+scaleRules[i].high*by
@@ -135,15 +135,19 @@ func (s *series) ledBySite(whole rise, window []bucket, began time.Duration) (j 
 		if !(owned+load*r.from < sureShare*r.by()) { // or NaN
 			continue
 		}
-		if most, high := before.mostBefore(name, began); r.by() >= changedExcess*most && r.from >= high {
+		if most, high := before.mostBefore(name, began); r.by() >= changedExcess*most && r.from >= high && above(s.sites[2:], name, r.to) {
 			j, ok = judged{rise: r, sites: []SiteGrowth{{name, r.by(), 1}}, holds: true, close: true, led: name}, true
 		}
 	}
 	return j, ok
 }
 
-// sitesOf is what is known of sites over the windows of a scale: the two shortest share it.
-func (s *series) sitesOf(i int) *siteHistory { return &s.sites[max(0, i-1)] }
+// grownSites are those that have a good part of a rise in a scale. What is known of sites over its windows the two shortest
+// share.
+func (s *series) grownSites(i int, since time.Duration, rise float64) []SiteGrowth {
+	first := max(0, i-1)
+	return s.sites[first].growth(since, rise, s.sites[first+1:])
+}
 
 // highBefore is the most that was held at any time before another one, as far back as any scale reaches.
 func (s *series) highBefore(at time.Duration, e effect, last bucket) float64 {

@@ -86,9 +86,10 @@ func (h *siteHistory) forget() {
 // clear forgets all samples.
 func (h *siteHistory) clear() { h.at, h.rows = nil, nil }
 
-// growth finds the sites that have grown since a time in every third of it, and have a good part of a rise. It is empty
-// if there are too few samples since then to tell. A site that is not in a sample may have had what was left out there.
-func (h *siteHistory) growth(since time.Duration, rise float64) (grown []SiteGrowth) {
+// growth finds the sites that have grown since a time in every third of it, and over each of the longer histories, and have
+// a good part of a rise. It is empty if there are too few samples since then to tell. A site that is not in a sample may
+// have had what was left out there.
+func (h *siteHistory) growth(since time.Duration, rise float64, longer []siteHistory) (grown []SiteGrowth) {
 	first := slices.IndexFunc(h.at, func(at time.Duration) bool { return at >= since-h.every })
 	if first < 0 || len(h.at)-first < 4 || rise <= 0 {
 		return nil
@@ -103,12 +104,23 @@ func (h *siteHistory) growth(since time.Duration, rise float64) (grown []SiteGro
 			return float64(max(row[sample], h.cut[sample]))
 		}
 		by := at(3) - at(0)
-		if by >= toldShare*rise && at(1) > at(0) && at(2) > at(1) && at(3) > at(2) {
+		if by >= toldShare*rise && at(1) > at(0) && at(2) > at(1) && at(3) > at(2) && above(longer, name, at(3)) {
 			grown = append(grown, SiteGrowth{name, by, min(1, by/rise)})
 		}
 	}
 	sorting.By(grown, func(a, b SiteGrowth) int { return cmp.Or(cmp.Compare(b.By, a.By), cmp.Compare(a.Name, b.Name)) })
 	return grown[:min(len(grown), toldSites)]
+}
+
+// above reports whether a site has more than it is known to have had when each of the histories began that hold all their
+// samples. What only has again what it had a day ago comes and goes with the load.
+func above(histories []siteHistory, name string, value float64) bool {
+	for _, h := range histories {
+		if row := h.rows[name]; len(h.at) == siteSamples && row != nil && float64(row[0]) >= value {
+			return false
+		}
+	}
+	return true
 }
 
 // value is what a site had in a sample, or could have had at most.
