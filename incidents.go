@@ -68,8 +68,8 @@ type incidents struct {
 
 // incidentRequest is somebody's wish for a bundle.
 type incidentRequest struct {
-	reason string
-	answer chan incidentAnswer // has room for one
+	rule, reason string
+	answer       chan incidentAnswer // has room for one
 }
 
 type incidentAnswer struct {
@@ -183,10 +183,15 @@ func (w *Warden) PreviousRun() *incident.Previous {
 // bytes. It is refused a moment after another that was asked for (*IncidentCooldownError), and where too little memory
 // (ErrIncidentRoom) or disk (incident.ErrNoRoom) is left. It takes some tens of milliseconds, and some MB for the time.
 func (w *Warden) RecordIncident(ctx context.Context, reason string) (incident.Record, error) {
+	return w.recordIncident(ctx, incident.Manual, reason)
+}
+
+// recordIncident is RecordIncident by another rule; of those that somebody asked for alone there may be one too many.
+func (w *Warden) recordIncident(ctx context.Context, rule, reason string) (incident.Record, error) {
 	if _, err := w.Incidents(); err != nil {
 		return incident.Record{}, err
 	}
-	r := incidentRequest{reason, make(chan incidentAnswer, 1)}
+	r := incidentRequest{rule, reason, make(chan incidentAnswer, 1)}
 	select {
 	case w.incidents.asked <- r:
 	case <-ctx.Done():
@@ -224,7 +229,7 @@ func (w *Warden) watchIncidents(ctx context.Context) {
 		case <-soon.C:
 			reading = w.readNow()
 		case r := <-i.asked:
-			record, err := w.recordAsked(ctx, r.reason)
+			record, err := w.recordAsked(ctx, r.rule, r.reason)
 			r.answer <- incidentAnswer{record, err}
 			continue
 		case <-ctx.Done():
@@ -284,21 +289,21 @@ func (w *Warden) judgeIncident(ctx context.Context, r incident.Reading) incident
 }
 
 // recordAsked writes the bundle that somebody asks for.
-func (w *Warden) recordAsked(ctx context.Context, reason string) (incident.Record, error) {
+func (w *Warden) recordAsked(ctx context.Context, rule, reason string) (incident.Record, error) {
 	i, now := w.incidents, w.o.Now()
-	if wait := i.manual.Add(askedCooldown).Sub(now); !i.manual.IsZero() && wait > 0 && wait <= askedCooldown {
+	if wait := i.manual.Add(askedCooldown).Sub(now); rule == incident.Manual && !i.manual.IsZero() && wait > 0 && wait <= askedCooldown {
 		return incident.Record{}, &IncidentCooldownError{RetryAfter: wait}
 	}
 	r := w.readNow()
-	v := incident.Verdict{Extent: incident.Whole, Rule: incident.Manual, Reason: reason, EstimatedBytes: r.UsedBytes, SecondsToLimit: math.Inf(1)}
-	rule := incident.DefaultRule()
-	if free := r.LimitBytes - r.TotalBytes; r.LimitBytes > 0 && free < rule.SmallBytes {
-		if v.Extent = incident.Smallest; free < rule.DyingBytes {
+	v := incident.Verdict{Extent: incident.Whole, Rule: rule, Reason: reason, EstimatedBytes: r.UsedBytes, SecondsToLimit: math.Inf(1)}
+	bounds := incident.DefaultRule()
+	if free := r.LimitBytes - r.TotalBytes; r.LimitBytes > 0 && free < bounds.SmallBytes {
+		if v.Extent = incident.Smallest; free < bounds.DyingBytes {
 			return incident.Record{}, fmt.Errorf("memwarden: %w: %s of %s", ErrIncidentRoom, bytesize.Format(max(0, free)), bytesize.Format(r.LimitBytes))
 		}
 	}
 	record, err := w.writeIncident(ctx, r, v)
-	if err == nil {
+	if err == nil && rule == incident.Manual {
 		i.manual = now
 	}
 	return record, err

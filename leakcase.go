@@ -24,9 +24,14 @@ type leakCase struct {
 	told      bool // it was logged and published
 }
 
-// snapshotPatience is how long a snapshot waits for its turn: for another that is taken, and for the least time between
-// two.
-const snapshotPatience = time.Minute
+const (
+	// snapshotPatience is how long a snapshot waits for its turn: for another that is taken, and for the least time between
+	// two.
+	snapshotPatience = time.Minute
+	// analysisPatience is how long its analysis may take, in which nothing else is looked into. It takes some ten seconds for
+	// a heap of a GiB.
+	analysisPatience = 5 * time.Minute
+)
 
 // investigator finds out what leaks. Only the goroutine of investigate touches it.
 type investigator struct {
@@ -89,8 +94,8 @@ func (i *investigator) look(ctx context.Context, c leakCase) {
 	if i.quiet(ctx, r) {
 		return
 	}
-	if i.w.openLeaks.last(r.Case).Status == LeakAcknowledged {
-		r.Status = LeakAcknowledged // what is known to somebody still is when it is confirmed
+	if i.w.openLeaks.acknowledged(r.Case) {
+		r.Status = LeakAcknowledged
 	}
 	if !c.told && i.w.openLeaks.has(r.Case) {
 		i.w.tellLeak(LeakFinding{f, c.inputs})
@@ -157,18 +162,15 @@ func site(f leak.Finding) (stack []string, what string) {
 // by the site.
 func (i *investigator) name(ctx context.Context, f leak.Finding, r *LeakReport, what string) string {
 	after, err := i.snapshot(ctx)
-	if err != nil {
-		if ctx.Err() == nil {
-			r.Evidence = append(r.Evidence, "no snapshot: "+oneLine(err.Error()))
-		}
-		return what
-	}
-	r.Evidence = append(r.Evidence, "snapshot "+after.id)
+	r.Evidence = append(r.Evidence, snapshotEvidence(ctx, after.id, err)...)
 	if f.Kind == leak.Goroutines {
 		return what // which their stack tells better
 	}
 	before := i.before
 	i.before = analyzed{}
+	if err != nil {
+		return what
+	}
 	if f.Verdict == leak.Suspect {
 		before, i.before = analyzed{}, after
 	}
@@ -210,15 +212,31 @@ func holding(a *retain.Analysis, s *retain.Suspect) string {
 	return text
 }
 
-// snapshot takes and analyses a snapshot, once it may.
-func (i *investigator) snapshot(ctx context.Context) (a analyzed, err error) {
-	ctx, cancel := context.WithTimeout(ctx, snapshotPatience)
-	defer cancel()
-	record, err := i.patiently(ctx, i.w.StoreSnapshot)
-	if err == nil {
-		a.id = record.ID
-		a.Analysis, err = i.w.AnalyzeSnapshot(ctx, record.ID)
+// snapshotEvidence is the snapshot that was taken, and what could not be done: nothing of that at the end of all.
+func snapshotEvidence(ctx context.Context, id string, err error) (lines []string) {
+	failed := "no snapshot: "
+	if id != "" {
+		lines, failed = append(lines, "snapshot "+id), "it is not analysed: "
 	}
+	if err != nil && ctx.Err() == nil {
+		lines = append(lines, failed+oneLine(err.Error()))
+	}
+	return lines
+}
+
+// snapshot takes and analyses a snapshot, each once it may. Where there is an error, there may be the snapshot alone.
+func (i *investigator) snapshot(ctx context.Context) (a analyzed, err error) {
+	record, err := i.patiently(ctx, i.w.StoreSnapshot)
+	if err != nil {
+		return a, err
+	}
+	a.id = record.ID
+	ctx, cancel := context.WithTimeout(ctx, analysisPatience)
+	defer cancel()
+	_, err = i.patiently(ctx, func(ctx context.Context) (archive.Record, error) {
+		a.Analysis, err = i.w.AnalyzeSnapshot(ctx, record.ID)
+		return record, err
+	})
 	return a, err
 }
 

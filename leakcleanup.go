@@ -14,6 +14,7 @@ import (
 	"github.com/memwarden/memwarden/bytesize"
 	"github.com/memwarden/memwarden/cleanup"
 	"github.com/memwarden/memwarden/gcpolicy"
+	"github.com/memwarden/memwarden/incident"
 	"github.com/memwarden/memwarden/leak"
 	"github.com/memwarden/memwarden/memstat"
 )
@@ -141,7 +142,8 @@ func (w *Warden) queueReport(r LeakReport) {
 	}
 }
 
-// settledAs is what somebody has said of a case: acknowledged or dismissed, or nothing.
+// settledAs is what somebody has said of a case: acknowledged or dismissed, or nothing. Where the store does not say, it is what
+// is known of it here.
 func (w *Warden) settledAs(ctx context.Context, name string) (status string) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
@@ -153,8 +155,13 @@ func (w *Warden) settledAs(ctx context.Context, name string) (status string) {
 		}
 		return false
 	})
-	if err != nil && !w.stopped() {
-		w.o.Logger.Error("memory leak reports cannot be read, so that it is not known what was said of one", "case", name, "error", err)
+	if err != nil {
+		if !w.stopped() {
+			w.o.Logger.Error("memory leak reports cannot be read, so that it is not known what was said of one", "case", name, "error", err)
+		}
+		if w.openLeaks.acknowledged(name) {
+			return LeakAcknowledged
+		}
 	}
 	return status
 }
@@ -239,6 +246,11 @@ func (c *cleaning) run(ctx context.Context, why string) {
 		goroutines-left >= max(leastGone, int(worthwhile*float64(goroutines)))
 	w.cleaner.end(worth, w.o.Now())
 	w.o.Logger.Info("memory leak is cleaned up after", "actions", c.actions)
+	if c.hurried {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, hurry) // the store may hang
+		defer cancel()
+	}
 	for _, f := range c.leaks {
 		w.noteActions(ctx, caseOf(f), c.actions)
 	}
@@ -263,7 +275,7 @@ func (c *cleaning) note(format string, args ...any) {
 func (c *cleaning) keepEvidence(ctx context.Context, why string) {
 	ctx, cancel := context.WithTimeout(ctx, hurry)
 	defer cancel()
-	record, err := c.w.RecordIncident(ctx, "to be cleaned up after a leak: "+why)
+	record, err := c.w.recordIncident(ctx, incident.Cleanup, "to be cleaned up after a leak: "+why)
 	switch {
 	case err == nil:
 		c.note("kept evidence: incident bundle %s", record.ID)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/memwarden/memwarden/bounded"
 	"github.com/memwarden/memwarden/cleanup"
+	"github.com/memwarden/memwarden/incident"
 	"github.com/memwarden/memwarden/leak"
 	"github.com/memwarden/memwarden/pressure"
 )
@@ -142,8 +143,11 @@ func TestAConfirmedLeakIsCleanedUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if list := kept.List(); len(list) != 1 || !strings.HasSuffix(actions[1], list[0].ID) {
+	if list := kept.List(); len(list) != 1 || !strings.HasSuffix(actions[1], list[0].ID) || list[0].Cause.Rule != incident.Cleanup {
 		t.Errorf("bundles: %+v", list)
+	}
+	if _, err := w.RecordIncident(t.Context(), "somebody asks a moment later"); err != nil {
+		t.Error(err)
 	}
 	if l := leaksOf(t, w, 0, 10); ran != 1 || len(l) != 1 || l[0].Status != "confirmed" {
 		t.Errorf("ran %d times; %+v", ran, l)

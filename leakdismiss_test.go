@@ -99,6 +99,54 @@ func TestDismissalsInMemoryAreBounded(t *testing.T) {
 	}
 }
 
+// TestADismissedReportStaysQuiet: of leaks that parts of a program report, too, those of a signature that was dismissed are
+// neither kept nor told of; others are, and these once it is taken back.
+func TestADismissedReportStaysQuiet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := begin(t, Options{Config: notWatched(), Root: newContainer(t, "max").root})
+		told := subscribe(t, w)
+		defer told.Close()
+		report := func(signature string) (listed, events int) {
+			t.Helper()
+			if err := w.ReportLeak(t.Context(), LeakReport{Kind: "connection_held", Sentence: "it is held", Signature: signature}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			for _, e := range waiting(told) {
+				if e.Kind == EventLeakReport {
+					events++
+				}
+			}
+			return len(leaksOf(t, w, 0, 100)), events
+		}
+		if listed, events := report("held main.take"); listed != 1 || events != 1 {
+			t.Fatalf("%d are listed, %d told of", listed, events)
+		}
+		first := leaksOf(t, w, 0, 1)[0]
+		settle := func(status string) {
+			t.Helper()
+			if _, err := w.SettleLeak(t.Context(), first.ID, status); err != nil {
+				t.Fatal(err)
+			}
+			waiting(told)
+		}
+		settle(LeakDismissed)
+		if listed, events := report("held main.take"); listed != 1 || events != 0 {
+			t.Errorf("of one that was dismissed %d are listed, %d told of", listed, events)
+		}
+		if listed, events := report("held main.other"); listed != 2 || events != 1 {
+			t.Errorf("of another one %d are listed, %d told of", listed, events)
+		}
+		if listed, events := report(""); listed != 3 || events != 1 {
+			t.Errorf("of one without a signature %d are listed, %d told of", listed, events)
+		}
+		settle(LeakAcknowledged)
+		if listed, events := report("held main.take"); listed != 4 || events != 1 {
+			t.Errorf("of one that was taken back %d are listed, %d told of", listed, events)
+		}
+	})
+}
+
 // TestADismissedLeakIsNotTold: neither the log nor an event says that it is suspected or confirmed, it counts for no
 // verdict, and once it is taken back it does.
 func TestADismissedLeakIsNotTold(t *testing.T) {

@@ -2,6 +2,7 @@ package memwarden
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math"
 	"path/filepath"
@@ -107,6 +108,30 @@ func TestAStoreThatHangs(t *testing.T) {
 	}
 }
 
+// TestAStoreThatHangsUnderPressure: who reacts to pressure waits for it once, and no longer than for a cleanup task, however
+// many leaks there are.
+func TestAStoreThatHangsUnderPressure(t *testing.T) {
+	o, _ := newContainer(t, "max").options()
+	synctest.Test(t, func(t *testing.T) {
+		o.LeakReports = hanging{}
+		o.Config = notWatched()
+		o.Config.Leaks.Enabled, o.Config.Leaks.AutoCleanup, o.Config.Leaks.IntervalSeconds, o.Config.Leaks.WindowSeconds = true, true, 3600, 7*86400
+		w := begin(t, o)
+		var leaks []leak.Finding
+		for _, kind := range leak.Kinds() {
+			leaks = append(leaks, leak.Finding{Kind: kind, Verdict: leak.Suspect, Since: time.Unix(1000, 0), Reason: "it rose"})
+		}
+		w.says(leaks...)
+		began := time.Now()
+		if !w.cleanUpUnderPressure(t.Context(), w.State()) {
+			t.Fatal("nothing is cleaned up")
+		}
+		if took := time.Since(began); took > 2*hurry {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
 // hanging reports answer when nobody waits any longer.
 type hanging struct{}
 
@@ -164,5 +189,27 @@ func TestOwnersThatLie(t *testing.T) {
 	}
 	if len(honest.held) != 4 || total != 1<<40+4<<20 {
 		t.Errorf("the honest one has %d MiB left, %d bytes were given", len(honest.held), total)
+	}
+}
+
+// TestSnapshotEvidence: a snapshot that is kept is told of, whatever becomes of its analysis.
+func TestSnapshotEvidence(t *testing.T) {
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for _, c := range []struct {
+		ctx  context.Context
+		id   string
+		err  error
+		want string
+	}{
+		{t.Context(), "one", nil, `["snapshot one"]`},
+		{t.Context(), "", errDown, `["no snapshot: ` + errDown.Error() + `"]`},
+		{t.Context(), "one", errDown, `["snapshot one" "it is not analysed: ` + errDown.Error() + `"]`},
+		{ended, "one", errDown, `["snapshot one"]`},
+		{ended, "", errDown, `[]`},
+	} {
+		if got := fmt.Sprintf("%q", snapshotEvidence(c.ctx, c.id, c.err)); got != c.want {
+			t.Errorf("%q, %v: %s, want %s", c.id, c.err, got, c.want)
+		}
 	}
 }

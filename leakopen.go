@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// maxOpenLeaks bounds the leaks that are known to go on; more of them are not reported anew.
+	// maxOpenLeaks bounds the leaks that are known to go on; more of them are not reported anew, but for those of findings.
 	maxOpenLeaks = 128
 	// refreshInterval is how often it is seen to that the leaks that go on are among the reports that are kept, and
 	// refreshAge how old such a report becomes: of each leak there are no more than 24 a day. Where reports are kept for
@@ -26,7 +26,7 @@ const (
 // zero value is ready.
 type openLeaks struct {
 	mu     sync.Mutex
-	by     map[string]*openLeak // at most maxOpenLeaks
+	by     map[string]*openLeak // at most maxOpenLeaks, and one of each kind of findings
 	untold map[string]bool      // those whose last report the store refused, so that nobody was told of it; at most maxOpenLeaks
 }
 
@@ -61,18 +61,17 @@ func (o *openLeaks) watch(now time.Time, all []isOpen) {
 		}
 	}
 	for _, f := range all {
-		if l := o.get(caseOf(f.finding)); l != nil {
-			l.watched, l.seen, l.finding, l.left = true, now, f.finding, f.left
-		}
+		l := o.get(caseOf(f.finding), maxOpenLeaks+len(all))
+		l.watched, l.seen, l.finding, l.left = true, now, f.finding, f.left
 	}
 }
 
-// get returns a leak, a new one if there is room; nil if there is none. The caller holds mu.
-func (o *openLeaks) get(name string) *openLeak {
+// get returns a leak, a new one if there are fewer than most; nil if there are not. The caller holds mu.
+func (o *openLeaks) get(name string, most int) *openLeak {
 	if l := o.by[name]; l != nil {
 		return l
 	}
-	if len(o.by) >= maxOpenLeaks {
+	if len(o.by) >= most {
 		return nil
 	}
 	if o.by == nil {
@@ -95,7 +94,7 @@ func (o *openLeaks) see(name string, now time.Time) {
 func (o *openLeaks) reported(r LeakReport, now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if l := o.get(r.Case); l != nil {
+	if l := o.get(r.Case, maxOpenLeaks); l != nil {
 		l.report, l.kept, l.seen = r, now, now
 	}
 }
@@ -202,6 +201,9 @@ func (o *openLeaks) last(name string) LeakReport {
 	return LeakReport{}
 }
 
+// acknowledged reports whether somebody has acknowledged a leak: he knows of it when it is confirmed or has doubled, too.
+func (o *openLeaks) acknowledged(name string) bool { return o.last(name).Status == LeakAcknowledged }
+
 // current returns a report with what is so now, if its leak goes on. What was held by a snapshot has grown by what the
 // heap has since.
 func (o *openLeaks) current(r LeakReport) LeakReport {
@@ -228,6 +230,16 @@ func (o *openLeaks) current(r LeakReport) LeakReport {
 // LeakGoesOn reports whether the leak of a LeakReport.Case goes on, as far as the warden has found it itself; of more than 128
 // at a time it knows but the first. It may be called from anywhere, and waits for nothing but a lock that is held for moments.
 func (w *Warden) LeakGoesOn(name string) bool { return w.openLeaks.has(name) }
+
+// reportHeld reports objects or goroutines that should have gone, of which no finding tells.
+func (w *Warden) reportHeld(r LeakReport) {
+	w.o.Logger.Warn("memory leak "+r.Status, "kind", r.Kind, "reason", r.Sentence)
+	if w.openLeaks.acknowledged(r.Case) {
+		r.Status = LeakAcknowledged
+	}
+	w.openLeaks.reported(r, r.LastSeen)
+	w.queueReport(r)
+}
 
 // refreshPauses are how often it is looked for reports of leaks that go on, and how old one may be then.
 func (w *Warden) refreshPauses() (interval, age time.Duration) {

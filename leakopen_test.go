@@ -278,8 +278,17 @@ func TestTrackedLeaksGoOn(t *testing.T) {
 		i.lookTracked(t.Context(), overdue)
 		synctest.Wait()
 		list := leaksOf(t, w, 0, 10)
-		if len(list) != 1 || !list[0].LastSeen.Equal(time.Now()) {
-			t.Errorf("%+v", list)
+		if len(list) != 1 || !list[0].LastSeen.Equal(time.Now()) || list[0].Status != "confirmed" {
+			t.Fatalf("%+v", list)
+		}
+		if _, err := w.SettleLeak(t.Context(), list[0].ID, LeakAcknowledged); err != nil {
+			t.Fatal(err)
+		}
+		overdue.overdue[0].Count = 2
+		i.lookTracked(t.Context(), overdue)
+		synctest.Wait()
+		if twice := leaksOf(t, w, 0, 10); len(twice) != 1 || twice[0].ID == list[0].ID || twice[0].Status != LeakAcknowledged {
+			t.Errorf("twice as many of what was acknowledged are reported as %+v", twice)
 		}
 		i.lookTracked(t.Context(), trackCase{patience: overdue.patience})
 		if w.openLeaks.any() {
@@ -324,6 +333,11 @@ func TestOpenLeaksAreBounded(t *testing.T) {
 	if n := len(o.names()); n != maxOpenLeaks {
 		t.Errorf("%d are known, want %d", n, maxOpenLeaks)
 	}
+	open := isOpen{finding: heapLeak(leak.Suspect)}
+	if o.watch(time.Unix(1, 0), []isOpen{open}); !o.has(caseOf(open.finding)) {
+		t.Error("there is no room for what a finding tells of")
+	}
+	o.watch(time.Unix(2, 0), nil)
 	o.over("0")
 	o.reported(LeakReport{Case: "next"}, time.Unix(1, 0))
 	if !o.has("next") {

@@ -186,7 +186,7 @@ func (w *Warden) buildLeaks() error {
 	return errors.Join(refused, err)
 }
 
-// ReportLeak has a leak report kept among Options.LeakReports. It returns once the report is in the queue before them, and
+// ReportLeak has a leak report kept among Options.LeakReports, unless leaks of its signature were dismissed. It returns once the report is in the queue before them, and
 // waits neither for the store nor, if the queue of 32 reports is full and ctx is done, for room in it: what has found the
 // leak must not be held up, nor fail, because the store cannot take it. A report that the store then refuses is logged.
 // The error lists every mistake in the report, or says that there was no room before ctx was done, or that the warden is
@@ -204,23 +204,29 @@ func (w *Warden) ReportLeak(ctx context.Context, r LeakReport) error {
 	case errors.Is(err, bounded.ErrTopicClosed):
 		return fmt.Errorf("memwarden: report a leak: the warden is closed: %w", err)
 	case err != nil:
+		w.openLeaks.lost(r.Case)
 		return fmt.Errorf("memwarden: report a leak: %d reports wait to be kept already: %w", leakQueue, err)
 	}
 	return nil
 }
 
-// keepLeak stores a report and tells of it; where the store refuses it, refresh does both once it can. It is called for one after
-// the other.
+// keepLeak stores a report and tells of it, unless leaks of its signature were dismissed; where the store refuses it, refresh does
+// both once it can. It is called for one after the other.
 func (w *Warden) keepLeak(ctx context.Context, report []byte) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
+	var r LeakReport
+	if err := json.Unmarshal(report, &r); err != nil {
+		w.o.Logger.Error("memory leak report cannot be read and is not kept", "error", err, "report", string(report))
+		return
+	}
+	if r.Status != LeakDismissed && w.quiet(ctx, quietCase{r.Case, r.Signature}, storeTimeout/2) {
+		return
+	}
 	id, err := w.o.LeakReports.Add(ctx, report)
 	if err != nil {
 		w.o.Logger.Error("memory leak report could not be kept", "error", err, "report", string(report))
-		var lost LeakReport
-		if err := json.Unmarshal(report, &lost); err == nil {
-			w.openLeaks.lost(lost.Case)
-		}
+		w.openLeaks.lost(r.Case)
 		return
 	}
 	w.tellKept(id, report)
@@ -429,7 +435,7 @@ func (w *Warden) dismissed(ctx context.Context, signature string) (found bool, e
 // quiet reports whether somebody has dismissed a case, or leaks of its signature, and quiets the case then. It waits for
 // the store so long at most.
 func (w *Warden) quiet(ctx context.Context, c quietCase, patience time.Duration) bool {
-	if w.quietLeaks.has(c.name) {
+	if c.name != "" && w.quietLeaks.has(c.name) {
 		return true
 	}
 	reading, cancel := context.WithTimeout(ctx, patience)
@@ -439,7 +445,9 @@ func (w *Warden) quiet(ctx context.Context, c quietCase, patience time.Duration)
 		w.o.Logger.Error("memory leak reports cannot be read, so that nothing is known to be dismissed", "error", err)
 	}
 	if found {
-		w.quietLeaks.add(c)
+		if c.name != "" {
+			w.quietLeaks.add(c)
+		}
 		w.o.Logger.Info("memory leak is one that was dismissed", "case", c.name, "signature", c.signature)
 	}
 	return found
@@ -459,6 +467,7 @@ func (w *Warden) subscribersGrow(g bounded.TopicGrowth) {
 		Sentence: fmt.Sprintf("%d subscriptions to events are open, more than ever before, %d of them from one place, "+
 			"which perhaps never closes them", g.Listeners, most.Listeners),
 		AllocStack: []string{fmt.Sprintf("%s %s:%d", most.Function, most.File, most.Line)},
+		Signature:  "subscriptions " + most.Function,
 	})
 	if err != nil {
 		w.o.Logger.Error("memory leak report could not be kept", "error", err)

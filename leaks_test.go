@@ -192,6 +192,12 @@ func TestLeakReportsHoldNobodyUp(t *testing.T) {
 		if err := w.ReportLeak(done(), found(0)); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "32 reports wait") {
 			t.Errorf("one more than the queue holds: %v", err)
 		}
+		open := found(0)
+		open.Case = "goes on"
+		w.openLeaks.reported(open, began)
+		if err := w.ReportLeak(done(), open); err == nil || !w.openLeaks.isUntold(open.Case) {
+			t.Errorf("of a leak that goes on, %v; it is to be told of later: %v", err, w.openLeaks.isUntold(open.Case))
+		}
 		if took := time.Since(began); took != 0 {
 			t.Errorf("reporting took %v", took)
 		}

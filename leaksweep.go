@@ -47,6 +47,7 @@ type sweeps struct {
 // abandoned are goroutines of one stack.
 type abandoned struct {
 	stack []uintptr
+	since time.Time // when a sweep found some for the first time
 	count int
 	grown bool // the last sweep has found more than the one before
 	told  int  // how many there were when it was told of them
@@ -73,7 +74,7 @@ func (s *sweeps) look(now time.Time, least time.Duration) (swept bool, err error
 	if err != nil {
 		return false, err
 	}
-	s.merge(all)
+	s.merge(now, all)
 	return true, nil
 }
 
@@ -92,7 +93,7 @@ func sweep(profile *pprof.Profile) (text []byte, cost float64, err error) {
 }
 
 // merge takes in what a sweep has found.
-func (s *sweeps) merge(all []abandoned) {
+func (s *sweeps) merge(now time.Time, all []abandoned) {
 	if s.found == nil {
 		s.found = map[string]*abandoned{}
 	}
@@ -101,7 +102,7 @@ func (s *sweeps) merge(all []abandoned) {
 		name := siteOf(a.stack)
 		counts[name] += a.count
 		if s.found[name] == nil && len(s.found) < maxAbandoned {
-			s.found[name] = &abandoned{stack: a.stack}
+			s.found[name] = &abandoned{stack: a.stack, since: now}
 		}
 	}
 	for name, known := range s.found {
@@ -214,9 +215,7 @@ func (i *investigator) sweep(ctx context.Context) {
 	for _, a := range news {
 		r, ok := abandonedReport(a, w.o.Now())
 		if ok && functionOf(ownFrame(r.AllocStack)) != grows && !i.quiet(ctx, r) {
-			w.o.Logger.Warn("memory leak confirmed", "kind", r.Kind, "reason", r.Sentence)
-			w.openLeaks.reported(r, r.LastSeen)
-			w.queueReport(r)
+			w.reportHeld(r)
 		}
 	}
 }
@@ -271,7 +270,7 @@ func abandonedReport(a abandoned, now time.Time) (LeakReport, bool) {
 		text += ", " + hint
 	}
 	return LeakReport{
-		Kind: KindAbandoned, Status: leak.Confirmed.String(), Sentence: oneLine(text), AllocStack: stack, FirstSeen: now, LastSeen: now,
+		Kind: KindAbandoned, Status: leak.Confirmed.String(), Sentence: oneLine(text), AllocStack: stack, FirstSeen: a.since, LastSeen: now,
 		Case:      abandonedCase(siteOf(a.stack)),
 		Signature: leak.Goroutines.String() + " " + functionOf(own), // who has dismissed their growth has dismissed them
 		Evidence:  []string{"goroutineleak profile"},

@@ -86,6 +86,8 @@ func TestAbandonedGoroutines(t *testing.T) {
 // TestSweepsAreUnited: what counts is the most that was found of a stack, and told is what are many, or become more.
 func TestSweepsAreUnited(t *testing.T) {
 	s := &sweeps{}
+	began := time.Unix(1000, 0)
+	now := began
 	of := func(counts ...int) (told []int) {
 		t.Helper()
 		var all []abandoned
@@ -94,10 +96,14 @@ func TestSweepsAreUnited(t *testing.T) {
 				all = append(all, abandoned{stack: []uintptr{uintptr(i + 1)}, count: n})
 			}
 		}
-		s.merge(all)
+		s.merge(now, all)
 		for _, a := range s.news() {
 			told = append(told, int(a.stack[0])*100+a.count)
+			if !a.since.Equal(began) {
+				t.Errorf("%d of stack %d are since %v, want %v: when the first were found", a.count, a.stack[0], a.since, began)
+			}
 		}
+		now = now.Add(time.Hour)
 		return told
 	}
 	for i, step := range []struct{ counts, want []int }{

@@ -182,12 +182,7 @@ func (i *investigator) lookTracked(ctx context.Context, c trackCase) {
 			i.w.o.Logger.Info("memory: released objects went late", "owner", n.Owner, "type", n.Type, "count", n.Count)
 			continue
 		}
-		r := i.trackReport(n)
-		i.w.o.Logger.Warn("memory leak "+r.Status, "kind", r.Kind, "reason", r.Sentence)
-		i.w.openLeaks.reported(r, r.LastSeen)
-		if err := i.w.ReportLeak(ctx, r); err != nil && ctx.Err() == nil {
-			i.w.o.Logger.Error("memory leak report could not be kept", "error", err)
-		}
+		i.w.reportHeld(i.trackReport(n))
 	}
 }
 
@@ -229,22 +224,19 @@ func (i *investigator) findHolders(ctx context.Context, news []tracked, allowed 
 		return
 	}
 	var list []retain.Held
-	evidence := "no snapshot: none is allowed (MEMWARDEN_LEAK_SNAPSHOTS)"
+	evidence := []string{"no snapshot: none is allowed (MEMWARDEN_LEAK_SNAPSHOTS)"}
 	if allowed {
 		id, found, err := i.holders(ctx, unknown)
-		list, evidence = found, "snapshot "+id
-		if err != nil {
-			evidence = "no snapshot: " + oneLine(err.Error())
-		}
+		list, evidence = found, snapshotEvidence(ctx, id, err)
 	}
 	for k, n := range unknown {
 		switch told := n.told; {
 		case k < len(list):
-			told.held, told.evidence = &list[k], []string{evidence}
+			told.held, told.evidence = &list[k], evidence
 		case told.held == nil || told.held.Reached == 0:
-			told.held, told.evidence = nil, []string{evidence}
+			told.held, told.evidence = nil, evidence
 		default: // what was found of fewer remains true of those
-			told.evidence = append(told.evidence[:1:1], evidence)
+			told.evidence = append(told.evidence[:1:1], evidence...)
 		}
 	}
 }
@@ -275,6 +267,8 @@ func (i *investigator) holders(ctx context.Context, asked []tracked) (id string,
 		}
 		addresses[k] = alive
 	}
+	ctx, cancel := context.WithTimeout(ctx, analysisPatience)
+	defer cancel()
 	_, err = i.patiently(ctx, func(ctx context.Context) (archive.Record, error) {
 		_, held, err = i.w.analyzeNow(ctx, kept, record, addresses)
 		return record, err

@@ -44,7 +44,7 @@ type Manifest struct {
 
 // Cause is why a bundle was written.
 type Cause struct {
-	// Rule is what fired: a Verdict's, or Manual.
+	// Rule is what fired: a Verdict's, Manual or Cleanup.
 	Rule   string `json:"rule"`
 	Reason string `json:"reason"`
 	// Extent is how much was to be written.
@@ -60,8 +60,12 @@ type Cause struct {
 	Collections    int64    `json:"collections"`
 }
 
-// Manual is the Rule of a bundle that somebody asked for.
-const Manual = "manual"
+// Rules that no Verdict has: Manual is that of a bundle that somebody asked for, Cleanup that of one which keeps what is about
+// to be cleaned up after a leak.
+const (
+	Manual  = "manual"
+	Cleanup = "leak_cleanup"
+)
 
 // Program is who wrote the bundle.
 type Program struct {

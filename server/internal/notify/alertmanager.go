@@ -101,6 +101,7 @@ func (b *board) alert(n *note) *alert {
 	if l := n.leak; l != nil {
 		set(a.Labels, "kind", l.Kind)
 		set(a.Labels, "owner", l.Owner)
+		set(a.Labels, "signature", l.Signature) // without it two leaks of one kind would be one alert
 		set(a.Annotations, "report", strconv.FormatInt(l.ID, 10))
 		set(a.Annotations, "type", l.Type)
 		set(a.Annotations, "path", strings.Join(l.Path, ""))

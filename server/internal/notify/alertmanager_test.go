@@ -97,6 +97,24 @@ func TestAlertOfALeak(t *testing.T) {
 	}
 }
 
+// TestAlertsOfOneKind: two leaks of one kind and owner that go on at once are two alerts, which end each by itself.
+func TestAlertsOfOneKind(t *testing.T) {
+	b := &board{}
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, name := range []string{"one", "two"} {
+		n := reported(at, "confirmed", critical)
+		n.about, n.leak.Signature = "leak "+name, "retained cache main."+name
+		b.put(n)
+	}
+	first := reported(at, "confirmed", critical)
+	first.about = "leak one"
+	b.put(first.end(at.Add(time.Minute), "over"))
+	list := b.list(t, at.Add(time.Minute))
+	if len(list) != 2 || list[0].Labels["signature"] != "retained cache main.one" || list[0].EndsAt.After(at.Add(time.Minute)) || !list[1].EndsAt.After(at.Add(time.Minute)) {
+		t.Errorf("%+v", list)
+	}
+}
+
 // TestAlertOnce ends by itself, a new one of the same labels takes its place, and clocks that jump do no harm.
 func TestAlertOnce(t *testing.T) {
 	b := &board{}

@@ -120,17 +120,23 @@ func (n *note) leakEnded(w *memwarden.Warden) (reason string, over bool) {
 	if !status.CheckedAt.After(n.at) { // it was looked before there was the report
 		return "", false
 	}
-	reason = "the leak is over"
-	for _, f := range status.Findings {
-		if f.Kind.String() != n.leak.Kind {
-			continue
-		}
-		if f.Verdict >= leak.Suspect && f.Since.Equal(n.leak.FirstSeen) {
+	return endOf(status.Findings, n.leak.Kind, n.leak.FirstSeen)
+}
+
+// endOf is why a leak of a kind that was found at a time is found no longer; false if it is.
+func endOf(findings []leak.Finding, kind string, since time.Time) (reason string, over bool) {
+	for _, f := range findings {
+		switch {
+		case f.Kind.String() != kind:
+		case f.Verdict < leak.Suspect:
+			return fmt.Sprintf("the leak of %s is over: %s", f.Kind, f.Reason), true
+		case f.Since.Equal(since):
 			return "", false
+		default:
+			return fmt.Sprintf("another leak of %s is told of in the place of this one, which may go on: %s", f.Kind, f.Reason), true
 		}
-		reason = fmt.Sprintf("the leak of %s is over: %s", f.Kind, f.Reason)
 	}
-	return reason, true
+	return "the leak is over", true
 }
 
 // heldEnded looks whether objects or goroutines that should have gone have.

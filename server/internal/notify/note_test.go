@@ -6,6 +6,7 @@ import (
 
 	"github.com/memwarden/memwarden"
 	"github.com/memwarden/memwarden/incident"
+	"github.com/memwarden/memwarden/leak"
 )
 
 // TestIncidentNotes: a bundle that was due is told of, one that somebody has asked for is not.
@@ -20,8 +21,32 @@ func TestIncidentNotes(t *testing.T) {
 	if e.Data = bundle; incidentNote(e) != nil {
 		t.Error("one that was asked for is told of")
 	}
+	bundle.Cause.Rule = incident.Cleanup
+	if e.Data = bundle; incidentNote(e) == nil {
+		t.Error("one that nobody asked for is not told of")
+	}
 	if incidentNote(memwarden.Event{Kind: memwarden.EventIncident}) != nil {
 		t.Error("told is nothing")
+	}
+}
+
+// TestEndOfALeak: it is not said to be over where another one is suspected in its place.
+func TestEndOfALeak(t *testing.T) {
+	since := time.Unix(1000, 0)
+	for _, c := range []struct {
+		finding leak.Finding
+		reason  string
+		over    bool
+	}{
+		{leak.Finding{Kind: leak.Heap, Verdict: leak.Confirmed, Since: since, Reason: "it rose"}, "", false},
+		{leak.Finding{Kind: leak.Heap, Verdict: leak.Suspect, Since: since.Add(time.Hour), Reason: "it rose"},
+			"another leak of heap is told of in the place of this one, which may go on: it rose", true},
+		{leak.Finding{Kind: leak.Heap, Verdict: leak.Healthy, Reason: "it was given back"}, "the leak of heap is over: it was given back", true},
+		{leak.Finding{Kind: leak.Threads, Verdict: leak.Suspect, Since: since}, "the leak is over", true},
+	} {
+		if reason, over := endOf([]leak.Finding{c.finding}, "heap", since); reason != c.reason || over != c.over {
+			t.Errorf("%+v: %q, %v", c.finding, reason, over)
+		}
 	}
 }
 

@@ -36,8 +36,14 @@ func heldReport(h pgxpool.Held) memwarden.LeakReport {
 			frames = append(frames, place)
 		}
 	}
+	const kind = "connection_held"
+	signature := ""
+	if len(frames) > 0 {
+		taker, _, _ := strings.Cut(frames[0], " ")
+		signature = kind + " " + taker
+	}
 	return memwarden.LeakReport{
-		Kind: "connection_held", Owner: databaseOwner{}.Name(), AllocStack: frames, FirstSeen: h.Since,
+		Kind: kind, Owner: databaseOwner{}.Name(), AllocStack: frames, Signature: signature, FirstSeen: h.Since,
 		Sentence: fmt.Sprintf("a connection to the database was taken %v ago and has not been given back", h.For.Round(time.Second)),
 	}
 }

@@ -23,7 +23,7 @@ var held = pgxpool.Held{
 func TestHeldReport(t *testing.T) {
 	got := heldReport(held)
 	if got.Kind != "connection_held" || got.Owner != "connection_pool" || !got.FirstSeen.Equal(held.Since) ||
-		got.Sentence != "a connection to the database was taken 31s ago and has not been given back" ||
+		got.Signature != "connection_held main.take" || got.Sentence != "a connection to the database was taken 31s ago and has not been given back" ||
 		fmt.Sprintf("%q", got.AllocStack) != `["main.take /src/main.go:7" "main.main /src/main.go:3"]` {
 		t.Errorf("%+v", got)
 	}

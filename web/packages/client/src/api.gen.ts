@@ -2052,7 +2052,7 @@ export interface components {
             complete: boolean;
             /** @description Why it was written, with what the rule was given and what it made of it. */
             cause: {
-                /** @description What fired: high_water, growth, growth_unproven, manual; unknown of a bundle whose process died before it could say. */
+                /** @description What fired: high_water, growth, growth_unproven, manual, or leak_cleanup before a leak is cleaned up after; unknown of a bundle whose process died before it could say. */
                 rule: string;
                 /** @description The reason, for people. */
                 reason: string;
@@ -3286,7 +3286,7 @@ export interface components {
              * @description When it was begun.
              */
             at: string;
-            /** @description What fired: high_water, growth, growth_unproven, or manual. */
+            /** @description What fired: high_water, growth, growth_unproven, manual, or leak_cleanup before a leak is cleaned up after. */
             rule: string;
         };
         /** @description The configuration has changed. */
@@ -4219,7 +4219,7 @@ export interface operations {
                  *           "released": 60,
                  *           "survivors": 50,
                  *           "holders": [
-                 *             "interval at tick (cart.js:7:3): 50 not removed"
+                 *             "setInterval at tick (cart.js:7:3): 50 not removed"
                  *           ]
                  *         }
                  *       ]
@@ -4482,7 +4482,7 @@ export interface operations {
                      *           "released": 60,
                      *           "survivors": 50,
                      *           "holders": [
-                     *             "interval at tick (cart.js:7:3): 50 not removed"
+                     *             "setInterval at tick (cart.js:7:3): 50 not removed"
                      *           ],
                      *           "releases": [
                      *             "1.4.0"
