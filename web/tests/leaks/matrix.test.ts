@@ -97,7 +97,7 @@ function expectVerdict(kind: Kind, { version, leaking, clean, leaks, released, l
 /** What the book of holders has of a kind: what it is that was not removed. Of the others it knows nothing. */
 const holding: Record<string, string> = {
   WindowListener: 'listener of Window for resize',
-  Interval: 'interval',
+  Interval: 'setInterval',
   Observer: 'ResizeObserver',
   NeverAborted: 'listener of AbortSignal for abort',
   ClassMethod: 'listener of Window for online',

@@ -12,9 +12,9 @@ export interface MonitorOptions {
   readonly release?: string;
   /** The share of page loads that are watched at all, from 0 to 1; drawn once for a page. Default 1. */
   readonly sampleRate?: number;
-  /** How often figures are read and judged; default 10,000 ms. */
+  /** How often figures are read and judged: from 100 to 1e9 ms, by default 10,000. */
   readonly intervalMs?: number;
-  /** How often figures are queued and sent; default 60,000 ms. */
+  /** How often figures are queued and sent: from 100 to 1e9 ms, by default 60,000. */
   readonly reportIntervalMs?: number;
   /** Each from 0; `Infinity` never warns. */
   readonly thresholds?: Partial<Thresholds>;
@@ -61,9 +61,9 @@ export interface MemoryStats {
 }
 
 /**
- * Watches one page. Nothing happens before `start`, and nothing after the function that it returns was called. Where
- * `sampled` is false all of it does nothing, for the whole life of the page, but for `component`, whose callers
- * ask, and `takeSnapshot`, which is asked for.
+ * Watches one page. No timer and no observer runs before `start`, nor after the function that it returns was called; what
+ * components tell is counted all the same. Where `sampled` is false all of it does nothing, for the whole life of the page,
+ * but for `component`, whose callers ask, and `takeSnapshot`, which is asked for.
  */
 export interface MemoryMonitor {
   readonly sampled: boolean;
@@ -74,11 +74,11 @@ export interface MemoryMonitor {
   /** The record of the components of a name; names beyond the first 500 share one. */
   component(name: string): ComponentRecord;
   /**
-   * Has a cache's figures read at each interval, until the returned function is called, or `read` throws. The service is told of
+   * Has a cache's figures read and copied at each interval, until the returned function is called, or `read` throws. The service is told of
    * all of them together, in 13 KB: of some 150, with names of usual length.
    */
   addCache(name: string, read: () => CacheStats): () => void;
-  /** Something that starts and stops with the monitor, such as a probe; returns what removes it. */
+  /** Something that starts and stops with the monitor, such as a probe, a function of its own for each; returns what removes it. */
   addPart(start: () => () => void): () => void;
   /** Runs work on the monitor's budget. */
   run(task: () => void): void;
@@ -91,7 +91,7 @@ export interface MemoryMonitor {
   report(kind: string, fields: object): void;
   /** The figures of the last interval; the same object until the next. */
   stats(): MemoryStats;
-  /** Calls back after each interval, until the returned function is called. */
+  /** Calls back after each interval, until the returned function is called. One that throws keeps the next from being called. */
   subscribe(listener: () => void): () => void;
   /** Reads the figures now and keeps them; the newest 20 are kept. */
   takeSnapshot(label: string): Snapshot;
@@ -124,19 +124,19 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
   const sampled = !!globalThis.document && (draw ??= Math.random()) < sampleRate;
   const thresholds = {
     growing_cache: 100,
-    growing_instances: 20,
-    slow_commit: 16,
     many_commits: 60,
+    slow_commit: 16,
+    growing_instances: 20,
     growing_heap: 0.2,
     ...options.thresholds,
   };
   // How far each is within its bounds, at the least; NaN where one is.
-  const within = Math.min(...Object.values(thresholds), sampleRate, 1 - sampleRate, 1 - budget, reportIntervalMs - 100, intervalMs - 100, budget, 128 - bytesOf(release));
+  const within = Math.min(...Object.values(thresholds), 2e9 - intervalMs - reportIntervalMs, 1 - sampleRate, 1 - budget, reportIntervalMs - 100, intervalMs - 100, sampleRate, budget, 128 - bytesOf(release));
   if (!(within >= 0)) {
-    throw new RangeError('sampleRate, budget: 0 to 1; intervalMs, reportIntervalMs: from 100; thresholds: from 0; release: to 128 bytes');
+    throw new RangeError('sampleRate, budget: 0 to 1; intervals: 100 to 1e9; thresholds: from 0; release: to 128 bytes');
   }
   const readHeap = createHeapReader(performance as MemoryPerformance, globalThis.crossOriginIsolated);
-  const { add: report, flush, leave, dropped } = createTransport(sampled && endpoint, release);
+  const { report, flush, leave, dropped } = createTransport(sampled && endpoint, release);
   const judged = new Map<string, Judged>();
   const parts = new Map<() => () => void, (() => void) | void>();
   const listeners = new Set<() => void>();
@@ -168,7 +168,7 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
     const all: Record<string, CacheStats> = {};
     for (const [readCache, name] of caches) {
       try {
-        all[name] = readCache();
+        all[name] = { ...readCache() };
       } catch (error) {
         // One that cannot be read is not asked again: the other figures do not suffer from it.
         caches.delete(readCache);
@@ -223,7 +223,7 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
         judge('many_commits', name, (1000 * commits) / newsMs);
         judge('growing_instances', name, components[name]!.live, 0);
       }
-      if (heap && heap !== stats.heap) judge('growing_heap', heap.source, heap.bytes, 1);
+      if (heap !== stats.heap) judge('growing_heap', heap!.source, heap!.bytes, 1);
       for (const name in caches) judge('growing_cache', name, caches[name]!.entries, 0);
 
       const share = (ms - self.ms) / newsMs;
@@ -288,12 +288,12 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
     },
     run,
     snapshots: () => snapshots,
-    stats: () => stats,
-    sampled,
     component(name) {
       if (!records[name] && names++ >= maxComponents) name = '(other)';
-      return (records[name] ??= { name, commits: 0, mounts: 0, unmounts: 0, live: 0, timed: 0, totalMs: 0, longestMs: 0 });
+      return (records[name] ??= { name, commits: 0, live: 0, unmounts: 0, mounts: 0, timed: 0, totalMs: 0, longestMs: 0 });
     },
+    sampled,
+    stats: () => stats,
     warn: judge,
     addCache(name, readCache) {
       caches.set(readCache, name);
@@ -304,6 +304,8 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       snapshots = [...snapshots, snapshot].slice(-maxSnapshots);
       return snapshot;
     },
+    addPart,
+    active: () => sampled && !self.off,
     start() {
       let mine = +sampled;
       watches += mine;
@@ -314,8 +316,6 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
         turn();
       };
     },
-    active: () => sampled && !self.off,
-    addPart,
     report,
     flush,
   };

@@ -27,6 +27,6 @@ export function observe(type: 'longtask' | 'long-animation-frame', record: Block
   });
   // What is buffered was counted already where there is a count: the monitor starts again.
   // Browsers write a warning to the console if they are asked for what they do not know.
-  if (PerformanceObserver.supportedEntryTypes.includes(type)) observer.observe({ type, buffered: !record.count });
+  if (PerformanceObserver.supportedEntryTypes.includes(type)) observer.observe({ buffered: !record.count, type });
   return () => observer.disconnect();
 }

@@ -19,7 +19,7 @@ export interface Transport {
    * Queues an item; it is encoded at once, with its names in snake case but for those of caches, and dropped if it alone is too
    * large for a body.
    */
-  add(kind: string, fields: object): void;
+  report(kind: string, fields: object): void;
   /** Sends what waits, one body after the other, unless a pause that the service asked for is not over. */
   flush(): Promise<void>;
   /**
@@ -64,8 +64,8 @@ export function createTransport(endpoint: string | false | undefined, release?: 
       let items = 0;
       while (items < queue.length && (left -= bytesOf(queue[items]!) + 1) >= 0) items++;
       const head = JSON.stringify({
-        schema: 1,
         release,
+        schema: 1,
         // Nothing of an address but its path: queries and fragments may hold what is secret.
         page: (location.origin + location.pathname).slice(0, 2048),
         sent_at: new Date(),
@@ -76,8 +76,8 @@ export function createTransport(endpoint: string | false | undefined, release?: 
         method: 'POST',
         body: head.slice(0, -2) + queue.splice(0, items) + ']}',
         items,
-        mode: 'no-cors',
         activateAfter: 0,
+        mode: 'no-cors',
         keepalive: true,
       };
     }
@@ -106,10 +106,9 @@ export function createTransport(endpoint: string | false | undefined, release?: 
   };
 
   return {
-    add(kind, fields) {
+    report(kind, fields) {
       if (!endpoint) return;
-      const item = { ...fields, at: new Date(), kind };
-      const text = JSON.stringify(item)
+      const text = JSON.stringify({ ...fields, at: new Date(), kind })
         // What looks like a name within a text is none: there its quotes have a backslash before them. What has entries is a
         // cache, whose name is what somebody has called it.
         .replace(/[A-Z](?=\w*":(?!{[^}]*"entries"))/g, (letter) => '_' + letter.toLowerCase());

@@ -46,7 +46,10 @@ function hide(): void {
 
 test('options that cannot be used are refused', () => {
   expect(() => createMemoryMonitor({ sampleRate: 2 })).toThrow('sampleRate');
-  expect(() => createMemoryMonitor({ intervalMs: Number.NaN })).toThrow('intervalMs');
+  // Beyond 2^31 ms browsers wait for no time at all.
+  for (const ms of [Number.NaN, 99, 2e9 + 1, Infinity]) {
+    for (const one of ['intervalMs', 'reportIntervalMs']) expect(() => createMemoryMonitor({ [one]: ms }), `${one} ${ms}`).toThrow('intervals: 100 to 1e9');
+  }
   expect(() => createMemoryMonitor({ release: 'é'.repeat(65) })).toThrow('128 bytes');
   for (const budget of [Number.NaN, -0.1, 1.1, Infinity]) expect(() => createMemoryMonitor({ budget }), `${budget}`).toThrow('budget: 0 to 1');
   for (const one of ['slow_commit', 'many_commits', 'growing_instances', 'growing_heap', 'growing_cache']) {
@@ -55,6 +58,7 @@ test('options that cannot be used are refused', () => {
       expect(() => createMemoryMonitor({ thresholds: { [one]: value } }), `${one} ${value}`).toThrow('thresholds: from 0');
     }
   }
+  expect(createMemoryMonitor({ intervalMs: 1e9, reportIntervalMs: 1e9 }).sampled).toBe(true);
   for (const budget of [0, 1]) expect(createMemoryMonitor({ budget, thresholds: { slow_commit: 0, growing_heap: Infinity } }).sampled).toBe(true);
 });
 
@@ -144,6 +148,18 @@ test('a cache that cannot be read is told of once, and the others go on', () => 
   vi.advanceTimersByTime(3 * second);
   expect(monitor.stats().caches).toEqual({ sound: { entries: 1 } });
   expect(reportError.mock.calls).toEqual([[broken]]);
+});
+
+test('figures of a cache are those of the moment, also where it gives the same object each time, or none', () => {
+  const monitor = started();
+  const figures = { entries: 1 };
+  monitor.addCache('same', () => figures);
+  monitor.addCache('none', () => undefined as never);
+  const before = monitor.takeSnapshot('before');
+  figures.entries = 5;
+  vi.advanceTimersByTime(second);
+  expect(monitor.stats().caches).toEqual({ same: { entries: 5 }, none: {} });
+  expect(compareSnapshots(before, monitor.takeSnapshot('after')).caches).toEqual({ same: { entries: 4 }, none: {} });
 });
 
 describe('warnings', () => {

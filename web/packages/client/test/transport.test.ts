@@ -46,8 +46,8 @@ const reports = () => bodies.map((body) => JSON.parse(body) as FrontendReport);
 describe('flush', () => {
   test('sends what waits, in the form of the service', async () => {
     const transport = createTransport(endpoint, '1.2.3');
-    transport.add('note', { n: 1 });
-    transport.add('note', { n: 2 });
+    transport.report('note', { n: 1 });
+    transport.report('note', { n: 2 });
     await transport.flush();
     const { sent_at: sentAt, ...rest } = reports()[0]!;
     expect(Date.parse(sentAt)).toBeGreaterThan(0);
@@ -63,7 +63,7 @@ describe('flush', () => {
 
   test('splits what is too much for one body', async () => {
     const transport = createTransport(endpoint);
-    for (let n = 0; n < 20; n++) transport.add('note', { n, text: 'é'.repeat(1500) });
+    for (let n = 0; n < 20; n++) transport.report('note', { n, text: 'é'.repeat(1500) });
     await transport.flush();
     expect(reports().flatMap((report) => report.items.map((one) => one.n))).toEqual([...Array(20).keys()]);
     expect(bodies.length).toBeGreaterThan(3);
@@ -74,12 +74,12 @@ describe('flush', () => {
     vi.useFakeTimers({ toFake: ['Date'] });
     answers = [[429, { 'Retry-After': '20' }]];
     const transport = createTransport(endpoint);
-    transport.add('note', {});
+    transport.report('note', {});
     await transport.flush();
     vi.advanceTimersByTime(19_000);
     await transport.flush();
     expect(bodies).toHaveLength(1);
-    transport.add('note', { later: true });
+    transport.report('note', { later: true });
     vi.advanceTimersByTime(1_001);
     await transport.flush();
     expect(bodies).toHaveLength(3);
@@ -90,7 +90,7 @@ describe('flush', () => {
   test('backs off further with each failure, and keeps what waits', async () => {
     vi.useFakeTimers({ toFake: ['Date'] });
     const transport = createTransport(endpoint);
-    transport.add('note', {});
+    transport.report('note', {});
     answers = Array.from({ length: 50 }, () => [503]);
     for (let second = 0; second < 60; second++) {
       await transport.flush();
@@ -109,10 +109,10 @@ describe('flush', () => {
   test('gives up a body that the service refuses', async () => {
     answers = [[422]];
     const transport = createTransport(endpoint);
-    transport.add('note', { bad: true });
+    transport.report('note', { bad: true });
     await transport.flush();
     expect(transport.dropped()).toBe(1);
-    transport.add('note', { good: true });
+    transport.report('note', { good: true });
     await transport.flush();
     expect(reports()[1]!.items).toEqual([note({ good: true })]);
   });
@@ -121,7 +121,7 @@ describe('flush', () => {
     vi.useFakeTimers({ toFake: ['Date'] });
     const port = (server.address() as AddressInfo).port;
     const transport = createTransport(endpoint);
-    transport.add('note', {});
+    transport.report('note', {});
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
     await transport.flush();
@@ -135,7 +135,7 @@ describe('flush', () => {
   test('keeps everything where a page’s own fetch throws', async () => {
     vi.useFakeTimers({ toFake: ['Date'] });
     const transport = createTransport(endpoint);
-    transport.add('note', {});
+    transport.report('note', {});
     vi.stubGlobal('fetch', () => {
       throw new Error('no');
     });
@@ -150,14 +150,14 @@ describe('flush', () => {
 test('names are written in snake case, texts and numbers as they are', async () => {
   const transport = createTransport(endpoint);
   const texts = { plain: 'camelCase', quoted: 'say "camelCase": yes', json: '{"camelCase":1}', list: ['"aB":', 'aB'] };
-  transport.add('note', { ...texts, innerName: { deepName: 1.23456, nothing: null } });
+  transport.report('note', { ...texts, innerName: { deepName: 1.23456, nothing: null } });
   await transport.flush();
   expect(reports()[0]!.items).toEqual([note({ ...texts, inner_name: { deep_name: 1.23456, nothing: null } })]);
 });
 
 test('without an endpoint nothing is queued', async () => {
   const transport = createTransport('');
-  for (let n = 0; n < maxItems + 7; n++) transport.add('note', { n });
+  for (let n = 0; n < maxItems + 7; n++) transport.report('note', { n });
   expect(transport.dropped()).toBe(0);
   await transport.flush();
   transport.leave();
@@ -166,7 +166,7 @@ test('without an endpoint nothing is queued', async () => {
 
 test('the oldest make room', async () => {
   const transport = createTransport(endpoint);
-  for (let n = 0; n < maxItems + 7; n++) transport.add('note', { n });
+  for (let n = 0; n < maxItems + 7; n++) transport.report('note', { n });
   expect(transport.dropped()).toBe(7);
   await transport.flush();
   expect(reports()[0]!.items[0]!.n).toBe(7);
@@ -174,7 +174,7 @@ test('the oldest make room', async () => {
 
 test('an item that fits no body is dropped', () => {
   const transport = createTransport(endpoint);
-  transport.add('note', { text: 'x'.repeat(maxBodyBytes) });
+  transport.report('note', { text: 'x'.repeat(maxBodyBytes) });
   expect(transport.dropped()).toBe(1);
 });
 
@@ -185,9 +185,9 @@ describe('leave', () => {
     vi.stubGlobal('navigator', { sendBeacon: (_url: string, body: string) => beacons.push(body) > 0 });
     answers = [[503, { 'Retry-After': '20' }]];
     const transport = createTransport(endpoint);
-    transport.add('note', { n: 1 });
+    transport.report('note', { n: 1 });
     await transport.flush();
-    transport.add('note', { n: 2 });
+    transport.report('note', { n: 2 });
     for (let switches = 0; switches < 5; switches++) transport.leave();
     vi.advanceTimersByTime(19_000);
     transport.leave();
@@ -205,9 +205,9 @@ describe('leave', () => {
     vi.stubGlobal('navigator', { sendBeacon: (_url: string, body: string) => beacons.push(body) > 0 });
     answers = [[422]];
     const transport = createTransport(endpoint);
-    transport.add('note', { n: 1 });
+    transport.report('note', { n: 1 });
     const flushed = transport.flush();
-    transport.add('note', { n: 2 });
+    transport.report('note', { n: 2 });
     transport.leave();
     await flushed;
     expect(beacons).toHaveLength(2);
@@ -219,7 +219,7 @@ describe('leave', () => {
     const beacons: string[] = [];
     vi.stubGlobal('navigator', { sendBeacon: (_url: string, body: string) => beacons.push(body) > 0 });
     const transport = createTransport(endpoint);
-    transport.add('note', {});
+    transport.report('note', {});
     transport.leave();
     transport.leave();
     expect(beacons.map((body) => (JSON.parse(body) as FrontendReport).items)).toEqual([[note()]]);
@@ -228,7 +228,7 @@ describe('leave', () => {
   test('sends by fetch what the browser takes no beacon for', async () => {
     vi.stubGlobal('navigator', { sendBeacon: () => false });
     const transport = createTransport(endpoint);
-    transport.add('note', {});
+    transport.report('note', {});
     transport.leave();
     await vi.waitFor(() => expect(bodies).toHaveLength(1));
   });
@@ -242,7 +242,7 @@ describe('leave', () => {
     vi.stubGlobal('navigator', { sendBeacon: () => sent.push('beacon') > 0 });
     const transport = createTransport(endpoint);
     for (let n = 0; n < 2; n++) {
-      transport.add('note', {});
+      transport.report('note', {});
       transport.leave();
     }
     expect(sent).toEqual(['later', 'beacon']);

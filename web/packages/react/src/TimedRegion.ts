@@ -16,7 +16,6 @@ export function TimedRegion({ children, name }: TimedRegionProps): ReactElement 
   return createElement(
     Profiler,
     {
-      id: name,
       onRender: (_id, _phase, _renderMs, _baseMs, startMs, commitMs) => {
         if (newest?.active()) {
           const record = newest.component(name);
@@ -26,6 +25,7 @@ export function TimedRegion({ children, name }: TimedRegionProps): ReactElement 
           newest.warn('slow_commit', record.name, commitMs - startMs);
         }
       },
+      id: name,
     },
     children,
   );

@@ -1,4 +1,4 @@
-import type { ComponentRecord, MemoryMonitor } from '@memwarden/client';
+import type { MemoryMonitor, ComponentRecord } from '@memwarden/client';
 
 /**
  * What components are counted by: the monitor of the newest provider. It is no context, because to read one in each render
@@ -22,10 +22,10 @@ export type Instance = (render?: unknown) => (() => void) | undefined;
 /** Counts from the first commit on that has a monitor, and no more when the monitor has turned itself off. */
 export function createInstance(name: string): Instance {
   let record: ComponentRecord | undefined;
-  let last: unknown;
   const release = () => {
     if (record && newest!.active()) record.live--;
   };
+  let last: unknown;
   const end = () => {
     if (record && newest!.active()) record.unmounts++;
   };

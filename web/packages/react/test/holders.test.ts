@@ -186,23 +186,23 @@ describe('listeners', () => {
 
 test('intervals are counted until they are cleared', () => {
   const ids = Array.from({ length: 6 }, () => setInterval(() => undefined, 60_000));
-  expect(held('interval at ')).toBe(6);
+  expect(held('setInterval at ')).toBe(6);
   ids.slice(0, 2).forEach(clearInterval);
-  expect(held('interval at ')).toBe(4);
+  expect(held('setInterval at ')).toBe(4);
   ids.forEach(clearInterval);
   clearInterval(undefined);
-  expect(held('interval at ')).toBe(0);
+  expect(held('setInterval at ')).toBe(0);
 });
 
 test('timeouts are counted until they have fired or are cleared, and get what they are given', async () => {
   const called = vi.fn();
   await new Promise<void>((resolve) => times(4, (i) => setTimeout((...rest) => (called(...rest), i === 3 && resolve()), 1, i, 'x')));
   expect(called.mock.calls).toEqual([0, 1, 2, 3].map((i) => [i, 'x']));
-  expect(held('timeout at ')).toBe(0);
+  expect(held('setTimeout at ')).toBe(0);
   const ids = times(5, () => setTimeout(() => undefined, 60_000));
-  expect(held('timeout at ')).toBe(5);
+  expect(held('setTimeout at ')).toBe(5);
   ids.forEach((id) => clearTimeout(id));
-  expect(held('timeout at ')).toBe(0);
+  expect(held('setTimeout at ')).toBe(0);
 });
 
 test('a timeout that begins the next from its callback is there all the time', async () => {
@@ -214,20 +214,36 @@ test('a timeout that begins the next from its callback is there all the time', a
     };
     times(4, again);
   });
-  expect(held('timeout at ')).toBeGreaterThanOrEqual(3);
+  expect(held('setTimeout at ')).toBeGreaterThanOrEqual(3);
   ids.forEach((id) => clearTimeout(id));
-  expect(held('timeout at ')).toBe(0);
+  expect(held('setTimeout at ')).toBe(0);
 });
 
 test('animation frames are counted until they come', async () => {
   await new Promise<void>((resolve) => {
     times(4, () => requestAnimationFrame(() => undefined));
-    expect(held('animation frame at ')).toBe(4);
+    expect(held('requestAnimationFrame at ')).toBe(4);
     requestAnimationFrame(() => resolve());
   });
   const id = requestAnimationFrame(() => undefined);
   cancelAnimationFrame(id);
-  expect(held('animation frame at ')).toBe(0);
+  expect(held('requestAnimationFrame at ')).toBe(0);
+});
+
+test('what stands in for the page’s own may call back at once, and what the page lacks it still lacks', () => {
+  book.stop();
+  try {
+    vi.stubGlobal('requestAnimationFrame', (callback: (at: number) => void) => (callback(7), 1));
+    vi.stubGlobal('setTimeout', undefined);
+    book.start(run);
+    const called = vi.fn();
+    expect(requestAnimationFrame(called)).toBe(1);
+    expect(called).toHaveBeenCalledExactlyOnceWith(7);
+    expect(globalThis.setTimeout).toBeUndefined();
+    book.stop();
+  } finally {
+    vi.unstubAllGlobals();
+  }
 });
 
 test('observers of what outlives elements are counted until they are disconnected', () => {

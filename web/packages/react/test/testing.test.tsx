@@ -213,7 +213,7 @@ test('a message tells what survives, where it was, what holds it and what grew',
   const more = { ...leak, kind: 'dom', owners: [], holders: [] } as const;
   expect(
     failureMessage({
-      leaks: [{ ...leak, holders: ['interval at tick (app.js:1:2): 10 not removed'] }, ...Array.from({ length: 20 }, (_, i) => ({ ...more, name: 'More' + i }))],
+      leaks: [{ ...leak, holders: ['setInterval at tick (app.js:1:2): 10 not removed'] }, ...Array.from({ length: 20 }, (_, i) => ({ ...more, name: 'More' + i }))],
       released: [leak, gone, { ...gone, kind: 'dom' }, { ...gone, name: 'Cell' }],
       readings,
       cycles: 10,
@@ -224,7 +224,7 @@ test('a message tells what survives, where it was, what holds it and what grew',
 
       Panel: 10 of 11 components are still there
         inside Main < App
-        perhaps held by: interval at tick (app.js:1:2): 10 not removed
+        perhaps held by: setInterval at tick (app.js:1:2): 10 not removed
       More0: 10 of 11 removed elements are still there
     …
       More18: 10 of 11 removed elements are still there

@@ -146,6 +146,26 @@ test('what was put into an element of a component and taken out at once belongs 
   expect(canvas.isConnected).toBe(false);
 });
 
+test('what is tracked is not kept alive, whether its end is told or not, while the monitor watches and afterwards', async () => {
+  const ends: (() => void)[] = [];
+  /** A function of its own, which leaves nothing behind. */
+  const track = () =>
+    [0, 1].map((kept) => {
+      const object = { kept };
+      const ended = watch.track(object, 'thing');
+      if (kept) ends.push(ended);
+      return new WeakRef(object);
+    });
+  const living = async (all: WeakRef<object>[]) => {
+    await collect();
+    return all.filter((one) => one.deref()).length;
+  };
+  expect(await living(track())).toBe(0);
+  end();
+  expect(await living(track())).toBe(0);
+  ends.forEach((ended) => ended());
+});
+
 test('what is tracked is on the budget of the monitor', () => {
   const run = vi.fn((task: () => void) => task());
   const { stop, track } = watchLeaks({ ...monitor, run, addPart: (start) => start() });

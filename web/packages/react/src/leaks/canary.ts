@@ -8,9 +8,9 @@ const oldAfter = 2;
  */
 export function createCanary(): () => number {
   let collected = -1 - oldAfter;
+  let released: WeakRef<object> | undefined;
   /** The oldest first. */
   const held: object[] = [];
-  let released: WeakRef<object> | undefined;
   return () => {
     if (!released?.deref()) {
       collected++;

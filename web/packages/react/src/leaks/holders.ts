@@ -23,9 +23,6 @@ type Signal = Partial<Pick<AbortSignal, 'aborted'>>;
 /** What is held: by what it is found again, what it is called, and what ends it before its time. */
 type Entry = [key: unknown, what: string, signal?: Signal | undefined];
 
-/** Whether a target is held by the page, beyond the life of what is shown in it. */
-const outlives = (target?: { localName?: string }) => /^(|body|html)$/.test(target?.localName ?? '');
-
 /**
  * Wraps what adds and removes listeners, timers and observers of the page while it is started. What that does and returns
  * stays the same. Elements are left out: what listens to them or observes them goes with them. For each call that begins
@@ -44,20 +41,8 @@ export function keepHolders(): Holders {
   const numberOf = (one: object) => numbers.get(one) ?? numbers.set(one, ++last).get(one);
 
   return {
-    grownBy(survivors, name) {
-      const sites: Record<string, number> = {};
-      held.forEach((entry, key) => {
-        const [site] = entry;
-        if (isOver(entry)) held.delete(key);
-        else sites[site] = 1 + (sites[site] ?? 0);
-      });
-      const distance = ([site, count]: [string, number]) => (site.includes(name) ? -1 : Math.abs(count - survivors));
-      const grown = Object.entries(sites)
-        .filter(([, count]) => count >= survivors / 2 && count > 2)
-        .sort((a, b) => distance(a) - distance(b))
-        .slice(0, maxNamed)
-        .map(([site, count]) => site + ': ' + count + ' not removed');
-      return grown.length ? grown : ['a closure, a store or a promise'];
+    stop() {
+      undo.splice(0).forEach((one) => one());
     },
     start(run) {
       if (undo.length) return;
@@ -66,10 +51,10 @@ export function keepHolders(): Holders {
         owner: Record<string, Method>,
         begin: string,
         end: string,
-        entryOf: (id: unknown, args: Args, self: object) => Entry | false | null,
+        entryOf: (id: unknown, args: Args, self: object) => Entry | false | null = (id) => [id, begin],
         once?: boolean,
       ) => {
-        if (!owner) return;
+        if (!owner?.[begin]) return;
         for (const name of [end, begin]) {
           const native = owner[name]!;
           const ours = (owner[name] = function (...args) {
@@ -83,8 +68,10 @@ export function keepHolders(): Holders {
               } satisfies Method;
             }
             const result = native.apply(this, args);
-            // Where there is no signal it is something that lives as long as the book, and is never aborted.
-            const [key, what, signal = held as Signal] = entryOf(result ?? callback, args as Args, this ?? window) || [];
+            // Where there is no signal it is something that lives as long as the book, and is never aborted. What stands in for
+            // the page's own may call back at once, when there is no key yet.
+            // eslint-disable-next-line no-var
+            var [key, what, signal = held as Signal] = entryOf(result ?? callback, args as Args, this ?? window) || [];
             // What is added again before it has ended is what it was, with the signal that it had.
             if (name === end) held.delete(key);
             else if (what && isOver(held.get(key))) {
@@ -108,7 +95,7 @@ export function keepHolders(): Holders {
       };
 
       keep(EventTarget.prototype as never, 'addEventListener', 'removeEventListener', (_, [type, listener, options]: Listening, target) => {
-        const { signal, once, capture = options === true } = (options ?? 0) as AddEventListenerOptions;
+        const { once, signal, capture = options === true } = (options ?? 0) as AddEventListenerOptions;
         // One that goes after its first call holds nothing for long; one that was aborted already was not added.
         return (
           listener &&
@@ -117,17 +104,32 @@ export function keepHolders(): Holders {
           !signal?.aborted && [`${[numberOf(target), numberOf(listener), type, capture]}`, `listener of ${target.constructor.name} for ${type}`, signal]
         );
       });
-      keep(window as never, 'setInterval', 'clearInterval', (id) => [id, 'interval']);
+      keep(window as never, 'setInterval', 'clearInterval');
       // Of those that end by themselves one that begins the next from its callback is there all the time.
-      keep(window as never, 'setTimeout', 'clearTimeout', (id) => [id, 'timeout'], true);
+      keep(window as never, 'setTimeout', 'clearTimeout', undefined, true);
       // Ids of frames are other numbers than those of timers.
-      keep(window as never, 'requestAnimationFrame', 'cancelAnimationFrame', (id) => [-(id as number), 'animation frame'], true);
+      keep(window as never, 'requestAnimationFrame', 'cancelAnimationFrame', (id) => [-(id as number), 'requestAnimationFrame'], true);
       for (const name of ['MutationObserver', 'IntersectionObserver', 'PerformanceObserver', 'ResizeObserver']) {
         keep((window as never)[name]?.['prototype'] as never, 'observe', 'disconnect', (_, [target]: [object?], self) => outlives(target) && [name + numberOf(self), name]);
       }
     },
-    stop() {
-      undo.splice(0).forEach((one) => one());
+    grownBy(survivors, name) {
+      const sites: Record<string, number> = {};
+      held.forEach((entry, key) => {
+        const [site] = entry;
+        if (isOver(entry)) held.delete(key);
+        else sites[site] = 1 + (sites[site] ?? 0);
+      });
+      const distance = ([site, count]: [string, number]) => (site.includes(name) ? -1 : Math.abs(count - survivors));
+      const grown = Object.entries(sites)
+        .filter(([, count]) => count >= survivors / 2 && count > 2)
+        .sort((a, b) => distance(a) - distance(b))
+        .slice(0, maxNamed)
+        .map(([site, count]) => site + ': ' + count + ' not removed');
+      return grown.length ? grown : ['a closure, a store or a promise'];
     },
   };
 }
+
+/** Whether a target is held by the page, beyond the life of what is shown in it. */
+const outlives = (target?: { localName?: string }) => /^(|body|html)$/.test(target?.localName ?? '');

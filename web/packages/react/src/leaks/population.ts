@@ -1,4 +1,4 @@
-import { count, type Cohort, type LeakKind, type Moment } from './cohort';
+import { count, type Cohort, type Moment, type LeakKind } from './cohort';
 
 /** How many cohorts of each kind are told apart; what comes after is not looked at. */
 const maxCohorts = 500;
@@ -44,9 +44,10 @@ export function createPopulation(): Population {
   });
 
   return {
+    cohorts: () => Object.values(cohorts).flatMap((names) => [...names.values()]),
     add(kind, name, ended, object, twin) {
       const names = (cohorts[kind] ??= new Map<string, Cohort>());
-      const cohort = names.get(name) ?? (names.size < maxCohorts && { kind, name, batches: [], owners: [] });
+      const cohort = names.get(name) ?? (names.size < maxCohorts && { owners: [], kind, batches: [], name });
       if (!cohort || size >= maxMembers || known.has(object) || known.has(twin!)) return undefined;
       size++;
       names.set(name, cohort);
@@ -56,7 +57,6 @@ export function createPopulation(): Population {
       if (twin) known.set(twin, member);
       return cohort;
     },
-    cohorts: () => Object.values(cohorts).flatMap((names) => [...names.values()]),
     recall(object) {
       const member = known.get(object);
       if (!member) return;
@@ -69,7 +69,7 @@ export function createPopulation(): Population {
     *sweep(now) {
       let i = 0;
       for (const member of inUse) {
-        const { cohort, ended, ref } = member;
+        const { cohort, ref, ended } = member;
         const object = ref.deref();
         if (!object || ended(object as never)) {
           inUse.delete(member);

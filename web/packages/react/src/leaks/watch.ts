@@ -72,11 +72,6 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
 
   const moment = (): Moment => ({ at: performance.now(), commits, collections: canary() });
 
-  /** Texts wait too, and are looked at as fibers of which nothing is known: to tell them apart here would be of no use. */
-  const wait = (next: Node | Fiber | null) => {
-    if (waiting.length < maxWaiting && next) waiting.push(next as Element | Fiber);
-  };
-
   /** Begins to look at a fiber; tells whether there may be something new above it. */
   const adopt = (fiber: Fiber) => {
     const name = nameOf(fiber.type);
@@ -84,6 +79,11 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
     // React forgets the owners of what it removes: one that has gone when it is looked at has none.
     if (cohort && !cohort.owners.length) cohort.owners = ownersOf(fiber, maxOwners);
     return cohort || !name;
+  };
+
+  /** Texts wait too, and are looked at as fibers of which nothing is known: to tell them apart here would be of no use. */
+  const wait = (next: Node | Fiber | null) => {
+    if (waiting.length < maxWaiting && next) waiting.push(next as Element | Fiber);
   };
 
   const look = (next: Element | Fiber) => {
@@ -202,6 +202,8 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
         population.recall(object);
         if (monitor.active()) population.add('object', name, () => ended, object);
       });
+      // What tells the end is kept, and would keep alive all that is known here.
+      object = 0 as never;
       return () => {
         ended = dirty = true;
       };
