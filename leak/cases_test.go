@@ -361,20 +361,28 @@ func TestLoadRise(t *testing.T) {
 	}
 }
 
-// TestHeapOfTheDefault: with windows of 45 s and the least rise of default, 0.25 MiB a second are found within two minutes in
-// a heap of up to 30 MiB, as the README says; in one of 40 MiB the least rise must be less.
-func TestHeapOfTheDefault(t *testing.T) {
-	for base, want := range map[float64]bool{12 * mib: true, 30 * mib: true, 40 * mib: false} {
+// TestReachOfTheDefault: with windows of 45 s and the least rise of default, 0.25 MiB a second are found within two minutes in
+// a heap of up to 30 MiB, and ten goroutines a second beside 1,200 others, as the README says; where there is more, the least
+// rise must be less.
+func TestReachOfTheDefault(t *testing.T) {
+	for _, c := range []struct {
+		kind            Kind
+		base, perSecond float64
+		want            bool
+	}{
+		{Heap, 12 * mib, mib / 4, true}, {Heap, 30 * mib, mib / 4, true}, {Heap, 40 * mib, mib / 4, false},
+		{Goroutines, 10, 10, true}, {Goroutines, 1200, 10, true}, {Goroutines, 1600, 10, false},
+	} {
 		p := newProcess(t)
-		p.o.Values[Heap] = base
+		p.o.Values[c.kind] = c.base
 		p.run(3*time.Minute, func(float64) {})
 		found := false
 		for second := 0; second < 120 && !found; second++ {
-			p.run(time.Second, func(float64) { p.o.Values[Heap] += mib / 8 }) // two looks a second
-			found = p.d.Findings()[Heap].Verdict >= Suspect
+			p.run(time.Second, func(float64) { p.o.Values[c.kind] += c.perSecond / 2 }) // two looks a second
+			found = p.d.Findings()[c.kind].Verdict >= Suspect
 		}
-		if found != want {
-			t.Errorf("in %.0f MiB found: %v", base/mib, found)
+		if found != c.want {
+			t.Errorf("%s beside %.0f found: %v", c.kind, c.base, found)
 		}
 	}
 }
