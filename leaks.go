@@ -186,11 +186,12 @@ func (w *Warden) buildLeaks() error {
 	return errors.Join(refused, err)
 }
 
-// ReportLeak has a leak report kept among Options.LeakReports, unless leaks of its signature were dismissed. It returns once the report is in the queue before them, and
-// waits neither for the store nor, if the queue of 32 reports is full and ctx is done, for room in it: what has found the
-// leak must not be held up, nor fail, because the store cannot take it. A report that the store then refuses is logged.
-// The error lists every mistake in the report, or says that there was no room before ctx was done, or that the warden is
-// closed. It may be called from anywhere, a callback that must not block for one, with a context that is done.
+// ReportLeak has a leak report kept among Options.LeakReports, unless leaks of its signature were dismissed. It returns
+// once the report is in the queue before them, and waits neither for the store nor, if the queue of 32 reports is full
+// and ctx is done, for room in it: what has found the leak must not be held up, nor fail, because the store cannot take
+// it. A report that the store then refuses is logged. The error lists every mistake in the report, or says that there
+// was no room before ctx was done, or that the warden is closed. It may be called from anywhere, a callback that must
+// not block for one, with a context that is done.
 func (w *Warden) ReportLeak(ctx context.Context, r LeakReport) error {
 	if r.Kind == KindBrowser {
 		return fmt.Errorf("memwarden: report a leak: kind %q is that of pages: see ReportBrowserLeak", r.Kind)
