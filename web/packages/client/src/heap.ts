@@ -25,9 +25,9 @@ export interface MemoryPerformance {
  * reading of it is given until the next. None means that only counts are known, and no bytes are shown.
  */
 export function createHeapReader(page: MemoryPerformance, isolated: boolean): (at: number) => HeapReading | undefined {
+  let reading: HeapReading | undefined;
   /** When it was asked last; not yet, and then no time has gone since. */
   let last: number | undefined;
-  let reading: HeapReading | undefined;
   return (at) => {
     if (isolated && page.measureUserAgentSpecificMemory) {
       // It may take a collection and therefore many seconds, so it is done every five minutes or so; by chance, so that

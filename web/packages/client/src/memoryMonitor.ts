@@ -119,7 +119,7 @@ type Judged = [series: readonly number[], quietUntil: number];
 let draw: number | undefined;
 
 export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor {
-  const { intervalMs = 10_000, sampleRate = 1, reportIntervalMs = 60_000, onWarning, budget = 0.005, release = '', endpoint } = options;
+  const { release = '', sampleRate = 1, reportIntervalMs = 60_000, endpoint, budget = 0.005, intervalMs = 10_000, onWarning } = options;
   // A server renders pages for many: there is nothing of one page to watch.
   const sampled = !!globalThis.document && (draw ??= Math.random()) < sampleRate;
   const thresholds = {
@@ -290,7 +290,7 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
     snapshots: () => snapshots,
     component(name) {
       if (!records[name] && names++ >= maxComponents) name = '(other)';
-      return (records[name] ??= { name, commits: 0, live: 0, unmounts: 0, mounts: 0, timed: 0, totalMs: 0, longestMs: 0 });
+      return (records[name] ??= { name, commits: 0, mounts: 0, unmounts: 0, live: 0, timed: 0, totalMs: 0, longestMs: 0 });
     },
     sampled,
     stats: () => stats,

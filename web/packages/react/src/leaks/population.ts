@@ -47,7 +47,7 @@ export function createPopulation(): Population {
     cohorts: () => Object.values(cohorts).flatMap((names) => [...names.values()]),
     add(kind, name, ended, object, twin) {
       const names = (cohorts[kind] ??= new Map<string, Cohort>());
-      const cohort = names.get(name) ?? (names.size < maxCohorts && { owners: [], kind, batches: [], name });
+      const cohort = names.get(name) ?? (names.size < maxCohorts && { kind, name, batches: [], owners: [] });
       if (!cohort || size >= maxMembers || known.has(object) || known.has(twin!)) return undefined;
       size++;
       names.set(name, cohort);
