@@ -170,7 +170,10 @@ describe.each(patient)('React $react, $build, strict $strict, options as they ar
     // Where no collection is forced it waits for those that the browser does by itself.
     const names = async () => {
       if (forced) await settle(shown, 1);
-      else await shown.page.evaluate(() => window.matrix.settle());
+      else {
+        await shown.page.evaluate(() => window.matrix.work());
+        await shown.page.evaluate(() => window.matrix.settle());
+      }
       return (await read(shown)).leaks.map((leak) => leak.name).sort();
     };
     const expected = expectedOf(kind, (await read(shown)).leaking);

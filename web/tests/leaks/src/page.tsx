@@ -14,6 +14,8 @@ declare global {
       cycle(): Promise<void>;
       /** Lets the page commit and the probes look; between two calls the test forces a collection. */
       settle(): Promise<void>;
+      /** Takes memory as a page in use does, and gives up what it took before: where it takes none, the browser may never collect. */
+      work(): void;
       leaks(): readonly LeakReport[];
       released(): readonly Released[];
       live(): number;
@@ -33,6 +35,9 @@ function Slot({ kind: Kind }: { kind: ComponentType }) {
 
 const stage = openStage({ Slot, around: (page) => <MemoryMonitorProvider monitor={monitor}>{page}</MemoryMonitorProvider> });
 
+/** What the page works with. */
+const data: object[][] = [];
+
 window.matrix = {
   version,
   ...names,
@@ -44,6 +49,10 @@ window.matrix = {
   async settle() {
     await stage.settle();
     sweep();
+  },
+  work() {
+    data.push(Array.from({ length: 20_000 }, (_, i) => ({ i })));
+    data.splice(0, data.length - 20);
   },
   leaks: () => watch.leaks(),
   released: () => watch.released(),
