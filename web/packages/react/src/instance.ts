@@ -1,4 +1,4 @@
-import type { MemoryMonitor, ComponentRecord } from '@memwarden/client';
+import type { ComponentRecord, MemoryMonitor } from '@memwarden/client';
 
 /**
  * What components are counted by: the monitor of the newest provider. It is no context, because to read one in each render

@@ -1,4 +1,4 @@
-import { count, type Cohort, type Moment, type LeakKind } from './cohort';
+import { count, type Cohort, type LeakKind, type Moment } from './cohort';
 
 /** How many cohorts of each kind are told apart; what comes after is not looked at. */
 const maxCohorts = 500;
