@@ -128,7 +128,7 @@ bench-bounded: ## the parts with a bound: the cache beside otter and others, rat
 bench-leaks: ## rules for leaks beside others', in simulation: false alarms and delays; about ten minutes
 	$(GO) -C bench run . -only leaks
 
-bench-web: ## the browser packages beside react-scan, bippy, MemLens and web-vitals, in Chromium; into the performance audit report: about twelve minutes
+bench-web: ## the browser packages beside react-scan, bippy, MemLens and web-vitals, in Chromium; into the performance audit report: twelve to twenty-three minutes
 	@table=$$(mktemp); status=0; \
 	REPORT=$$table scripts/dev/web.sh -bench && \
 	$(GO) -C bench run ./cmd/report -section web -title "Browser packages beside others" <"$$table" || status=$$?; \
