@@ -30,13 +30,13 @@ const (
 	snapshotPatience = time.Minute
 	// analysisPatience is how long its analysis may take, in which nothing else is looked into. Ten million objects take some
 	// four seconds.
-	analysisPatience = 5 * time.Minute
+	analysisPatience = 2 * time.Minute
 )
 
 // investigator finds out what leaks. Only the goroutine of investigate touches it.
 type investigator struct {
 	w      *Warden
-	before analyzed // the snapshot that the suspicion of the heap has led to, until it is confirmed
+	before analyzed // the snapshot that the suspicion of the heap has led to, until it is confirmed; maybe without analysis
 	// tracked is what was told of released objects that are still held.
 	tracked map[trackKey]*toldTracked
 }
@@ -168,14 +168,14 @@ func (i *investigator) name(ctx context.Context, f leak.Finding, r *LeakReport, 
 	}
 	before := i.before
 	i.before = analyzed{}
-	if err != nil {
-		return what
-	}
 	if f.Verdict == leak.Suspect {
 		before, i.before = analyzed{}, after
 	}
 	if before.id != "" {
 		r.Evidence = append(r.Evidence, "snapshot "+before.id)
+	}
+	if err != nil {
+		return what
 	}
 	suspect := culprit(before.Analysis, after.Analysis, r.AllocStack, f.PerSecond)
 	if suspect == nil {

@@ -147,6 +147,39 @@ func TestADismissedReportStaysQuiet(t *testing.T) {
 	})
 }
 
+// TestADismissalIsTakenBackElsewhere: another process that keeps the same reports has done so, and a program's own leak is kept
+// again, also where it has a case.
+func TestADismissalIsTakenBackElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := begin(t, Options{Config: notWatched(), Root: newContainer(t, "max").root})
+		r := LeakReport{Kind: "connection_held", Sentence: "it is held", Case: "held-1", Signature: "held main.take"}
+		report := func() []KeptLeak {
+			t.Helper()
+			if err := w.ReportLeak(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			return leaksOf(t, w, 0, 10)
+		}
+		dismissed, err := w.SettleLeak(t.Context(), report()[0].ID, LeakDismissed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if list := report(); list[0].ID != dismissed.ID {
+			t.Errorf("what was dismissed is listed as %+v", list)
+		}
+		readmitted := dismissed.LeakReport
+		readmitted.Status = LeakAcknowledged
+		id, err := w.o.DismissedLeaks.Readmit(t.Context(), r.Signature, mustEncode(t, readmitted))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if list := report(); list[0].ID <= id || list[0].Status != "" {
+			t.Errorf("what is no longer dismissed is listed as %+v", list)
+		}
+	})
+}
+
 // TestADismissedLeakIsNotTold: neither the log nor an event says that it is suspected or confirmed, it counts for no
 // verdict, and once it is taken back it does.
 func TestADismissedLeakIsNotTold(t *testing.T) {

@@ -53,7 +53,7 @@ func TestAClockThatJumps(t *testing.T) {
 	}
 }
 
-// TestASnapshotThatFails is told in the report, whyever it fails.
+// TestASnapshotThatFails is told in the report, whyever it fails, and the one before is named all the same.
 func TestASnapshotThatFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		o    SnapshotOptions
@@ -70,6 +70,11 @@ func TestASnapshotThatFails(t *testing.T) {
 		l := awaitLeak(t, w, leak.Heap, "suspect")
 		if len(l.Evidence) != 1 || !strings.HasPrefix(l.Evidence[0], c.want) || l.Sentence == "" {
 			t.Errorf("%s: %+v", name, l)
+		}
+		suspected := &investigator{w: w, before: analyzed{id: "earlier"}}
+		suspected.look(t.Context(), leakCase{finding: heapLeak(leak.Confirmed), snapshots: true})
+		if l := awaitLeak(t, w, leak.Heap, "confirmed"); len(l.Evidence) != 2 || l.Evidence[1] != "snapshot earlier" {
+			t.Errorf("%s: the snapshot before is not among the evidence: %q", name, l.Evidence)
 		}
 	}
 }

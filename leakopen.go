@@ -95,7 +95,8 @@ func (o *openLeaks) reported(r LeakReport, now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if l := o.get(r.Case, maxOpenLeaks); l != nil {
-		l.report, l.kept, l.seen = r, now, now
+		l.take(r)
+		l.kept, l.seen = now, now
 	}
 }
 
@@ -104,8 +105,17 @@ func (o *openLeaks) found(r LeakReport, f leak.Finding, what string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if l := o.by[r.Case]; l != nil {
-		l.report, l.kept, l.what, l.at = r, r.LastSeen, what, f.To
+		l.take(r)
+		l.kept, l.what, l.at = r.LastSeen, what, f.To
 	}
+}
+
+// take notes the newest report. What somebody has acknowledged stays so.
+func (l *openLeak) take(r LeakReport) {
+	if l.report.Status == LeakAcknowledged {
+		r.Status = LeakAcknowledged
+	}
+	l.report = r
 }
 
 // keep notes that a report of a leak was kept that differs from the last one in its status or actions.
@@ -114,6 +124,9 @@ func (o *openLeaks) keep(r LeakReport, now time.Time) {
 	defer o.mu.Unlock()
 	if l := o.by[r.Case]; l != nil && l.report.Case != "" {
 		l.report.Status, l.report.Actions, l.kept = r.Status, r.Actions, now
+		if r.LastSeen.After(l.report.LastSeen) {
+			l.report.LastSeen = r.LastSeen
+		}
 	}
 }
 
@@ -138,11 +151,13 @@ func (o *openLeaks) lost(name string) {
 	o.untold[name] = true
 }
 
-// told notes that a leak was told of.
-func (o *openLeaks) told(name string) {
+// told notes that a report of a leak was told. Where the store has refused a newer one, that is yet to be told.
+func (o *openLeaks) told(r LeakReport) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	delete(o.untold, name)
+	if l := o.by[r.Case]; l == nil || !r.LastSeen.Before(l.report.LastSeen) {
+		delete(o.untold, r.Case)
+	}
 }
 
 // isUntold reports whether a leak has yet to be told of.
@@ -231,10 +246,11 @@ func (o *openLeaks) current(r LeakReport) LeakReport {
 // at a time it knows but the first. It may be called from anywhere, and waits for nothing but a lock that is held for moments.
 func (w *Warden) LeakGoesOn(name string) bool { return w.openLeaks.has(name) }
 
-// reportHeld reports objects or goroutines that should have gone, of which no finding tells.
-func (w *Warden) reportHeld(r LeakReport) {
+// reportHeld reports objects or goroutines that should have gone, of which no finding tells. The case of goroutines is the same
+// in another process of the program: that somebody has acknowledged it may be known to the store alone.
+func (w *Warden) reportHeld(ctx context.Context, r LeakReport) {
 	w.o.Logger.Warn("memory leak "+r.Status, "kind", r.Kind, "reason", r.Sentence)
-	if w.openLeaks.acknowledged(r.Case) {
+	if w.openLeaks.acknowledged(r.Case) || !w.openLeaks.has(r.Case) && w.settledAs(ctx, r.Case) == LeakAcknowledged {
 		r.Status = LeakAcknowledged
 	}
 	w.openLeaks.reported(r, r.LastSeen)
@@ -262,35 +278,18 @@ func (i *investigator) refresh(ctx context.Context) {
 	}
 }
 
-// reviewQuiet looks whether what was dismissed still is.
-func (w *Warden) reviewQuiet(ctx context.Context) error {
-	if w.o.DismissedLeaks == nil {
-		return nil
-	}
-	for _, c := range w.quietLeaks.list() {
-		if c.signature == "" {
-			continue
-		}
-		dismissed, err := w.dismissed(ctx, c.signature)
-		if err != nil {
-			return err
-		}
-		if !dismissed {
-			w.quietLeaks.readmit(c)
-		}
-	}
-	return nil
-}
-
 // keepOpen keeps reports anew.
 func (w *Warden) keepOpen(ctx context.Context) error {
-	w.settling.Lock()
-	defer w.settling.Unlock()
+	release, err := w.settle(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	names, kept := w.openLeaks.names(), map[string]LeakReport{}
 	if len(names) == 0 {
 		return nil
 	}
-	err := w.eachLeak(ctx, func(l KeptLeak, newest bool) bool {
+	err = w.eachLeak(ctx, func(l KeptLeak, newest bool) bool {
 		if _, open := names[l.Case]; open && newest {
 			kept[l.Case] = l.LeakReport
 		}

@@ -344,3 +344,59 @@ func TestOpenLeaksAreBounded(t *testing.T) {
 		t.Error("there is no room after one is over")
 	}
 }
+
+// TestWhatIsUntold: where the store has refused the newer report of a leak, that it takes an older one changes nothing.
+func TestWhatIsUntold(t *testing.T) {
+	o := &openLeaks{}
+	at := time.Unix(1000, 0)
+	suspected := LeakReport{Kind: "heap", Case: "heap-1", Status: "suspect", LastSeen: at}
+	confirmed := suspected
+	confirmed.Status, confirmed.LastSeen = "confirmed", at.Add(time.Minute)
+	cleaned := confirmed
+	cleaned.Actions, cleaned.LastSeen = []string{"a collection: 1 MiB"}, at.Add(2*time.Minute)
+
+	o.reported(suspected, suspected.LastSeen)
+	o.reported(confirmed, confirmed.LastSeen)
+	o.lost(confirmed.Case)
+	if o.told(suspected); !o.isUntold("heap-1") {
+		t.Error("that it is confirmed is not told any more")
+	}
+	o.keep(cleaned, cleaned.LastSeen)
+	if o.told(confirmed); !o.isUntold("heap-1") {
+		t.Error("what was done about it is not told any more")
+	}
+	if o.told(cleaned); o.isUntold("heap-1") {
+		t.Error("it is told twice")
+	}
+}
+
+// TestWhatIsAcknowledgedStaysSo: in a report that waited in the queue meanwhile too, and in another process of the program.
+func TestWhatIsAcknowledgedStaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, _ := newContainer(t, "max").options()
+		o.Config = notWatched()
+		kept, err := NewMemoryReports("kept", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.LeakReports = kept
+		w := begin(t, o)
+		r := LeakReport{Kind: KindAbandoned, Status: "confirmed", Sentence: "ten goroutines wait", Case: abandonedCase("a stack"), LastSeen: time.Now()}
+		w.reportHeld(t.Context(), r)
+		synctest.Wait()
+		first := leaksOf(t, w, 0, 1)[0]
+		if _, err := w.SettleLeak(t.Context(), first.ID, LeakAcknowledged); err != nil || first.Status != "confirmed" {
+			t.Fatalf("%+v, %v", first, err)
+		}
+		w.keepLeak(t.Context(), mustEncode(t, r))
+		if l := leaksOf(t, w, 0, 1)[0]; l.ID <= first.ID+1 || l.Status != LeakAcknowledged {
+			t.Errorf("what was in the queue is listed as %+v", l)
+		}
+		other := begin(t, o)
+		other.reportHeld(t.Context(), r)
+		synctest.Wait()
+		if l := leaksOf(t, w, 0, 1)[0]; l.ID <= first.ID+2 || l.Status != LeakAcknowledged {
+			t.Errorf("in another process it is listed as %+v", l)
+		}
+	})
+}

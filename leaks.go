@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -221,16 +219,49 @@ func (w *Warden) keepLeak(ctx context.Context, report []byte) {
 		w.o.Logger.Error("memory leak report cannot be read and is not kept", "error", err, "report", string(report))
 		return
 	}
-	if r.Status != LeakDismissed && w.quiet(ctx, quietCase{r.Case, r.Signature}, storeTimeout/2) {
-		return
+	release, err := w.settle(ctx)
+	if err == nil {
+		defer release()
+		err = w.keepSettled(ctx, r, report)
 	}
-	id, err := w.o.LeakReports.Add(ctx, report)
 	if err != nil {
 		w.o.Logger.Error("memory leak report could not be kept", "error", err, "report", string(report))
 		w.openLeaks.lost(r.Case)
-		return
+	}
+}
+
+// keepSettled is keepLeak while nobody settles a leak: what somebody has said of this one, while the report was in the queue,
+// stands.
+func (w *Warden) keepSettled(ctx context.Context, r LeakReport, report []byte) (err error) {
+	c := quietCase{signature: r.Signature}
+	if w.openLeaks.has(r.Case) { // of others it is not known when they are over
+		c.name = r.Case
+	}
+	if r.Status != LeakDismissed && w.quiet(ctx, c, storeTimeout/2) {
+		return nil
+	}
+	if w.openLeaks.acknowledged(r.Case) {
+		r.Status = LeakAcknowledged
+		if report, err = r.encode(w.o.Now()); err != nil {
+			return err
+		}
+	}
+	id, err := w.o.LeakReports.Add(ctx, report)
+	if err != nil {
+		return err
 	}
 	w.tellKept(id, report)
+	return nil
+}
+
+// settle waits until nobody settles a leak and no report is kept, and keeps others from both until release is called.
+func (w *Warden) settle(ctx context.Context) (release func(), err error) {
+	select {
+	case w.settling <- struct{}{}:
+		return func() { <-w.settling }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // tellKept tells of a report that is kept.
@@ -240,7 +271,7 @@ func (w *Warden) tellKept(id int64, report []byte) {
 		w.o.Logger.Error("memory leak report cannot be read and is not told of", "id", id, "error", err)
 		return
 	}
-	w.openLeaks.told(kept.Case)
+	w.openLeaks.told(kept.LeakReport)
 	w.events.publish(Event{EventLeakReport, w.o.Now(), kept})
 }
 
@@ -330,13 +361,18 @@ func (w *Warden) LeakReport(ctx context.Context, id int64) (KeptLeak, error) {
 
 // SettleLeak notes that somebody has acknowledged a leak (LeakAcknowledged), or has dismissed it (LeakDismissed): then leaks
 // of its signature stay quiet, here and wherever the same reports are kept, until one of them is acknowledged. It returns
-// the report as it is then; ErrNoLeakReport.
+// the report as it is then, within ten seconds; ErrNoLeakReport.
 func (w *Warden) SettleLeak(ctx context.Context, id int64, status string) (KeptLeak, error) {
 	if status != LeakAcknowledged && status != LeakDismissed {
 		return KeptLeak{}, fmt.Errorf("memwarden: settle a leak: status %.80q: want %s or %s", status, LeakAcknowledged, LeakDismissed)
 	}
-	w.settling.Lock()
-	defer w.settling.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout) // as others wait meanwhile
+	defer cancel()
+	release, err := w.settle(ctx)
+	if err != nil {
+		return KeptLeak{}, fmt.Errorf("memwarden: settle a leak: %w", err)
+	}
+	defer release()
 	l, err := w.LeakReport(ctx, id)
 	if err != nil {
 		return KeptLeak{}, err
@@ -365,93 +401,6 @@ func (w *Warden) SettleLeak(ctx context.Context, id int64, status string) (KeptL
 	w.openLeaks.keep(l.LeakReport, w.o.Now())
 	w.events.publish(Event{EventLeakReport, w.o.Now(), l})
 	return l, nil
-}
-
-// quietCases are leaks that were dismissed, by their cases. One of each kind is seen at a time, and forgotten when it is
-// over; but somebody may dismiss what was over already, as often as he likes, so that the newest alone are known. It is
-// safe for concurrent use; the zero value is ready.
-type quietCases struct {
-	mu    sync.Mutex
-	cases []quietCase // oldest first, at most maxQuietCases
-}
-
-// quietCase is a case, and the signature for which it is quiet; empty: it has none.
-type quietCase struct{ name, signature string }
-
-const maxQuietCases = 64
-
-func (q *quietCases) add(c quietCase) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.cases = append(slices.DeleteFunc(q.cases, func(known quietCase) bool { return known.name == c.name }), c)
-	q.cases = slices.Delete(q.cases, 0, max(0, len(q.cases)-maxQuietCases))
-}
-
-func (q *quietCases) remove(name string) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.cases = slices.DeleteFunc(q.cases, func(known quietCase) bool { return known.name == name })
-}
-
-// readmit forgets a case, and all others of its signature.
-func (q *quietCases) readmit(c quietCase) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.cases = slices.DeleteFunc(q.cases, func(known quietCase) bool {
-		return known.name == c.name || c.signature != "" && known.signature == c.signature
-	})
-}
-
-func (q *quietCases) has(name string) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return slices.ContainsFunc(q.cases, func(known quietCase) bool { return known.name == name })
-}
-
-// list returns those that are known.
-func (q *quietCases) list() []quietCase {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return slices.Clone(q.cases)
-}
-
-// dismissed reports whether somebody has dismissed a signature.
-func (w *Warden) dismissed(ctx context.Context, signature string) (found bool, err error) {
-	if signature == "" {
-		return false, nil
-	}
-	if w.o.DismissedLeaks != nil {
-		if found, err = w.o.DismissedLeaks.Dismissed(ctx, signature); err != nil {
-			return false, fmt.Errorf("memwarden: read what is dismissed: %w", err)
-		}
-		return found, nil
-	}
-	err = w.eachLeak(ctx, func(l KeptLeak, newest bool) bool {
-		found = newest && l.Signature == signature && l.Status == LeakDismissed
-		return !found
-	})
-	return found, err
-}
-
-// quiet reports whether somebody has dismissed a case, or leaks of its signature, and quiets the case then. It waits for
-// the store so long at most.
-func (w *Warden) quiet(ctx context.Context, c quietCase, patience time.Duration) bool {
-	if c.name != "" && w.quietLeaks.has(c.name) {
-		return true
-	}
-	reading, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	found, err := w.dismissed(reading, c.signature)
-	if err != nil && ctx.Err() == nil {
-		w.o.Logger.Error("memory leak reports cannot be read, so that nothing is known to be dismissed", "error", err)
-	}
-	if found {
-		if c.name != "" {
-			w.quietLeaks.add(c)
-		}
-		w.o.Logger.Info("memory leak is one that was dismissed", "case", c.name, "signature", c.signature)
-	}
-	return found
 }
 
 // subscribersGrow tells of subscriptions to events that become more and more. It is called by who subscribes, and waits

@@ -215,7 +215,7 @@ func (i *investigator) sweep(ctx context.Context) {
 	for _, a := range news {
 		r, ok := abandonedReport(a, w.o.Now())
 		if ok && functionOf(ownFrame(r.AllocStack)) != grows && !i.quiet(ctx, r) {
-			w.reportHeld(r)
+			w.reportHeld(ctx, r)
 		}
 	}
 }

@@ -182,7 +182,7 @@ func (i *investigator) lookTracked(ctx context.Context, c trackCase) {
 			i.w.o.Logger.Info("memory: released objects went late", "owner", n.Owner, "type", n.Type, "count", n.Count)
 			continue
 		}
-		i.w.reportHeld(i.trackReport(n))
+		i.w.reportHeld(ctx, i.trackReport(n))
 	}
 }
 

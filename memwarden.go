@@ -83,7 +83,7 @@ type Warden struct {
 	quietLeaks quietCases
 	openLeaks  openLeaks
 	refreshDue chan struct{} // holds one while reports of leaks that go on are to be kept anew
-	settling   sync.Mutex    // held while somebody settles a leak, and while reports are kept anew
+	settling   chan struct{} // full while somebody settles a leak, and while a report is kept: see settle
 	cleaner    leakCleaner
 	shrinking  sync.Mutex // held while owners shrink, under pressure or for a leak
 
@@ -131,7 +131,7 @@ func Start(ctx context.Context, o Options) (*Warden, error) {
 	w := &Warden{
 		o: o, log: log, started: time.Now(), history: history.New(), owners: owners{logger: o.Logger},
 		changed: make(chan struct{}, 1), act: make(chan *State, 1), done: make(chan struct{}),
-		leakChecks: make(chan chan<- LeakStatus), leakCases: make(chan leakCase, 2*len(leak.Kinds())), sweepDue: make(chan struct{}, 1), refreshDue: make(chan struct{}, 1), trackCases: make(chan trackCase, 1),
+		settling: make(chan struct{}, 1), leakChecks: make(chan chan<- LeakStatus), leakCases: make(chan leakCase, 2*len(leak.Kinds())), sweepDue: make(chan struct{}, 1), refreshDue: make(chan struct{}, 1), trackCases: make(chan trackCase, 1),
 	}
 	w.stop = sync.OnceFunc(func() { close(w.done) })
 	if err := w.build(); err != nil {

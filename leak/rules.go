@@ -42,7 +42,7 @@ var scaleRules = [...]struct {
 }{
 	{1, Fast, 3, evenness{0.35, 3, 1}, 0, 0},
 	{3, Changed, 3, evenness{0.5, 1.4, 1}, 0, 0}, // a batch that loads for half of the time has half of it in one third
-	{18, Sustained, 4, evenness{0.4, 3, 0.25}, leastSustained, 0.9},
+	{18, Sustained, 3, evenness{0.4, 3, 0.25}, leastSustained, 0.9},
 	{72, Sustained, 2, evenness{0.5, 3, 0.2}, 0.2, 0.5}, // some new features are no stairs
 }
 

@@ -133,7 +133,7 @@ func endOf(findings []leak.Finding, kind string, since time.Time) (reason string
 		case f.Since.Equal(since):
 			return "", false
 		default:
-			return fmt.Sprintf("another leak of %s is told of in the place of this one, which may go on: %s", f.Kind, f.Reason), true
+			return fmt.Sprintf("another leak of %s is seen in the place of this one, which may go on: %s", f.Kind, f.Reason), true
 		}
 	}
 	return "the leak is over", true

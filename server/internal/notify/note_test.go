@@ -40,7 +40,7 @@ func TestEndOfALeak(t *testing.T) {
 	}{
 		{leak.Finding{Kind: leak.Heap, Verdict: leak.Confirmed, Since: since, Reason: "it rose"}, "", false},
 		{leak.Finding{Kind: leak.Heap, Verdict: leak.Suspect, Since: since.Add(time.Hour), Reason: "it rose"},
-			"another leak of heap is told of in the place of this one, which may go on: it rose", true},
+			"another leak of heap is seen in the place of this one, which may go on: it rose", true},
 		{leak.Finding{Kind: leak.Heap, Verdict: leak.Healthy, Reason: "it was given back"}, "the leak of heap is over: it was given back", true},
 		{leak.Finding{Kind: leak.Threads, Verdict: leak.Suspect, Since: since}, "the leak is over", true},
 	} {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/memwarden/memwarden"
 	"github.com/memwarden/memwarden/contrib/pgxpool"
+	"github.com/memwarden/memwarden/server/internal/store"
 )
 
 // reportHeld makes a leak report of a database connection that is not given back. It waits for nothing: what is held may
@@ -36,10 +37,14 @@ func heldReport(h pgxpool.Held) memwarden.LeakReport {
 			frames = append(frames, place)
 		}
 	}
+	var functions []string
+	for _, frame := range frames {
+		function, _, _ := strings.Cut(frame, " ")
+		functions = append(functions, function)
+	}
 	const kind = "connection_held"
 	signature := ""
-	if len(frames) > 0 {
-		taker, _, _ := strings.Cut(frames[0], " ")
+	if taker := store.Taker(functions); taker != "" {
 		signature = kind + " " + taker
 	}
 	return memwarden.LeakReport{

@@ -240,7 +240,7 @@ export interface paths {
         put?: never;
         /**
          * Note that it is no leak: others like it stay quiet
-         * @description Its status becomes `dismissed`. It no longer counts for the verdict, and what has the same `signature` is not reported any more, nor told of in the log, the live stream or notifications, until one of them is acknowledged. The report stays on the list until then, whatever the bounds of others; the last 1,000 signatures that were dismissed are known.
+         * @description Its status becomes `dismissed`. It no longer counts for the verdict, and what has the same `signature` is not reported any more, nor told of in the live stream or notifications, nor, of what the detection finds, in the log, until one of them is acknowledged. The report stays on the list until then, whatever the bounds of others; the last 1,000 signatures that were dismissed are known.
          */
         post: operations["dismissLeak"];
         delete?: never;
@@ -2817,7 +2817,7 @@ export interface components {
              * @description When a limit is reached if it goes on like this; null: never, or not known.
              */
             time_to_limit_seconds: number | null;
-            /** @description Where more is to be found, and what could not be found out. A leak of the heap that is confirmed has two snapshots, whose difference tells what leaks: the newer one first. */
+            /** @description Where more is to be found, and what could not be found out. A leak of the heap that is confirmed has two snapshots, if both could be taken, whose difference tells what leaks: the newer one first. */
             evidence: string[];
             /** @description Where the snapshots and incident bundles can be downloaded, by admins, that evidence and actions name, as long as they are kept. */
             downloads: string[];
