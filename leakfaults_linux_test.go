@@ -71,11 +71,12 @@ func TestASnapshotThatFails(t *testing.T) {
 		if len(l.Evidence) != 1 || !strings.HasPrefix(l.Evidence[0], c.want) || l.Sentence == "" {
 			t.Errorf("%s: %+v", name, l)
 		}
-		suspected := &investigator{w: w, before: analyzed{id: "earlier"}}
-		suspected.look(t.Context(), leakCase{finding: heapLeak(leak.Confirmed), snapshots: true})
-		if l := awaitLeak(t, w, leak.Heap, "confirmed"); len(l.Evidence) != 2 || l.Evidence[1] != "snapshot earlier" {
-			t.Errorf("%s: the snapshot before is not among the evidence: %q", name, l.Evidence)
-		}
+	}
+	w := cleaned(t, Options{})
+	suspected := &investigator{w: w, before: analyzed{id: "earlier"}}
+	suspected.look(t.Context(), leakCase{finding: heapLeak(leak.Confirmed), snapshots: true})
+	if l := awaitLeak(t, w, leak.Heap, "confirmed"); len(l.Evidence) != 2 || l.Evidence[1] != "snapshot earlier" {
+		t.Errorf("the snapshot before is not among the evidence: %q", l.Evidence)
 	}
 }
 
