@@ -126,6 +126,27 @@ func (i *investigator) quiet(ctx context.Context, r LeakReport) bool {
 	return i.w.quiet(ctx, quietCase{r.Case, r.Signature}, storeTimeout)
 }
 
+// alikeShare is the least part of what the first of some sites grew by that one has which grew as much.
+const alikeShare = 0.95
+
+// mostTelling is the site that grew most. Of goroutines that grow alike, as those at both ends of a connection do, it is one in
+// the program's own code, else one of which it is known what leaves them behind: by a few more or less it would be now this,
+// now that.
+func mostTelling(sites []leak.SiteGrowth, stacks siteStacks) leak.SiteGrowth {
+	most, known := sites[0], false
+	for _, site := range sites {
+		stack := frames(stacks[site.Name])
+		switch {
+		case len(stack) == 0 || site.By < alikeShare*sites[0].By:
+		case isOwn(ownFrame(stack)):
+			return site
+		case !known && hints[functionOf(stack[0])] != "":
+			most, known = site, true
+		}
+	}
+	return most
+}
+
 // site is the stack of the site that grew most, and what it tells in words.
 func site(f leak.Finding) (stack []string, what string) {
 	if len(f.Sites) == 0 {
@@ -138,6 +159,7 @@ func site(f leak.Finding) (stack []string, what string) {
 		_, stacks = heapSites()
 	case leak.Goroutines:
 		_, stacks = goroutineSites()
+		site = mostTelling(f.Sites, stacks)
 	}
 	pcs := stacks[site.Name]
 	stack = frames(pcs)

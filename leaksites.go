@@ -7,6 +7,7 @@ import (
 	"path"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -161,18 +162,21 @@ func doing(stack []uintptr) string {
 
 // ownFrame is the innermost frame of a stack that is not of the standard library, or the innermost of all.
 func ownFrame(stack []string) string {
+	if i := slices.IndexFunc(stack, isOwn); i >= 0 {
+		return stack[i]
+	}
+	return stack[0]
+}
+
+// isOwn reports whether a frame is of the program or of a module that it requires.
+func isOwn(frame string) bool {
 	main := "main."
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Path != "" {
 		main = info.Main.Path
 	}
-	for _, frame := range stack {
-		first, _, slash := strings.Cut(functionOf(frame), "/")
-		// A path begins with a host, but for those of the standard library and of modules that nobody else requires.
-		if strings.HasPrefix(frame, "main.") || strings.HasPrefix(frame, main) || slash && strings.Contains(first, ".") {
-			return frame
-		}
-	}
-	return stack[0]
+	first, _, slash := strings.Cut(functionOf(frame), "/")
+	// A path begins with a host, but for those of the standard library and of modules that nobody else requires.
+	return strings.HasPrefix(frame, "main.") || strings.HasPrefix(frame, main) || slash && strings.Contains(first, ".")
 }
 
 // functionOf is the function of a frame.

@@ -3,6 +3,8 @@ package memwarden
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"regexp"
@@ -126,6 +128,55 @@ func TestUnsample(t *testing.T) {
 	} {
 		if got := unsample(c.objects, c.bytes, c.rate); got < c.want*0.999 || got > c.want*1.001 {
 			t.Errorf("%v: %v, want %v", c, got, c.want)
+		}
+	}
+}
+
+// TestMostTelling: of goroutines that grow alike those of the program's own are named, then those of which it is known what
+// leaves them behind: here responses whose bodies are not closed, not the server that has sent them.
+func TestMostTelling(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 10)) }))
+	defer server.Close()
+	client := server.Client()
+	defer client.CloseIdleConnections()
+	response, err := client.Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() { <-stop }()
+
+	names := map[string]string{}
+	var stacks siteStacks
+	for deadline := time.Now().Add(time.Minute); len(names) < 3; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not all are seen: %v", names)
+		}
+		clear(names)
+		_, stacks = goroutineSites()
+		for name, pcs := range stacks {
+			text := strings.Join(frames(pcs), "\n")
+			for what, function := range map[string]string{"own": "TestMostTelling.func2", "client": "net/http.(*persistConn).readLoop", "server": "bufio.(*Reader).Peek"} {
+				if strings.Contains(text, function) {
+					names[what] = name
+				}
+			}
+		}
+	}
+	for _, c := range []struct {
+		grown []leak.SiteGrowth
+		want  string
+	}{
+		{[]leak.SiteGrowth{{Name: names["server"], By: 500}, {Name: names["client"], By: 499}}, "client"},
+		{[]leak.SiteGrowth{{Name: names["client"], By: 500}, {Name: names["server"], By: 499}}, "client"},
+		{[]leak.SiteGrowth{{Name: names["client"], By: 500}, {Name: names["own"], By: 499}}, "own"},
+		{[]leak.SiteGrowth{{Name: names["server"], By: 500}, {Name: names["client"], By: 400}, {Name: names["own"], By: 400}}, "server"},
+		{[]leak.SiteGrowth{{Name: "not known", By: 500}, {Name: names["client"], By: 499}}, "client"},
+	} {
+		if got := mostTelling(c.grown, stacks); got.Name != names[c.want] {
+			t.Errorf("of %v it is %s:\n%s", c.grown, got.Name, strings.Join(frames(stacks[got.Name]), "\n"))
 		}
 	}
 }

@@ -242,8 +242,7 @@ func (w *Warden) growingGoroutines() string {
 		if f.Kind != leak.Goroutines || f.Verdict < leak.Suspect || len(f.Sites) == 0 {
 			continue
 		}
-		_, stacks := goroutineSites()
-		if stack := frames(stacks[f.Sites[0].Name]); len(stack) > 0 {
+		if stack, _ := site(f); len(stack) > 0 {
 			return functionOf(ownFrame(stack))
 		}
 	}
