@@ -94,9 +94,6 @@ func (i *investigator) look(ctx context.Context, c leakCase) {
 	if i.quiet(ctx, r) {
 		return
 	}
-	if i.w.openLeaks.acknowledged(r.Case) {
-		r.Status = LeakAcknowledged
-	}
 	if !c.told && i.w.openLeaks.has(r.Case) {
 		i.w.tellLeak(LeakFinding{f, c.inputs})
 	}

@@ -250,7 +250,7 @@ func (w *Warden) LeakGoesOn(name string) bool { return w.openLeaks.has(name) }
 // in another process of the program: that somebody has acknowledged it may be known to the store alone.
 func (w *Warden) reportHeld(ctx context.Context, r LeakReport) {
 	w.o.Logger.Warn("memory leak "+r.Status, "kind", r.Kind, "reason", r.Sentence)
-	if w.openLeaks.acknowledged(r.Case) || !w.openLeaks.has(r.Case) && w.settledAs(ctx, r.Case) == LeakAcknowledged {
+	if !w.openLeaks.has(r.Case) && w.settledAs(ctx, r.Case) == LeakAcknowledged {
 		r.Status = LeakAcknowledged
 	}
 	w.openLeaks.reported(r, r.LastSeen)
