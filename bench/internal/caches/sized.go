@@ -82,7 +82,8 @@ func oursSized(policy bounded.CachePolicy) func(int64, *Ledger) (func(uint64, *B
 	}
 }
 
-// otterSized counts by OnAtomicDeletion, which is called in the moment of the removal.
+// otterSized counts by OnAtomicDeletion, which is called in the moment of the removal. Otter evicts in a goroutine of
+// its own, which may not have had its turn yet when the last block is stored: CleanUp does what is left to do.
 func otterSized(bytes int64, l *Ledger) (func(uint64, *Block), func(), error) {
 	c, err := otter.New(&otter.Options[uint64, *Block]{
 		MaximumWeight:    uint64(bytes),
@@ -92,7 +93,10 @@ func otterSized(bytes int64, l *Ledger) (func(uint64, *Block), func(), error) {
 	return func(key uint64, b *Block) {
 		c.Set(key, b)
 		l.stored(b)
-	}, func() { c.StopAllGoroutines() }, err
+	}, func() {
+		c.CleanUp()
+		c.StopAllGoroutines()
+	}, err
 }
 
 func theineSized(bytes int64, l *Ledger) (func(uint64, *Block), func(), error) {
