@@ -9,6 +9,7 @@ import (
 	"math"
 	"runtime"
 	"runtime/metrics"
+	"strings"
 	"time"
 
 	"github.com/memwarden/memwarden/bounded"
@@ -60,7 +61,7 @@ func (w *Warden) writeIncident(ctx context.Context, r incident.Reading, v incide
 	}
 	w.events.publish(Event{EventIncident, record.At, record})
 	w.o.Logger.Warn("memory incident bundle written", "id", record.ID, "rule", v.Rule, "reason", v.Reason,
-		"took", w.o.Now().Sub(began), "missing", missingNames(record))
+		"growing", strings.Join(record.Cause.Growing, "; "), "took", w.o.Now().Sub(began), "missing", missingNames(record))
 	w.loops.Go(func() { w.completeIncident(ctx, draft, v) }) // the caller is one of loops: none is waited for in vain
 	return record, nil
 }
@@ -78,6 +79,9 @@ func (w *Warden) publishIncident(r incident.Reading, v incident.Verdict) (record
 	cause := incident.Cause{
 		Rule: v.Rule, Reason: v.Reason, Extent: v.Extent.String(), UsedBytes: r.UsedBytes, TotalBytes: r.TotalBytes, LimitBytes: r.LimitBytes,
 		EstimatedBytes: v.EstimatedBytes, GrowthPerSecond: v.GrowthPerSecond, Collections: r.Collections,
+	}
+	if v.Extent != incident.Smallest { // it takes some 400 bytes for each allocation site
+		cause.Growing = w.growing()
 	}
 	if !math.IsInf(v.SecondsToLimit, 0) {
 		cause.SecondsToLimit = &v.SecondsToLimit

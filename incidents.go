@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/trace"
+	"strings"
 	"sync"
 	"time"
 
@@ -138,8 +139,14 @@ func (w *Warden) beginRun() {
 	if i.previous = previous; previous == nil || previous.Ended == incident.Closed {
 		return
 	}
+	var growing []string
+	if len(previous.Bundles) > 0 {
+		if newest, err := i.store.Get(previous.Bundles[0]); err == nil { // else it had to make room already
+			growing = newest.Cause.Growing
+		}
+	}
 	w.o.Logger.Warn("memory incidents: the last run was not closed", "ended", string(previous.Ended), "pid", previous.PID,
-		"oom_kills", previous.OOMKills.String(), "bundles", previous.Bundles)
+		"oom_kills", previous.OOMKills.String(), "growing", strings.Join(growing, "; "), "bundles", previous.Bundles)
 }
 
 // root is where /proc and /sys are.
@@ -197,7 +204,7 @@ func (w *Warden) recordIncident(ctx context.Context, rule, reason string) (incid
 	case <-ctx.Done():
 		return incident.Record{}, context.Cause(ctx)
 	case <-w.done:
-		return incident.Record{}, errClosed
+		return incident.Record{}, ErrClosed
 	}
 	select {
 	case answer := <-r.answer:
@@ -205,7 +212,7 @@ func (w *Warden) recordIncident(ctx context.Context, rule, reason string) (incid
 	case <-ctx.Done():
 		return incident.Record{}, context.Cause(ctx)
 	case <-w.done:
-		return incident.Record{}, errClosed
+		return incident.Record{}, ErrClosed
 	}
 }
 

@@ -80,9 +80,10 @@ func buildLeaker(t *testing.T) string {
 var essential = []string{partHeap, partGoroutines, partCgroup, partState, partConfig}
 
 // leakToDeath lets a program leak until the kernel kills it, and returns the bundles that it has left and when it died.
-func leakToDeath(t *testing.T, g memoryGroup, leaker, dir, shape string, rate float64) (left []incident.Record, died time.Time) {
+func leakToDeath(t *testing.T, g memoryGroup, leaker, dir, shape string, rate float64, more ...string) (left []incident.Record, died time.Time) {
 	t.Helper()
-	cmd := g.command(t, leaker, "-dir", dir, "-shape", shape, "-rate", strconv.FormatFloat(rate, 'f', -1, 64))
+	arguments := append([]string{"-dir", dir, "-shape", shape, "-rate", strconv.FormatFloat(rate, 'f', -1, 64)}, more...)
+	cmd := g.command(t, leaker, arguments...)
 	var log bytes.Buffer
 	cmd.Stderr = &log
 	err := cmd.Run()
@@ -124,7 +125,7 @@ func firstWhole(bundles []incident.Record) (whole incident.Record, at time.Time,
 // TestABundleBeforeTheKill lets the kernel kill a leaking program: a bundle is on disk, and the next run tells of it.
 func TestABundleBeforeTheKill(t *testing.T) {
 	group, leaker, dir := newMemoryGroup(t, 256<<20), buildLeaker(t), filepath.Join(t.TempDir(), "incidents")
-	bundles, died := leakToDeath(t, group, leaker, dir, "chunks", 40)
+	bundles, died := leakToDeath(t, group, leaker, dir, "chunks", 40, "-rest", "6s") // by then it is known what there was before
 	r, at, ok := firstWhole(bundles)
 	if !ok || !at.Before(died) || r.Cause.LimitBytes != 256<<20 || r.Program.Executable != "leaker" {
 		t.Fatalf("no bundle is whole: %+v", bundles)
@@ -132,6 +133,9 @@ func TestABundleBeforeTheKill(t *testing.T) {
 	profile, err := exec.Command("go", "tool", "pprof", "-top", "-sample_index=inuse_space", filepath.Join(dir, r.ID, partHeap)).CombinedOutput()
 	if err != nil || !strings.Contains(string(profile), "main.leakChunk") {
 		t.Errorf("the profile does not name who allocates: %v\n%s", err, profile)
+	}
+	if named := strings.Join(bundles[0].Cause.Growing, "\n"); !strings.Contains(named, "were allocated in main.leakChunk (") {
+		t.Errorf("the manifest does not name who allocates: %q", named)
 	}
 	// The next start, in the same group.
 	next := group.command(t, leaker, "-dir", dir, "-rate", "0")
@@ -151,7 +155,7 @@ func TestABundleBeforeTheKill(t *testing.T) {
 		t.Error(err)
 	}
 	_ = next.Wait() // it was killed
-	for _, want := range []string{"the last run was not closed", "ended=killed_for_memory", "oom_kills=1", r.ID} {
+	for _, want := range []string{"the last run was not closed", "ended=killed_for_memory", "oom_kills=1", r.ID, "were allocated in main.leakChunk ("} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the next run does not say %q:\n%s", want, &text)
 		}

@@ -228,7 +228,7 @@ func TestRecordIncident(t *testing.T) {
 	if err := w.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.RecordIncident(t.Context(), "too late"); !errors.Is(err, errClosed) {
+	if _, err := w.RecordIncident(t.Context(), "too late"); !errors.Is(err, ErrClosed) {
 		t.Errorf("got %v", err)
 	}
 	// What was under way says that it was broken off.

@@ -164,15 +164,7 @@ func site(f leak.Finding) (stack []string, what string) {
 		return nil, ""
 	}
 	if f.Kind == leak.Goroutines {
-		state := doing(pcs)
-		if state == "" {
-			state = "at work"
-		}
-		what = fmt.Sprintf("%.0f of them are %s in %s", site.By, state, ownFrame(stack))
-		if hint := hints[functionOf(ownFrame(stack))]; hint != "" {
-			what += ", " + hint
-		}
-		return stack, what
+		return stack, fmt.Sprintf("%.0f of them are %s", site.By, whereabouts(pcs, stack))
 	}
 	return stack, fmt.Sprintf("%.0f %% of it was allocated in %s", 100*site.Share, ownFrame(stack))
 }

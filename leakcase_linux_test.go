@@ -25,7 +25,7 @@ func TestAccounted(t *testing.T) {
 		"without a bound": {OwnerUsage{Usage: bounded.Usage{Bytes: 50, MaxBytes: none, Entries: 10, MaxEntries: none}}, 50},
 		"unknown":         {OwnerUsage{Usage: bounded.Usage{Bytes: none, MaxBytes: 20}}, 0},
 		"elsewhere":       {OwnerUsage{Usage: bounded.Usage{Bytes: 10, MaxBytes: 20}, OutsideHeap: true}, 0},
-		"ill":             {OwnerUsage{Usage: bounded.Usage{Bytes: 10, MaxBytes: 20}, Err: errClosed}, 0},
+		"ill":             {OwnerUsage{Usage: bounded.Usage{Bytes: 10, MaxBytes: 20}, Err: ErrClosed}, 0},
 	} {
 		if got := c.usage.accounted(); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)

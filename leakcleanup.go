@@ -125,7 +125,7 @@ func (w *Warden) noteActions(ctx context.Context, name string, actions []string)
 	if settled != "" {
 		r.Status = settled
 	}
-	w.openLeaks.keep(r, r.LastSeen)
+	w.openLeaks.keep(KeptLeak{LeakReport: r}, r.LastSeen)
 	w.queueReport(w.openLeaks.current(r))
 }
 

@@ -1,11 +1,13 @@
 package memwarden
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/memwarden/memwarden/internal/sorting"
 	"github.com/memwarden/memwarden/leak"
 )
 
@@ -34,6 +36,7 @@ type openLeaks struct {
 type openLeak struct {
 	report LeakReport // as it was reported last; zero: it was not yet
 	kept   time.Time  // when that was
+	id     int64      // of the newest report that the store has taken; 0: it has not taken any
 	seen   time.Time
 
 	// What follows is of those that a finding tells of.
@@ -118,12 +121,13 @@ func (l *openLeak) take(r LeakReport) {
 	l.report = r
 }
 
-// keep notes that a report of a leak was kept that differs from the last one in its status or actions.
-func (o *openLeaks) keep(r LeakReport, now time.Time) {
+// keep notes that a report of a leak was kept, or is to be and has no number yet, that differs from the last one in its status or
+// actions.
+func (o *openLeaks) keep(r KeptLeak, now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if l := o.by[r.Case]; l != nil && l.report.Case != "" {
-		l.report.Status, l.report.Actions, l.kept = r.Status, r.Actions, now
+		l.report.Status, l.report.Actions, l.kept, l.id = r.Status, r.Actions, now, max(l.id, r.ID)
 		if r.LastSeen.After(l.report.LastSeen) {
 			l.report.LastSeen = r.LastSeen
 		}
@@ -151,12 +155,16 @@ func (o *openLeaks) lost(name string) {
 	o.untold[name] = true
 }
 
-// told notes that a report of a leak was told. Where the store has refused a newer one, that is yet to be told.
-func (o *openLeaks) told(r LeakReport) {
+// told notes that a report of a leak was kept, and told of. Where the store has refused a newer one, that is yet to be told.
+func (o *openLeaks) told(kept KeptLeak) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if l := o.by[r.Case]; l == nil || !r.LastSeen.Before(l.report.LastSeen) {
-		delete(o.untold, r.Case)
+	l := o.by[kept.Case]
+	if l != nil {
+		l.id = max(l.id, kept.ID)
+	}
+	if l == nil || !kept.LastSeen.Before(l.report.LastSeen) {
+		delete(o.untold, kept.Case)
 	}
 }
 
@@ -224,10 +232,14 @@ func (o *openLeaks) acknowledged(name string) bool { return o.last(name).Status 
 func (o *openLeaks) current(r LeakReport) LeakReport {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	l := o.by[r.Case]
-	if l == nil || r.Case == "" {
-		return r
+	if l := o.by[r.Case]; l != nil && r.Case != "" {
+		return l.current(r)
 	}
+	return r
+}
+
+// current is openLeaks.current of a leak that goes on.
+func (l *openLeak) current(r LeakReport) LeakReport {
 	if l.seen.After(r.LastSeen) {
 		r.LastSeen = l.seen.UTC()
 	}
@@ -240,6 +252,28 @@ func (o *openLeaks) current(r LeakReport) LeakReport {
 		r.RetainedBytes = l.report.RetainedBytes + uint64(max(0, l.finding.To-l.at))
 	}
 	return r
+}
+
+// all are those that were reported, the newest first, with what is so now.
+func (o *openLeaks) all() (list []KeptLeak) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, l := range o.by {
+		if l.report.Case != "" {
+			list = append(list, KeptLeak{l.id, l.current(l.report)})
+		}
+	}
+	sorting.By(list, func(a, b KeptLeak) int { return cmp.Or(b.FirstSeen.Compare(a.FirstSeen), cmp.Compare(a.Case, b.Case)) })
+	return list
+}
+
+// OpenLeaks are the leaks that go on and that nobody has dismissed, the newest first, with figures of now. It asks no store,
+// so that it has nothing to say of those that are over, nor of what programs and pages report; those that no store has taken yet
+// have the number 0. It may be called from anywhere.
+func (w *Warden) OpenLeaks() []KeptLeak {
+	return slices.DeleteFunc(w.openLeaks.all(), func(l KeptLeak) bool {
+		return l.Status == LeakDismissed || w.quietLeaks.has(l.Case)
+	})
 }
 
 // LeakGoesOn reports whether the leak of a LeakReport.Case goes on, as far as the warden has found it itself; of more than 128
@@ -320,7 +354,7 @@ func (w *Warden) keepOpen(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		w.openLeaks.keep(r, now)
+		w.openLeaks.keep(KeptLeak{id, r}, now)
 		if untold {
 			w.tellKept(id, data)
 		}

@@ -358,14 +358,14 @@ func TestWhatIsUntold(t *testing.T) {
 	o.reported(suspected, suspected.LastSeen)
 	o.reported(confirmed, confirmed.LastSeen)
 	o.lost(confirmed.Case)
-	if o.told(suspected); !o.isUntold("heap-1") {
+	if o.told(KeptLeak{1, suspected}); !o.isUntold("heap-1") {
 		t.Error("that it is confirmed is not told any more")
 	}
-	o.keep(cleaned, cleaned.LastSeen)
-	if o.told(confirmed); !o.isUntold("heap-1") {
+	o.keep(KeptLeak{LeakReport: cleaned}, cleaned.LastSeen)
+	if o.told(KeptLeak{2, confirmed}); !o.isUntold("heap-1") {
 		t.Error("what was done about it is not told any more")
 	}
-	if o.told(cleaned); o.isUntold("heap-1") {
+	if o.told(KeptLeak{3, cleaned}); o.isUntold("heap-1") {
 		t.Error("it is told twice")
 	}
 }

@@ -271,7 +271,7 @@ func (w *Warden) tellKept(id int64, report []byte) {
 		w.o.Logger.Error("memory leak report cannot be read and is not told of", "id", id, "error", err)
 		return
 	}
-	w.openLeaks.told(kept.LeakReport)
+	w.openLeaks.told(kept)
 	w.events.publish(Event{EventLeakReport, w.o.Now(), kept})
 }
 
@@ -398,7 +398,7 @@ func (w *Warden) SettleLeak(ctx context.Context, id int64, status string) (KeptL
 	} else {
 		w.quietLeaks.readmit(quietCase{l.Case, l.Signature})
 	}
-	w.openLeaks.keep(l.LeakReport, w.o.Now())
+	w.openLeaks.keep(l, w.o.Now())
 	w.events.publish(Event{EventLeakReport, w.o.Now(), l})
 	return l, nil
 }

@@ -1,6 +1,7 @@
 package memwarden
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"math"
@@ -158,6 +159,16 @@ func doing(stack []uintptr) string {
 			return ""
 		}
 	}
+}
+
+// whereabouts is what a goroutine with a stack does, where, and what has left it there if that is known.
+func whereabouts(pcs []uintptr, stack []string) string {
+	own := ownFrame(stack)
+	text := cmp.Or(doing(pcs), "at work") + " in " + own
+	if hint := hints[functionOf(own)]; hint != "" {
+		text += ", " + hint
+	}
+	return text
 }
 
 // ownFrame is the innermost frame of a stack that is not of the standard library, or the innermost of all.

@@ -63,7 +63,7 @@ func (w *Warden) CheckLeaks(ctx context.Context) (LeakStatus, error) {
 	case <-ctx.Done():
 		return LeakStatus{}, context.Cause(ctx)
 	case <-w.done:
-		return LeakStatus{}, errClosed
+		return LeakStatus{}, ErrClosed
 	}
 	select {
 	case status := <-answer:
@@ -77,7 +77,7 @@ func (w *Warden) CheckLeaks(ctx context.Context) (LeakStatus, error) {
 	case <-ctx.Done():
 		return LeakStatus{}, context.Cause(ctx)
 	case <-w.done:
-		return LeakStatus{}, errClosed
+		return LeakStatus{}, ErrClosed
 	}
 }
 
@@ -183,6 +183,7 @@ func (w *Warden) watchLeaks(ctx context.Context, l *leakWatch) {
 // adopt takes in a configuration. Of one that judges by other times nothing that was seen is of use but the leaks that are
 // suspected; who follows the events is told of all other figures that it is watched anew.
 func (l *leakWatch) adopt(c LeakConfig) {
+	defer func() { l.w.leakDetector.Store(l.detector) }()
 	old := l.config
 	l.config = c
 	if old.Paused && !c.Paused && l.detector != nil {

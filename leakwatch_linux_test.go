@@ -268,7 +268,7 @@ func TestChecksWhereNothingIsWatched(t *testing.T) {
 	if err := w.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.CheckLeaks(t.Context()); err != errClosed {
+	if _, err := w.CheckLeaks(t.Context()); err != ErrClosed {
 		t.Errorf("%v", err)
 	}
 	runtime.KeepAlive(w)

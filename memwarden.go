@@ -76,16 +76,18 @@ type Warden struct {
 	incidents *incidents // nil: no bundles are written
 
 	leakStatus atomic.Pointer[LeakStatus]
-	leakChecks chan chan<- LeakStatus // who wants it to be looked at once
-	leakCases  chan leakCase          // suspicions to be looked into
-	sweeps     sweeps
-	sweepDue   chan struct{} // holds one while abandoned goroutines are to be looked for
-	quietLeaks quietCases
-	openLeaks  openLeaks
-	refreshDue chan struct{} // holds one while reports of leaks that go on are to be kept anew
-	settling   chan struct{} // full while somebody settles a leak, and while a report is kept: see settle
-	cleaner    leakCleaner
-	shrinking  sync.Mutex // held while owners shrink, under pressure or for a leak
+	// leakDetector is the one that looks at the process now; nil: none does.
+	leakDetector atomic.Pointer[leak.Detector]
+	leakChecks   chan chan<- LeakStatus // who wants it to be looked at once
+	leakCases    chan leakCase          // suspicions to be looked into
+	sweeps       sweeps
+	sweepDue     chan struct{} // holds one while abandoned goroutines are to be looked for
+	quietLeaks   quietCases
+	openLeaks    openLeaks
+	refreshDue   chan struct{} // holds one while reports of leaks that go on are to be kept anew
+	settling     chan struct{} // full while somebody settles a leak, and while a report is kept: see settle
+	cleaner      leakCleaner
+	shrinking    sync.Mutex // held while owners shrink, under pressure or for a leak
 
 	tracker    *track.Tracker // nil for a process watched from outside
 	trackCases chan trackCase // the newest of what is overdue
@@ -112,8 +114,8 @@ var ErrLeaksOff = errors.New("leak detection is switched off (MEMWARDEN_LEAK_DET
 // ErrLeaksPaused is returned where leak detection is paused.
 var ErrLeaksPaused = errors.New("leak detection is paused (MEMWARDEN_LEAK_PAUSED)")
 
-// errClosed is returned by what needs a warden that runs.
-var errClosed = errors.New("the warden was closed")
+// ErrClosed is returned by what needs a warden that runs, once it was closed.
+var ErrClosed = errors.New("the warden was closed")
 
 // Start begins to watch the process and returns once the first sample is taken. The warden runs until Close is called
 // or ctx ends; either way Close must be called to wait for it. Start changes the process in one way only: it

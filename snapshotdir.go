@@ -28,7 +28,7 @@ func (w *Warden) ownSnapshots() (*archive.Archive, error) {
 	case !w.config.config().Leaks.Snapshots:
 		return nil, ErrNoSnapshotDir
 	case w.stopped():
-		return nil, errClosed
+		return nil, ErrClosed
 	}
 	dir, release, err := ownSnapshotDir(os.TempDir(), programName())
 	if err != nil {

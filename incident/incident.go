@@ -58,6 +58,8 @@ type Cause struct {
 	// SecondsToLimit is when the limit would have been reached; absent where nothing grew.
 	SecondsToLimit *float64 `json:"seconds_to_limit,omitzero"`
 	Collections    int64    `json:"collections"`
+	// Growing says, a line each, what has grown most; absent where nothing is known of that.
+	Growing []string `json:"growing,omitzero"`
 }
 
 // Rules that no Verdict has: Manual is that of a bundle that somebody asked for, Cleanup that of one which keeps what is about

@@ -2,6 +2,7 @@ package memhttp
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"math"
 	"net/http"
@@ -23,6 +24,8 @@ type leaksDocument struct {
 	Paused    bool              `json:"paused"`
 	Findings  []findingDocument `json:"findings"`
 	Leaks     []leakDocument    `json:"leaks"`
+	// Incomplete says why only what the process itself knows is listed; absent: everything is.
+	Incomplete string `json:"incomplete,omitzero"`
 }
 
 // leakDocument is a leak report of which every field is there, so that who reads it need not ask.
@@ -46,6 +49,9 @@ type leakDocument struct {
 	Signature       string    `json:"signature"`
 	Case            string    `json:"case"`
 }
+
+// reportsPatience is how long it is waited for the reports that are kept. What the process knows itself need not wait for them.
+const reportsPatience = 5 * time.Second
 
 // reported is the status of a leak that the warden has not found itself.
 const reported = "reported"
@@ -167,24 +173,27 @@ func leaksAsked(r *http.Request) (q memwarden.LeakQuery, err error) {
 	return q, nil
 }
 
+// answerLeaks answers with what is thought, and with the leaks that go on where the reports cannot be read in time: who asks
+// when all is going wrong is to be told what is known without any store.
 func (h *handler) answerLeaks(w http.ResponseWriter, r *http.Request, status memwarden.LeakStatus, q memwarden.LeakQuery) {
-	leaks, err := h.warden.LeakReports(r.Context(), q)
-	if err != nil {
-		h.leakProblem(w, r, err, thought(status)...)
+	ctx, cancel := context.WithTimeout(r.Context(), reportsPatience)
+	defer cancel()
+	leaks, err := h.warden.LeakReports(ctx, q)
+	knows := q.Before == 0 && (q.Browser == nil || !*q.Browser) // of what the process has found itself
+	if err != nil && (!knows || r.Context().Err() != nil) {
+		h.leakProblem(w, r, err)
 		return
 	}
-	h.answer(w, r, newLeaksDocument(status, leaks))
-}
-
-// thought is the verdict, and the reasons of what is suspected or worse: what is known without any store.
-func thought(status memwarden.LeakStatus) []string {
-	sentences := []string{"the verdict is " + status.Verdict.String()}
-	for _, f := range status.Findings {
-		if f.Verdict >= leak.Suspect {
-			sentences = append(sentences, f.Reason)
-		}
+	var incomplete string
+	if err != nil {
+		h.o.Logger.Error("memory leak reports cannot be read: those that go on are listed", "error", err)
+		incomplete = "the leak reports cannot be read at the moment, the log says why: only leaks that go on are listed"
+		leaks = h.warden.OpenLeaks()
+		leaks = leaks[:min(len(leaks), q.Limit)]
 	}
-	return sentences
+	document := newLeaksDocument(status, leaks)
+	document.Incomplete = incomplete
+	h.answer(w, r, document)
 }
 
 // serveCheckLeaks looks at the process at once.
@@ -249,18 +258,19 @@ func leakID(w http.ResponseWriter, r *http.Request) (int64, bool) {
 	return id, true
 }
 
-// leakProblem answers that something failed; known is what can be told where it is the store that did.
-func (h *handler) leakProblem(w http.ResponseWriter, r *http.Request, err error, known ...string) {
+// leakProblem answers that something failed.
+func (h *handler) leakProblem(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, memwarden.ErrNoLeakReport):
 		NewProblem(http.StatusNotFound, "there is no leak report of this number: the oldest are removed").ServeHTTP(w, r)
 	case errors.Is(err, memwarden.ErrLeaksOff), errors.Is(err, memwarden.ErrLeaksPaused), errors.Is(err, memwarden.ErrRemote):
 		NewProblem(http.StatusConflict, err.Error()).ServeHTTP(w, r)
+	case errors.Is(err, memwarden.ErrClosed):
+		NewProblem(http.StatusServiceUnavailable, err.Error()).ServeHTTP(w, r)
 	case r.Context().Err() != nil:
 		h.internal(w, r, "leaks", err)
 	default:
 		h.o.Logger.Error("memory leak reports cannot be read or written", "error", err)
-		detail := append([]string{"the leak reports cannot be read at the moment; the log says why"}, known...)
-		NewProblem(http.StatusServiceUnavailable, strings.Join(detail, "; ")).ServeHTTP(w, r)
+		NewProblem(http.StatusServiceUnavailable, "the leak reports cannot be read at the moment; the log says why").ServeHTTP(w, r)
 	}
 }

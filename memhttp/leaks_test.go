@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -205,12 +206,117 @@ func TestLeaksThatCannotBeRead(t *testing.T) {
 	h := mustHandler(t, w, Options{ReadsNeedToken: true, Logger: log.logger()})
 	wantProblem(t, ask(h, "GET", memoryPath+"/leaks", "", "Authorization", ""), http.StatusUnauthorized, "token")
 	answer := ask(h, "GET", memoryPath+"/leaks", "")
-	wantProblem(t, answer, http.StatusServiceUnavailable, "cannot be read at the moment; the log says why; the verdict is insufficient data")
+	var list answered
+	decodeInto(t, answer, &list)
+	if list.Verdict != "insufficient data" || list.Leaks == nil || len(list.Leaks) != 0 || !strings.Contains(list.Incomplete, "cannot be read at the moment") {
+		t.Errorf("%s", answer.Body)
+	}
+	for _, more := range []string{"?before=7", "?browser=true"} { // of which the process knows nothing itself
+		wantProblem(t, ask(h, "GET", memoryPath+"/leaks"+more, ""), http.StatusServiceUnavailable, "cannot be read at the moment; the log says why")
+	}
 	if strings.Contains(answer.Body.String(), errBroken.Error()) || !strings.Contains(log.String(), errBroken.Error()) {
 		t.Errorf("the answer is %s, the log %s", answer.Body, log)
 	}
 	if err := w.ReportLeak(context.Background(), memwarden.LeakReport{Kind: "timer", Sentence: "a timer is forgotten"}); err != nil {
 		t.Errorf("a store that fails makes reporting fail: %v", err)
+	}
+}
+
+// answered is what a list of leaks is answered with.
+type answered struct {
+	Verdict, Incomplete string
+	Leaks               []memwarden.KeptLeak
+}
+
+// suspicious reports whether it has one leak, and a verdict of one, without what is kept.
+func (a answered) suspicious() bool {
+	return len(a.Leaks) == 1 && (a.Verdict == "suspect" || a.Verdict == "confirmed") && strings.Contains(a.Incomplete, "cannot be read at the moment")
+}
+
+// failing keeps reports until it fails or hangs.
+type failing struct {
+	memwarden.MemoryReports
+
+	fails, hangs atomic.Bool
+}
+
+func (f *failing) Add(ctx context.Context, data []byte) (int64, error) {
+	if err := f.fail(ctx); err != nil {
+		return 0, err
+	}
+	return f.MemoryReports.Add(ctx, data)
+}
+
+func (f *failing) List(ctx context.Context, before int64, limit int) ([]memwarden.Report, error) {
+	if err := f.fail(ctx); err != nil {
+		return nil, err
+	}
+	return f.MemoryReports.List(ctx, before, limit)
+}
+
+func (f *failing) fail(ctx context.Context) error {
+	if f.hangs.Load() {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	if f.fails.Load() {
+		return errBroken
+	}
+	return nil
+}
+
+// TestLeaksWithoutTheStore: where it fails or hangs, the answer is the verdict and the leaks that go on, with figures of now.
+func TestLeaksWithoutTheStore(t *testing.T) {
+	for name, atFirst := range map[string]bool{"a store that fails later": true, "a store that never worked": false} {
+		synctest.Test(t, func(t *testing.T) {
+			reports, err := memwarden.NewMemoryReports("kept", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			store := &failing{MemoryReports: reports}
+			store.fails.Store(!atFirst)
+			c := memwarden.DefaultConfig()
+			c.Leaks.WindowSeconds = 20
+			h := mustHandler(t, startWarden(t, memwarden.Options{Config: &c, LeakReports: store}), Options{})
+			release := make(chan struct{})
+			t.Cleanup(func() {
+				close(release)
+				store.fails.Store(false)
+				store.hangs.Store(false)
+			})
+			leaking := func(seconds int) {
+				for range 20 * seconds {
+					go func() { <-release }()
+					time.Sleep(time.Second / 20)
+				}
+				synctest.Wait()
+			}
+			leaking(70)
+			var before, now answered
+			decodeInto(t, ask(h, "GET", memoryPath+"/leaks", ""), &before)
+			if len(before.Leaks) != 1 || (before.Leaks[0].ID > 0) != atFirst || (before.Incomplete == "") != atFirst {
+				t.Fatalf("%s: at first there is %+v", name, before)
+			}
+			store.fails.Store(true)
+			leaking(10)
+			decodeInto(t, ask(h, "GET", memoryPath+"/leaks?browser=false", ""), &now)
+			if !now.suspicious() {
+				t.Fatalf("%s: there is %+v", name, now)
+			}
+			if l, was := now.Leaks[0], before.Leaks[0]; l.ID != was.ID || l.Kind != "goroutines" || !l.LastSeen.After(was.LastSeen) || l.Sentence == was.Sentence {
+				t.Errorf("%s: %+v has become %+v", name, was, l)
+			}
+			decodeInto(t, ask(h, "POST", memoryPath+"/leaks/check", ""), &now)
+			if !now.suspicious() {
+				t.Errorf("%s: after a check there is %+v", name, now)
+			}
+			store.hangs.Store(true)
+			began := time.Now()
+			decodeInto(t, ask(h, "GET", memoryPath+"/leaks", ""), &now)
+			if took := time.Since(began); !now.suspicious() || took > reportsPatience {
+				t.Errorf("%s: while it hangs there is, after %v, %+v", name, took, now)
+			}
+		})
 	}
 }
 

@@ -91,12 +91,12 @@ func otterSized(bytes int64, l *Ledger) (func(uint64, *Block), func(), error) {
 		OnAtomicDeletion: func(e otter.DeletionEvent[uint64, *Block]) { l.left(e.Value) },
 	})
 	return func(key uint64, b *Block) {
-		c.Set(key, b)
-		l.stored(b)
-	}, func() {
-		c.CleanUp()
-		c.StopAllGoroutines()
-	}, err
+			c.Set(key, b)
+			l.stored(b)
+		}, func() {
+			c.CleanUp()
+			c.StopAllGoroutines()
+		}, err
 }
 
 func theineSized(bytes int64, l *Ledger) (func(uint64, *Block), func(), error) {

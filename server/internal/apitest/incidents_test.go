@@ -27,7 +27,7 @@ func killedRun(t *testing.T, root, dir string) (id string) {
 	began, left := time.Now().Add(-time.Minute).UTC(), 1.5
 	draft, err := kept.Begin(incident.Cause{
 		Rule: "growth", Reason: "the limit is near", Extent: "whole", UsedBytes: 1, TotalBytes: 2, LimitBytes: 3, EstimatedBytes: 2,
-		GrowthPerSecond: 0.5, SecondsToLimit: &left, Collections: 4,
+		GrowthPerSecond: 0.5, SecondsToLimit: &left, Collections: 4, Growing: []string{"1.0 GiB more than 2h0m0s ago"},
 	}, incident.Program{Executable: "app", GoVersion: runtime.Version(), Platform: "linux/amd64", PID: 7, StartedAt: began})
 	if err != nil {
 		t.Fatal(err)

@@ -177,9 +177,13 @@ func incidentNote(e memwarden.Event) *note {
 	if !ok || e.Kind != memwarden.EventIncident || bundle.Cause.Rule == incident.Manual {
 		return nil
 	}
+	sentence := fmt.Sprintf("evidence was written to incident bundle %s: %s", bundle.ID, bundle.Cause.Reason)
+	if growing := bundle.Cause.Growing; len(growing) > 0 {
+		sentence += "; " + growing[0]
+	}
 	return &note{
 		kind: "incident.written", at: e.At, about: "incident " + bundle.ID, since: e.At, severity: critical, alert: "MemwardenIncident", route: "/memory/incidents/" + bundle.ID,
-		sentence: fmt.Sprintf("evidence was written to incident bundle %s: %s", bundle.ID, bundle.Cause.Reason),
+		sentence: sentence,
 	}
 }
 

@@ -17,6 +17,10 @@ func TestIncidentNotes(t *testing.T) {
 	if n == nil || n.kind != "incident.written" || n.severity != critical || n.sentence != "evidence was written to incident bundle x: use is 81 %" || n.ended != nil || n.route != "/memory/incidents/x" {
 		t.Errorf("told is %+v", n)
 	}
+	bundle.Cause.Growing = []string{"1.0 GiB more in f", "2 B more in g"}
+	if e.Data = bundle; incidentNote(e).sentence != "evidence was written to incident bundle x: use is 81 %; 1.0 GiB more in f" {
+		t.Errorf("told is %q", incidentNote(e).sentence)
+	}
 	bundle.Cause.Rule = incident.Manual
 	if e.Data = bundle; incidentNote(e) != nil {
 		t.Error("one that was asked for is told of")

@@ -152,7 +152,8 @@ export interface paths {
          *     long, subscriptions to events that nobody closes, tracked objects that were released and are still held, and what the
          *     program reports itself. Of a leak that is seen for long the newest report is listed, and while it goes on it stays on
          *     the list: `last_seen`, the sentence and the figures are those of now. Kept reports are bounded in count and age: the
-         *     oldest make room, but for those of leaks that go on and of those that were dismissed.
+         *     oldest make room, but for those of leaks that go on and of those that were dismissed. While they cannot be read, the
+         *     verdict is answered all the same, with the leaks that go on: `incomplete` says so.
          *
          *     Leaks in pages, of the kind `browser`, stand on the list too. They are what whoever sends a report says: they count
          *     for no verdict, make no room among the other leaks, and have no event, notification, snapshot or cleanup follow. One
@@ -2093,6 +2094,8 @@ export interface components {
                  * @description How many had ended.
                  */
                 collections: number;
+                /** @description What has grown most since the detection of leaks began, or since a day ago, whatever its rules make of it: allocation sites, and goroutines with one stack. Absent where that is not known. */
+                growing?: string[];
             };
             /** @description Who wrote it. */
             program: {
@@ -2683,6 +2686,8 @@ export interface components {
             findings: components["schemas"]["LeakFinding"][];
             /** @description The leaks, newest first. */
             leaks: components["schemas"]["Leak"][];
+            /** @description Why only the leaks that go on are listed: the reports cannot be read, or not within five seconds. Absent: all are. */
+            incomplete?: string;
         };
         /** @description What is thought of a figure. */
         LeakFinding: {
@@ -2768,7 +2773,7 @@ export interface components {
         Leak: {
             /**
              * Format: int64
-             * @description Its number.
+             * @description Its number. 0 of a leak that could not be kept yet, on a list that is `incomplete`.
              */
             id: number;
             /** @description What leaks: a figure that grows (heap, native, descriptors, threads, goroutines), retained of objects that were released, abandoned_goroutines of goroutines that nothing can wake any more, connection_held, subscriptions, browser for what leaks in a page, or a kind of the program's own. */
