@@ -38,6 +38,9 @@ func (w *Warden) growing() (lines []string) {
 	if runtime.NumGoroutine() < manyGoroutines {
 		return leakLines(lines, maxLeakLines)
 	}
+	if many := tooManyGoroutines(); many != "" {
+		return leakLines(append(lines, many), maxLeakLines)
+	}
 	sites, stacks = goroutineSites()
 	if grown = detector.Grown(leak.Goroutines, sites); len(grown.Sites) > 0 && grown.Sites[0].By >= manyGoroutines {
 		most := mostTelling(grown.Sites, stacks)

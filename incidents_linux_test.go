@@ -182,8 +182,13 @@ func TestBundlesBeforeTheKill(t *testing.T) {
 					t.FailNow()
 				}
 				whole++
-				t.Logf("%d bundles; profile, goroutines and manifest %.2f s before the kill at %.0f %% of the limit; the last bundle at %.0f %%; snapshots: %d",
-					len(bundles), died.Sub(at).Seconds(), ofGroup(r), ofGroup(bundles[0]), snapshotsIn(bundles))
+				// Before it is first looked, after five seconds, nothing is known of what there was.
+				holder := map[string]string{"chunks": "main.leakChunk (", "objects": "main.leakObject ("}[shape]
+				if named := strings.Join(bundles[0].Cause.Growing, "; "); rate <= 20 && !strings.Contains(named, holder) {
+					t.Errorf("the last bundle does not name %s: %q", holder, named)
+				}
+				t.Logf("%d bundles; profile, goroutines and manifest %.2f s before the kill at %.0f %% of the limit; the last bundle at %.0f %%; snapshots: %d; growing: %q",
+					len(bundles), died.Sub(at).Seconds(), ofGroup(r), ofGroup(bundles[0]), snapshotsIn(bundles), bundles[0].Cause.Growing)
 			})
 		}
 	}

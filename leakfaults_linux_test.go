@@ -80,7 +80,7 @@ func TestASnapshotThatFails(t *testing.T) {
 	}
 }
 
-// TestAStoreThatHangs: what leaks is looked into all the same, once it has had its time.
+// TestAStoreThatHangs: what leaks is looked into all the same, once it has had its time, and who settles one is told so by then.
 func TestAStoreThatHangs(t *testing.T) {
 	o, log := newContainer(t, "max").options()
 	synctest.Test(t, func(t *testing.T) {
@@ -97,6 +97,10 @@ func TestAStoreThatHangs(t *testing.T) {
 		i.look(t.Context(), leakCase{finding: f})
 		if took := time.Since(began); took > 2*storeTimeout {
 			t.Errorf("it took %v", took)
+		}
+		began = time.Now()
+		if _, err := w.SettleLeak(context.Background(), 1, LeakDismissed); err == nil || time.Since(began) > storeTimeout {
+			t.Errorf("a leak is settled after %v: %v", time.Since(began), err)
 		}
 		for range 2 { // more than can time out before the end
 			if err := w.ReportLeak(done(), LeakReport{Kind: "timer", Sentence: "a timer is forgotten"}); err != nil {
