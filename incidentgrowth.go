@@ -3,9 +3,11 @@ package memwarden
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/memwarden/memwarden/bytesize"
+	"github.com/memwarden/memwarden/incident"
 	"github.com/memwarden/memwarden/leak"
 )
 
@@ -15,38 +17,67 @@ const (
 	toldGrown, leastGrown, leastGrownShare = 3, 1 << 20, 0.1
 	// manyGoroutines are so many more with one stack that what they hold may be what is missing: some 10 MiB.
 	manyGoroutines = 1000
+	// siteBytes is what looking at an allocation site takes, and growthShare the part of the room that all of them may take.
+	siteBytes, growthShare = 640, 8
 )
 
 // growing says what has grown most since the detection of leaks began, or since a day ago, for people: the allocation sites
-// of the live heap as of the last collections, and goroutines with one stack. It is what is so, and no verdict: where the
-// kernel kills before a rule holds there would be nothing else that names anything.
-func (w *Warden) growing() (lines []string) {
+// of the live heap, of which is known what the last collection but one has left, and goroutines with one stack. It is what is
+// so, and no verdict: where the kernel kills before a rule holds there would be nothing else that names anything. What is known
+// to be dismissed is left out; so is all for which the room up to the limit is too small.
+func (w *Warden) growing(room int64) (lines []string) {
 	detector := w.leakDetector.Load()
-	if detector == nil {
+	if detector == nil || w.config.config().Leaks.Paused { // of what came in a pause nobody knows since when
 		return nil
 	}
-	sites, stacks := heapSites()
-	grown := detector.Grown(leak.Heap, sites)
-	for _, s := range grown.Sites[:min(len(grown.Sites), toldGrown)] {
-		stack := frames(stacks[s.Name])
-		if s.By < leastGrown || s.Share < leastGrownShare || len(stack) == 0 {
-			break
-		}
-		lines = append(lines, fmt.Sprintf("%s more than %s ago, %.0f %% of all that grew, were allocated in %s",
-			bytesize.Format(int64(s.By)), grown.Over.Round(time.Second), 100*s.Share, ownFrame(stack)))
+	if n, _ := runtime.MemProfile(nil, false); int64(n)*siteBytes <= room/growthShare {
+		lines = w.heapGains(detector)
 	}
-	if runtime.NumGoroutine() < manyGoroutines {
-		return leakLines(lines, maxLeakLines)
-	}
-	if many := tooManyGoroutines(); many != "" {
-		return leakLines(append(lines, many), maxLeakLines)
-	}
-	sites, stacks = goroutineSites()
-	if grown = detector.Grown(leak.Goroutines, sites); len(grown.Sites) > 0 && grown.Sites[0].By >= manyGoroutines {
-		most := mostTelling(grown.Sites, stacks)
-		if stack := frames(stacks[most.Name]); len(stack) > 0 {
-			lines = append(lines, fmt.Sprintf("%.0f goroutines more than %s ago are %s", most.By, grown.Over.Round(time.Second), whereabouts(stacks[most.Name], stack)))
-		}
+	switch n := runtime.NumGoroutine(); {
+	case n < manyGoroutines:
+	case n >= incident.MaxStacks || w.goroutineRoom(incident.GoroutineBytes) != nil:
+		lines = append(lines, fmt.Sprintf("there are %d goroutines, too many to look at in a hurry", n))
+	default:
+		lines = append(lines, w.goroutineGains(detector)...)
 	}
 	return leakLines(lines, maxLeakLines)
+}
+
+// heapGains are the allocation sites that gained most.
+func (w *Warden) heapGains(detector *leak.Detector) (lines []string) {
+	sites, stacks := heapSites()
+	grown := detector.Grown(w.o.Now(), leak.Heap, sites)
+	for _, s := range grown.Sites {
+		if s.By < leastGrown || s.Share < leastGrownShare || len(lines) == toldGrown {
+			break
+		}
+		stack := frames(stacks[s.Name])
+		if len(stack) == 0 || w.quietSignature(leak.Heap, stack) {
+			continue
+		}
+		lines = append(lines, fmt.Sprintf("%s more than was known %s ago, %.0f %% of all that grew, were allocated in %s",
+			bytesize.Format(int64(s.By)), grown.Over.Round(time.Second), 100*s.Share, ownFrame(stack)))
+	}
+	return lines
+}
+
+// goroutineGains is the stack that gained most goroutines, if many.
+func (w *Warden) goroutineGains(detector *leak.Detector) []string {
+	sites, stacks := goroutineSites()
+	grown := detector.Grown(w.o.Now(), leak.Goroutines, sites)
+	if len(grown.Sites) == 0 || grown.Sites[0].By < manyGoroutines {
+		return nil
+	}
+	most := mostTelling(grown.Sites, stacks)
+	stack := frames(stacks[most.Name])
+	if len(stack) == 0 || w.quietSignature(leak.Goroutines, stack) {
+		return nil
+	}
+	return []string{fmt.Sprintf("%.0f goroutines more than %s ago are %s", most.By, grown.Over.Round(time.Second), whereabouts(stacks[most.Name], stack))}
+}
+
+// quietSignature reports whether leaks of the signature of a stack are known here to be dismissed.
+func (w *Warden) quietSignature(kind leak.Kind, stack []string) bool {
+	named := signature(leak.Finding{Kind: kind}, stack)
+	return slices.ContainsFunc(w.quietLeaks.list(), func(c quietCase) bool { return c.signature == named })
 }

@@ -80,9 +80,6 @@ func (w *Warden) publishIncident(r incident.Reading, v incident.Verdict) (record
 		Rule: v.Rule, Reason: v.Reason, Extent: v.Extent.String(), UsedBytes: r.UsedBytes, TotalBytes: r.TotalBytes, LimitBytes: r.LimitBytes,
 		EstimatedBytes: v.EstimatedBytes, GrowthPerSecond: v.GrowthPerSecond, Collections: r.Collections,
 	}
-	if v.Extent != incident.Smallest { // it takes some 400 bytes for each allocation site
-		cause.Growing = w.growing()
-	}
 	if !math.IsInf(v.SecondsToLimit, 0) {
 		cause.SecondsToLimit = &v.SecondsToLimit
 	}
@@ -105,6 +102,11 @@ func (w *Warden) publishIncident(r incident.Reading, v incident.Verdict) (record
 	_ = draft.Add(partState, "what the warden knew last: figures, pressure, owners by what they hold, leaks", w.writeState)
 	_ = draft.Add(partConfig, "the configuration in force", func(out io.Writer) error { return writeJSON(out, w.Config()) })
 	draft.Expect(partTrace, partStacks, partHeapAfter, partAbandoned, partSnapshot)
+	room := int64(math.MaxInt64)
+	if r.LimitBytes > 0 {
+		room = r.LimitBytes - r.TotalBytes
+	}
+	draft.Grows(w.growing(room)) // after what cannot be done without
 	record, err = draft.Publish()
 	return record, draft, err
 }

@@ -140,9 +140,10 @@ func (w *Warden) beginRun() {
 		return
 	}
 	var growing []string
-	if len(previous.Bundles) > 0 {
-		if newest, err := i.store.Get(previous.Bundles[0]); err == nil { // else it had to make room already
-			growing = newest.Cause.Growing
+	for _, id := range previous.Bundles { // the newest may have had no room for it
+		if r, err := i.store.Get(id); err == nil && len(r.Cause.Growing) > 0 { // else it had to make room already
+			growing = r.Cause.Growing
+			break
 		}
 	}
 	w.o.Logger.Warn("memory incidents: the last run was not closed", "ended", string(previous.Ended), "pid", previous.PID,

@@ -303,9 +303,19 @@ func TestTheNextRunIsTold(t *testing.T) {
 			if first.PreviousRun() != nil {
 				t.Errorf("before the first run there was %+v", first.PreviousRun())
 			}
-			r, err := first.RecordIncident(t.Context(), "before the end")
+			// An earlier bundle, which had room to say what grew.
+			draft, err := first.incidents.store.Begin(incident.Cause{Rule: "growth"}, first.incidents.program)
 			if err != nil {
 				t.Fatal(err)
+			}
+			draft.Grows([]string{"1.0 GiB more in main.leak"})
+			earlier, err := draft.Publish()
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := first.RecordIncident(t.Context(), "before the end")
+			if err != nil || r.Cause.Growing != nil {
+				t.Fatalf("%q, %v", r.Cause.Growing, err)
 			}
 			// One process of the group is killed while the first run lives on.
 			group.write("sys/fs/cgroup/memory.events", "low 0\nhigh 0\nmax 0\noom 1\noom_kill 1\n")
@@ -330,10 +340,11 @@ func TestTheNextRunIsTold(t *testing.T) {
 			group.write("sys/fs/cgroup/memory.events", fmt.Sprintf("low 0\nhigh 0\nmax 0\noom 1\noom_kill %d\n", max(1, c.kills)))
 			second, log := incidentIn(t, group, nil)
 			p := second.PreviousRun()
-			if p == nil || p.Ended != c.want || !slices.Equal(p.Bundles, []string{r.ID}) {
+			if p == nil || p.Ended != c.want || !slices.Equal(p.Bundles, []string{r.ID, earlier.ID}) {
 				t.Errorf("told %+v", p)
 			}
-			if said := strings.Contains(log.String(), "the last run was not closed") && strings.Contains(log.String(), "ended="+string(c.want)+" "); said == c.closed {
+			if said := strings.Contains(log.String(), "the last run was not closed") && strings.Contains(log.String(), "ended="+string(c.want)+" ") &&
+				strings.Contains(log.String(), `growing="1.0 GiB more in main.leak"`); said == c.closed {
 				t.Errorf("the log says:\n%s", log)
 			}
 		})

@@ -260,16 +260,18 @@ func (o *openLeaks) all() (list []KeptLeak) {
 	defer o.mu.Unlock()
 	for _, l := range o.by {
 		if l.report.Case != "" {
-			list = append(list, KeptLeak{l.id, l.current(l.report)})
+			r := l.current(l.report)
+			r.trim()
+			list = append(list, KeptLeak{l.id, r})
 		}
 	}
 	sorting.By(list, func(a, b KeptLeak) int { return cmp.Or(b.FirstSeen.Compare(a.FirstSeen), cmp.Compare(a.Case, b.Case)) })
 	return list
 }
 
-// OpenLeaks are the leaks that go on and that nobody has dismissed, the newest first, with figures of now. It asks no store,
-// so that it has nothing to say of those that are over, nor of what programs and pages report; those that no store has taken yet
-// have the number 0. It may be called from anywhere.
+// OpenLeaks are the leaks that go on, once they were looked into, the newest first, with figures of now. It asks no store, so
+// that it has nothing to say of those that are over, nor of what programs and pages report, and leaves out of what was dismissed
+// what this process knows of; those that no store has taken yet have the number 0. It may be called from anywhere.
 func (w *Warden) OpenLeaks() []KeptLeak {
 	return slices.DeleteFunc(w.openLeaks.all(), func(l KeptLeak) bool {
 		return l.Status == LeakDismissed || w.quietLeaks.has(l.Case)

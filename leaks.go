@@ -134,8 +134,7 @@ func (r LeakReport) encode(now time.Time) ([]byte, error) {
 	if !r.LastSeen.IsZero() {
 		r.LastSeen = r.LastSeen.UTC()
 	}
-	r.AllocStack, r.Path = leakLines(r.AllocStack, maxLeakFrames), leakLines(r.Path, maxLeakSteps)
-	r.Evidence, r.Actions = leakLines(r.Evidence, maxLeakLines), leakLines(r.Actions, maxLeakLines)
+	r.trim()
 	if r.AllocStack == nil {
 		r.AllocStack = []string{}
 	}
@@ -146,6 +145,12 @@ func (r LeakReport) encode(now time.Time) ([]byte, error) {
 		return nil, err // a year that JSON has no form for
 	}
 	return bytes.TrimSpace(text.Bytes()), nil
+}
+
+// trim leaves of each list as much as is kept, in an array of its own.
+func (r *LeakReport) trim() {
+	r.AllocStack, r.Path = leakLines(r.AllocStack, maxLeakFrames), leakLines(r.Path, maxLeakSteps)
+	r.Evidence, r.Actions = leakLines(r.Evidence, maxLeakLines), leakLines(r.Actions, maxLeakLines)
 }
 
 // leakLines are the first lines, each without what a line cannot have; nil if there are none.

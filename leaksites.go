@@ -35,7 +35,7 @@ func siteOf(stack []uintptr) string {
 }
 
 // heapSites are the allocation sites and what each has in use, as the runtime's profile of sampled allocations estimates
-// it. They are those of the last completed collection but one. There are none where MemProfileRate is 0.
+// it. They are those of the last completed collection but one. They are nil where MemProfileRate is 0.
 func heapSites() (sites []leak.Site, stacks siteStacks) {
 	if runtime.MemProfileRate <= 0 {
 		return nil, nil
@@ -49,7 +49,7 @@ func heapSites() (sites []leak.Site, stacks siteStacks) {
 		}
 		records = make([]runtime.MemProfileRecord, n+n/8+8) // some may come meanwhile; a record has 290 bytes
 	}
-	stacks = make(siteStacks, len(records))
+	sites, stacks = make([]leak.Site, 0, len(records)), make(siteStacks, len(records))
 	for i := range records {
 		r := &records[i]
 		if objects, bytes := r.InUseObjects(), r.InUseBytes(); objects > 0 {
@@ -71,7 +71,7 @@ func unsample(objects, bytes, rate float64) float64 {
 	return bytes / -math.Expm1(-bytes/objects/rate)
 }
 
-// goroutineSites are how many goroutines there are by their stacks; none where there are too many to look at.
+// goroutineSites are how many goroutines there are by their stacks; nil where there are too many to look at.
 func goroutineSites() (sites []leak.Site, stacks siteStacks) {
 	var records []runtime.StackRecord
 	for {
@@ -93,6 +93,7 @@ func goroutineSites() (sites []leak.Site, stacks siteStacks) {
 		stacks[name] = stack
 		counts[name]++
 	}
+	sites = make([]leak.Site, 0, len(counts))
 	for name, count := range counts {
 		sites = append(sites, leak.Site{Name: name, Value: count})
 	}

@@ -221,9 +221,25 @@ func (l *leakWatch) adopt(c LeakConfig) {
 	}
 }
 
-// begin counts from now what is done at times.
+// begin counts from now what is done at times, and has the detector know what there is now.
 func (l *leakWatch) begin() {
 	l.known, l.notUntil, l.swept = l.w.o.Now(), time.Time{}, l.w.o.Now()
+	if l.detector != nil && !l.config.Paused {
+		l.detector.Add(l.w.o.Now(), leak.NothingSeen()) // time counts from here on
+		l.addSites()
+	}
+}
+
+// addSites tells the detector of sites where it is due.
+func (l *leakWatch) addSites() {
+	if l.detector.SitesDue(leak.Heap) {
+		sites, _ := heapSites()
+		l.detector.AddSites(leak.Heap, sites)
+	}
+	if l.detector.SitesDue(leak.Goroutines) {
+		sites, _ := goroutineSites()
+		l.detector.AddSites(leak.Goroutines, sites)
+	}
 }
 
 // look reads, judges and tells.
@@ -244,14 +260,7 @@ func (l *leakWatch) look(ctx context.Context, now time.Time, asked bool) LeakSta
 	}
 	seen, owned := l.observe()
 	l.detector.Add(now, seen)
-	if l.detector.SitesDue(leak.Heap) {
-		sites, _ := heapSites()
-		l.detector.AddSites(leak.Heap, sites)
-	}
-	if l.detector.SitesDue(leak.Goroutines) {
-		sites, _ := goroutineSites()
-		l.detector.AddSites(leak.Goroutines, sites)
-	}
+	l.addSites()
 	if since := now.Sub(l.swept); l.config.GoroutineProfile && (asked || since < 0 || since >= seconds(l.config.WindowSeconds)) {
 		l.swept = now
 		l.w.dueSweep()

@@ -114,7 +114,7 @@ var ErrLeaksOff = errors.New("leak detection is switched off (MEMWARDEN_LEAK_DET
 // ErrLeaksPaused is returned where leak detection is paused.
 var ErrLeaksPaused = errors.New("leak detection is paused (MEMWARDEN_LEAK_PAUSED)")
 
-// ErrClosed is returned by what needs a warden that runs, once it was closed.
+// ErrClosed is returned by CheckLeaks, RecordIncident and what takes or analyses a snapshot once the warden was closed.
 var ErrClosed = errors.New("the warden was closed")
 
 // Start begins to watch the process and returns once the first sample is taken. The warden runs until Close is called

@@ -99,7 +99,7 @@ func (w *Warden) untilClosed(ctx context.Context) (context.Context, context.Canc
 	go func() {
 		select {
 		case <-w.done:
-			cancel(errors.New("the warden was closed"))
+			cancel(ErrClosed)
 		case <-over:
 		}
 	}()

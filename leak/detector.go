@@ -108,7 +108,7 @@ func (d *Detector) Add(now time.Time, o Observation) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.last.IsZero() {
-		d.active += min(max(0, now.Sub(d.last)), 3*d.o.Interval)
+		d.active += d.passed(now)
 	}
 	d.last = now
 	if math.IsInf(o.Load, 0) || o.Load < 0 {
@@ -122,6 +122,11 @@ func (d *Detector) Add(now time.Time, o Observation) {
 	}
 }
 
+// passed is how much time counts since the last Add. The caller holds mu.
+func (d *Detector) passed(now time.Time) time.Duration {
+	return min(max(0, now.Sub(d.last)), 3*d.o.Interval)
+}
+
 // SitesDue reports whether AddSites should be called for a kind: ten times in three windows.
 func (d *Detector) SitesDue(kind Kind) bool {
 	d.mu.Lock()
@@ -130,7 +135,7 @@ func (d *Detector) SitesDue(kind Kind) bool {
 }
 
 // AddSites takes in what may be growing with a kind, as it was at the time of the last Add: all sites there are, not only
-// those that changed. Of the names no more is known than that equal ones are the same.
+// those that changed; nil: they are not known. Of the names no more is known than that equal ones are the same.
 func (d *Detector) AddSites(kind Kind, sites []Site) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -272,10 +277,11 @@ func (s *series) givenBack(j judged) bool {
 	return true
 }
 
-// followSite is what has become of the site that alone is judged; nothing is known of it right after a pause.
+// followSite is what has become of the site that alone is judged; nothing is known of it right after a pause, nor where the last
+// sample has no sites.
 func (s *series) followSite() (j judged, known bool) {
 	history, led := &s.sites[0], s.suspicion.led
-	if len(history.at) == 0 {
+	if len(history.at) == 0 || math.IsInf(float64(history.cut[len(history.at)-1]), 0) {
 		return j, false
 	}
 	j = judged{rise: history.between(led), led: led}

@@ -9,14 +9,15 @@ import (
 
 // Growth is what sites have gained, whatever the rules make of it.
 type Growth struct {
-	Over  time.Duration // that was watched
+	Over  time.Duration // that was watched; time that does not count, see Options.Interval, is none of it
 	Sites []SiteGrowth  // that gained anything, the most first; each one's share is of what all of them did
 }
 
 // Grown compares sites, all there are now, with the oldest sample that is kept of them: of the beginning, or of a day ago
-// (72 of the shortest windows). It is no verdict: what warms up grows as well. Zero: there is no such sample. It takes some
+// (72 of the shortest windows). Of the small ones it had no more than the 64 largest are known: what is theirs counts from
+// what they can have had at most. It is no verdict: what warms up grows as well. Zero: there is no such sample. It takes some
 // microseconds for each thousand sites.
-func (d *Detector) Grown(kind Kind, sites []Site) (g Growth) {
+func (d *Detector) Grown(now time.Time, kind Kind, sites []Site) (g Growth) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	oldest := &d.series[kind].sites[siteHistories-1]
@@ -24,6 +25,9 @@ func (d *Detector) Grown(kind Kind, sites []Site) (g Growth) {
 		return g
 	}
 	g.Over = d.active - oldest.at[0]
+	if !d.last.IsZero() {
+		g.Over += d.passed(now)
+	}
 	all := 0.0
 	for _, site := range bySize(sites) {
 		if by := site.Value - oldest.value(site.Name, 0); by > 0 {

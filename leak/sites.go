@@ -2,6 +2,7 @@ package leak
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -30,7 +31,7 @@ type siteHistory struct {
 	every time.Duration
 	most  int
 	at    []time.Duration // of the samples, oldest first
-	// cut is the most that those may have had that were left out of a sample.
+	// cut is the most that those may have had that were left out of a sample; infinite: nothing is known of it.
 	cut [siteSamples]float32
 	// owned is what owners accounted for when a sample was taken.
 	owned [siteSamples]float64
@@ -45,7 +46,8 @@ func (h *siteHistory) due(now time.Duration) bool {
 	return len(h.at) == 0 || now-h.at[len(h.at)-1] >= h.every
 }
 
-// add takes in the sites of a sample, the largest first, and what owners account for.
+// add takes in the sites of a sample, the largest first, and what owners account for. Nil: the sites are not known, and may
+// have anything.
 func (h *siteHistory) add(now time.Duration, sites []Site, owned float64) {
 	if h.rows == nil {
 		h.rows = map[string]*siteRow{}
@@ -56,6 +58,9 @@ func (h *siteHistory) add(now time.Duration, sites []Site, owned float64) {
 	sample := len(h.at)
 	h.at = append(h.at, now)
 	h.cut[sample], h.owned[sample] = 0, owned
+	if sites == nil {
+		h.cut[sample] = float32(math.Inf(1))
+	}
 	if len(sites) > h.most {
 		h.cut[sample] = float32(sites[h.most].Value)
 		sites = sites[:h.most]

@@ -157,6 +157,10 @@ func (h *handler) serveLeaks(w http.ResponseWriter, r *http.Request) {
 		NewProblem(http.StatusBadRequest, err.Error()).ServeHTTP(w, r)
 		return
 	}
+	if err := allowTime(w, reportsPatience); err != nil {
+		h.internal(w, r, "extend the write deadline", err)
+		return
+	}
 	h.answerLeaks(w, r, h.warden.Leaks(), q)
 }
 

@@ -316,6 +316,18 @@ func TestLeaksWithoutTheStore(t *testing.T) {
 			if took := time.Since(began); !now.suspicious() || took > reportsPatience {
 				t.Errorf("%s: while it hangs there is, after %v, %+v", name, took, now)
 			}
+			if !atFirst {
+				return
+			}
+			store.hangs.Store(false)
+			store.fails.Store(false)
+			wantStatus(t, ask(h, "POST", fmt.Sprintf("%s/leaks/%d/dismiss", memoryPath, now.Leaks[0].ID), ""), http.StatusOK)
+			store.fails.Store(true)
+			leaking(5)
+			decodeInto(t, ask(h, "GET", memoryPath+"/leaks", ""), &now)
+			if len(now.Leaks) != 0 || now.Incomplete == "" || now.Verdict == "suspect" || now.Verdict == "confirmed" {
+				t.Errorf("what was dismissed is answered as %+v", now)
+			}
 		})
 	}
 }

@@ -153,7 +153,8 @@ export interface paths {
          *     program reports itself. Of a leak that is seen for long the newest report is listed, and while it goes on it stays on
          *     the list: `last_seen`, the sentence and the figures are those of now. Kept reports are bounded in count and age: the
          *     oldest make room, but for those of leaks that go on and of those that were dismissed. While they cannot be read, the
-         *     verdict is answered all the same, with the leaks that go on: `incomplete` says so.
+         *     verdict is answered all the same, with the leaks that go on: `incomplete` says so. With `before`, or for pages alone, it is
+         *     503 then.
          *
          *     Leaks in pages, of the kind `browser`, stand on the list too. They are what whoever sends a report says: they count
          *     for no verdict, make no room among the other leaks, and have no event, notification, snapshot or cleanup follow. One
@@ -2094,7 +2095,7 @@ export interface components {
                  * @description How many had ended.
                  */
                 collections: number;
-                /** @description What has grown most since the detection of leaks began, or since a day ago, whatever its rules make of it: allocation sites, and goroutines with one stack. Absent where that is not known. */
+                /** @description What has grown most since the detection of leaks began, or since a day ago, whatever its rules make of it: allocation sites, and goroutines with one stack, or how many there are where they are too many. What the instance knows to be dismissed is left out. Absent where nothing is known, or where the room up to the limit is too small to look. */
                 growing?: string[];
             };
             /** @description Who wrote it. */
@@ -2686,7 +2687,7 @@ export interface components {
             findings: components["schemas"]["LeakFinding"][];
             /** @description The leaks, newest first. */
             leaks: components["schemas"]["Leak"][];
-            /** @description Why only the leaks that go on are listed: the reports cannot be read, or not within five seconds. Absent: all are. */
+            /** @description Why only leaks that go on are listed, on one page, as far as they were looked into and this instance does not know them to be dismissed: the reports cannot be read, or not within five seconds. Absent: all are. */
             incomplete?: string;
         };
         /** @description What is thought of a figure. */
@@ -3902,7 +3903,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The verdict, and the newest leaks. */
+            /** @description The verdict, and the newest leaks; those that go on where it is `incomplete`. */
             200: {
                 headers: {
                     "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
