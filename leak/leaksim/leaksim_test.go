@@ -126,3 +126,24 @@ func checkLeak(t *testing.T, s Shape, from int, least, most float64) {
 		began = end
 	}
 }
+
+// TestTheFirstToothIsALeak so far: in their first hour two of five sawtooths do what a steady leak of 20 MiB an hour and more
+// does, which is why no rule can find half of the leaks that are there from the start within an hour and blame 2 % of these.
+func TestTheFirstToothIsALeak(t *testing.T) {
+	const runs, hour = 1000, 60
+	alike := 0
+	for seed := range uint64(runs) {
+		bytes := sawtooth(rand.New(rand.NewPCG(seed, 0))).bytes[:hour+1]
+		pace := (bytes[hour] - bytes[0]) / hour
+		steady := !slices.ContainsFunc(bytes, func(b float64) bool { return b < bytes[0] })
+		for i := range hour {
+			steady = steady && math.Abs(bytes[i+1]-bytes[i]-pace) < 1e-6*mib
+		}
+		if steady && pace*hour >= 20*mib {
+			alike++
+		}
+	}
+	if share := float64(alike) / runs; share < 0.38 || share > 0.46 {
+		t.Errorf("%.3f of the sawtooths, want 0.42", share)
+	}
+}
