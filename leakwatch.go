@@ -100,6 +100,7 @@ type leakWatch struct {
 	config   LeakConfig
 	detector *leak.Detector // nil: off
 	told     []leak.Finding // last, by kind
+	waiting  []leakCase     // for which the investigator has no room yet, the newest of each kind
 	read     []metrics.Sample
 	cycles   uint64    // collections so far
 	known    time.Time // since when the live heap has not been known anew
@@ -196,7 +197,7 @@ func (l *leakWatch) adopt(c LeakConfig) {
 		return
 	}
 	if !c.Enabled {
-		l.detector = nil
+		l.detector, l.waiting = nil, nil
 		l.w.cleaner.forget()
 		return
 	}
@@ -278,6 +279,7 @@ func (l *leakWatch) look(ctx context.Context, now time.Time, asked bool) LeakSta
 		}
 	}
 	l.w.openLeaks.watch(now, open)
+	l.handOver()
 	for i, f := range status.Findings {
 		another := f.Verdict >= leak.Suspect && !f.Since.Equal(l.told[i].Since) // in the place of one that is still suspected
 		if another || f.Verdict != l.told[i].Verdict {
@@ -437,48 +439,4 @@ func (l *leakWatch) load() (load float64) {
 		}
 	}()
 	return l.w.o.Load()
-}
-
-// tell logs a verdict that has changed, publishes it, and has a suspicion looked into; nothing of it where that was
-// dismissed. What its site would be told by is asked first. A leak of the heap whose site is not known may be one that was
-// dismissed by what a snapshot showed: that is told by who takes the snapshot.
-func (l *leakWatch) tell(ctx context.Context, f LeakFinding, before leak.Finding) {
-	w := l.w
-	over := before.Verdict >= leak.Suspect && (f.Verdict < leak.Suspect || !f.Since.Equal(before.Since))
-	dismissed := over && w.quietLeaks.has(caseOf(before))
-	if over {
-		w.quietLeaks.remove(caseOf(before))
-		w.cleaner.over(caseOf(before))
-	}
-	switch {
-	case f.Verdict >= leak.Suspect:
-		stack, _ := site(f.Finding)
-		if w.quiet(ctx, quietCase{caseOf(f.Finding), signature(f.Finding, stack)}, askPatience) {
-			return
-		}
-		c := leakCase{finding: f.Finding, inputs: f.Inputs, snapshots: l.config.Snapshots, sweeps: l.config.GoroutineProfile}
-		c.told = f.Kind != leak.Heap || len(stack) > 0 || !c.snapshots
-		if c.told {
-			w.tellLeak(f)
-		}
-		select {
-		case w.leakCases <- c:
-		default: // it is busy with more than there are kinds
-			if !c.told {
-				w.tellLeak(f)
-			}
-			w.o.Logger.Warn("memory leak is not looked into: others are", "kind", f.Kind.String())
-		}
-	default:
-		w.events.publish(Event{EventLeak, w.o.Now(), f}) // it may have been told of before it was dismissed
-		if over && !dismissed {
-			w.o.Logger.Info("memory leak is over", "kind", f.Kind.String(), "reason", f.Reason)
-		}
-	}
-}
-
-// tellLeak logs a suspicion or its confirmation, and publishes it.
-func (w *Warden) tellLeak(f LeakFinding) {
-	w.o.Logger.Warn("memory leak "+f.Verdict.String(), "kind", f.Kind.String(), "reason", f.Reason)
-	w.events.publish(Event{EventLeak, w.o.Now(), f})
 }
