@@ -277,11 +277,11 @@ func (s *series) givenBack(j judged) bool {
 	return true
 }
 
-// followSite is what has become of the site that alone is judged; nothing is known of it right after a pause, nor where the last
-// sample has no sites.
+// followSite is what has become of the site that alone is judged; nothing is known of it right after a pause, nor where the
+// first sample or the last has no sites.
 func (s *series) followSite() (j judged, known bool) {
 	history, led := &s.sites[0], s.suspicion.led
-	if len(history.at) == 0 || math.IsInf(float64(history.cut[len(history.at)-1]), 0) {
+	if len(history.at) == 0 || !history.known(0) || !history.known(len(history.at)-1) {
 		return j, false
 	}
 	j = judged{rise: history.between(led), led: led}

@@ -78,4 +78,15 @@ func TestSitesThatAreNotKnown(t *testing.T) {
 	if j, known := s.followSite(); known {
 		t.Errorf("of what is not known it is said that %+v", j)
 	}
+	for n := range siteSamples - 2 {
+		s.sites[0].add(time.Duration(3+n)*time.Second, []Site{{"worker", 130}}, 0)
+	}
+	s.sites[0].add(time.Minute, []Site{{"worker", 140}}, 0) // the first known ones make room
+	if j, known := s.followSite(); known {
+		t.Errorf("of what began where nothing is known it is said that %+v", j)
+	}
+	s.sites[0].add(2*time.Minute, []Site{{"worker", 150}}, 0)
+	if j, known := s.followSite(); !known || j.rise.from != 130 || j.rise.to != 150 {
+		t.Errorf("%+v, %v", j, known)
+	}
 }

@@ -128,6 +128,9 @@ func above(histories []siteHistory, name string, value float64) bool {
 	return true
 }
 
+// known reports whether it is known which sites there were in a sample.
+func (h *siteHistory) known(sample int) bool { return !math.IsInf(float64(h.cut[sample]), 0) }
+
 // value is what a site had in a sample, or could have had at most.
 func (h *siteHistory) value(name string, sample int) float64 {
 	value := h.cut[sample]
