@@ -23,8 +23,8 @@ const (
 
 // growing says what has grown most since the detection of leaks began, or since a day ago, for people: the allocation sites
 // of the live heap, of which is known what the last collection but one has left, and goroutines with one stack. It is what is
-// so, and no verdict: where the kernel kills before a rule holds there would be nothing else that names anything. What is known
-// to be dismissed is left out; so is all for which the room up to the limit is too small.
+// so, and no verdict: where the kernel kills before a rule holds there would be nothing else that names anything. What was
+// suspected here and is dismissed is left out; so is all for which the room up to the limit is too small.
 func (w *Warden) growing(room int64) (lines []string) {
 	detector := w.leakDetector.Load()
 	if detector == nil || w.config.config().Leaks.Paused { // of what came in a pause nobody knows since when
@@ -35,9 +35,9 @@ func (w *Warden) growing(room int64) (lines []string) {
 	}
 	switch n := runtime.NumGoroutine(); {
 	case n < manyGoroutines:
-	case n >= incident.MaxStacks || w.goroutineRoom(incident.GoroutineBytes) != nil:
+	case n >= incident.MaxStacks:
 		lines = append(lines, fmt.Sprintf("there are %d goroutines, too many to look at in a hurry", n))
-	default:
+	case w.goroutineRoom(incident.GoroutineBytes) == nil:
 		lines = append(lines, w.goroutineGains(detector)...)
 	}
 	return leakLines(lines, maxLeakLines)
@@ -65,18 +65,22 @@ func (w *Warden) heapGains(detector *leak.Detector) (lines []string) {
 func (w *Warden) goroutineGains(detector *leak.Detector) []string {
 	sites, stacks := goroutineSites()
 	grown := detector.Grown(w.o.Now(), leak.Goroutines, sites)
-	if len(grown.Sites) == 0 || grown.Sites[0].By < manyGoroutines {
+	many := slices.DeleteFunc(grown.Sites, func(s leak.SiteGrowth) bool { // there are no more than MaxStacks/manyGoroutines of them
+		if s.By < manyGoroutines {
+			return true
+		}
+		stack := frames(stacks[s.Name])
+		return len(stack) == 0 || w.quietSignature(leak.Goroutines, stack)
+	})
+	if len(many) == 0 {
 		return nil
 	}
-	most := mostTelling(grown.Sites, stacks)
+	most := mostTelling(many, stacks)
 	stack := frames(stacks[most.Name])
-	if len(stack) == 0 || w.quietSignature(leak.Goroutines, stack) {
-		return nil
-	}
 	return []string{fmt.Sprintf("%.0f goroutines more than %s ago are %s", most.By, grown.Over.Round(time.Second), whereabouts(stacks[most.Name], stack))}
 }
 
-// quietSignature reports whether leaks of the signature of a stack are known here to be dismissed.
+// quietSignature reports whether leaks of the signature of a stack were suspected here and are dismissed. It asks no store.
 func (w *Warden) quietSignature(kind leak.Kind, stack []string) bool {
 	named := signature(leak.Finding{Kind: kind}, stack)
 	return slices.ContainsFunc(w.quietLeaks.list(), func(c quietCase) bool { return c.signature == named })

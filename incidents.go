@@ -140,10 +140,9 @@ func (w *Warden) beginRun() {
 		return
 	}
 	var growing []string
-	for _, id := range previous.Bundles { // the newest may have had no room for it
-		if r, err := i.store.Get(id); err == nil && len(r.Cause.Growing) > 0 { // else it had to make room already
+	for _, id := range previous.Bundles { // the newest may have had no room to look at all
+		if r, err := i.store.Get(id); err == nil && len(r.Cause.Growing) > len(growing) { // else it had to make room already
 			growing = r.Cause.Growing
-			break
 		}
 	}
 	w.o.Logger.Warn("memory incidents: the last run was not closed", "ended", string(previous.Ended), "pid", previous.PID,

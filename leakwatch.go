@@ -279,7 +279,6 @@ func (l *leakWatch) look(ctx context.Context, now time.Time, asked bool) LeakSta
 		}
 	}
 	l.w.openLeaks.watch(now, open)
-	l.handOver()
 	for i, f := range status.Findings {
 		another := f.Verdict >= leak.Suspect && !f.Since.Equal(l.told[i].Since) // in the place of one that is still suspected
 		if another || f.Verdict != l.told[i].Verdict {
@@ -290,6 +289,7 @@ func (l *leakWatch) look(ctx context.Context, now time.Time, asked bool) LeakSta
 			status.Verdict = max(status.Verdict, f.Verdict)
 		}
 	}
+	l.handOver()
 	return status
 }
 

@@ -2095,7 +2095,7 @@ export interface components {
                  * @description How many had ended.
                  */
                 collections: number;
-                /** @description What has grown most since the detection of leaks began, or since a day ago, whatever its rules make of it: allocation sites, and goroutines with one stack, or how many there are where they are too many. What the instance knows to be dismissed is left out. Absent where nothing is known, or where the room up to the limit is too small to look. */
+                /** @description What has grown most since the detection of leaks began, or since a day ago, whatever its rules make of it: allocation sites, and goroutines with one stack, or how many there are where they are too many. What was suspected in this run and is dismissed is left out. Absent where nothing is known, or where the room up to the limit is too small to look. */
                 growing?: string[];
             };
             /** @description Who wrote it. */
