@@ -344,6 +344,9 @@ func (c *cleaning) measure(ctx context.Context, atLast bool) {
 		}
 		c.note("%s", did)
 	}
+	if len(c.pending) > 1 {
+		c.note("together: %s", effect)
+	}
 	c.pending = nil
 	switch {
 	case err != nil:

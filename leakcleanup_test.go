@@ -226,7 +226,7 @@ func TestUnderPressureLeaksAreCleanedUp(t *testing.T) {
 		t.Error("it is cleaned up twice at a time")
 	}
 	actions := actionsOf(t, w, leak.Heap, 10)
-	contains(t, actions, ": pressure is ", "ran cleanup tasks: …slow…deadline exceeded", "shrank hoard (", "collected: ")
+	contains(t, actions, ": pressure is ", "ran cleanup tasks: …slow…deadline exceeded", "shrank hoard (", "together: …, from …", "collected: ")
 	if held := owner.held.Load(); held > 800<<20 {
 		t.Errorf("the owner has %d bytes", held)
 	}

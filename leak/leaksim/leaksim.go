@@ -32,7 +32,7 @@ type Minute struct {
 type part struct {
 	bytes []float64
 	owned bool
-	grows bool // only ever grows, until the process is started anew: what was sampled stays
+	grows bool // only ever grows, until all of it is given back: what was sampled stays
 }
 
 // Shape is what a heap does.
@@ -86,7 +86,7 @@ func (p part) sample(r *rand.Rand) []float64 {
 			switch {
 			case i > 0 && p.bytes[i] >= p.bytes[i-1]:
 				count += poisson(r, (p.bytes[i]-p.bytes[i-1])/sampled)
-			case i > 0: // the process was started anew
+			case i > 0: // it was given back
 				count = poisson(r, p.bytes[i]/sampled)
 			}
 			seen[i] = count * sampled
@@ -121,6 +121,13 @@ func series(f func(hour float64) float64) part {
 	return p
 }
 
+// growing is one that grows.
+func growing(f func(hour float64) float64) part {
+	p := series(f)
+	p.grows = true
+	return p
+}
+
 func uniform(r *rand.Rand, from, to float64) float64 { return from + (to-from)*r.Float64() }
 
 func only(p part) ([]part, []float64, []int) { return []part{p}, nil, nil }
@@ -150,19 +157,19 @@ func Healthy() []Shape {
 
 func warmUp(r *rand.Rand, least, most float64) part {
 	size, tau := uniform(r, 80, 200)*mib, uniform(r, least, most)
-	return series(func(h float64) float64 { return size * (1 - math.Exp(-h/tau)) })
+	return growing(func(h float64) float64 { return size * (1 - math.Exp(-h/tau)) })
 }
 
 func fill(r *rand.Rand, hours float64) part {
 	size := uniform(r, 100, 200) * mib
-	p := series(func(h float64) float64 { return size * min(1, h/hours) })
+	p := growing(func(h float64) float64 { return size * min(1, h/hours) })
 	p.owned = true
 	return p
 }
 
 func sawtooth(r *rand.Rand) part {
 	size, period, phase := uniform(r, 50, 150)*mib, uniform(r, 0.5, 4), r.Float64()
-	return series(func(h float64) float64 {
+	return growing(func(h float64) float64 {
 		_, at := math.Modf(h/period + phase)
 		return size * at
 	})
@@ -201,7 +208,7 @@ func steps(r *rand.Rand) part {
 	for range 1 + r.IntN(3) {
 		all = append(all, step{uniform(r, 1, 71), uniform(r, 30, 100) * mib})
 	}
-	return series(func(h float64) float64 {
+	return growing(func(h float64) float64 {
 		sum := 0.0
 		for _, s := range all {
 			if h >= s.at {
@@ -230,7 +237,7 @@ func walk(r *rand.Rand) part {
 func batch(r *rand.Rand) part {
 	size, hour := uniform(r, 80, 200)*mib, uniform(r, 0, 24)
 	rise, hold := uniform(r, 0.1, 0.5), uniform(r, 0.3, 2)
-	return series(func(h float64) float64 {
+	return growing(func(h float64) float64 {
 		at := math.Mod(h-hour+48, 24)
 		switch {
 		case at < rise:
@@ -249,7 +256,7 @@ func restarts(r *rand.Rand) ([]part, []float64, []int) {
 		starts = append(starts, int(at*60))
 	}
 	begun, next := 0.0, 0
-	p := series(func(h float64) float64 {
+	p := growing(func(h float64) float64 {
 		if next < len(starts) && int(math.Round(h*60)) >= starts[next] {
 			begun = h
 			next++
