@@ -159,7 +159,8 @@ func TestMostTelling(t *testing.T) {
 		for name, pcs := range stacks {
 			text := strings.Join(frames(pcs), "\n")
 			for what, function := range map[string]string{"own": "TestMostTelling.func2", "client": "net/http.(*persistConn).readLoop", "server": "bufio.(*Reader).Peek"} {
-				if strings.Contains(text, function) {
+				// The client's may yet be on its way to where it waits for the body to be closed.
+				if strings.Contains(text, function) && (what != "client" || strings.HasPrefix(text, function)) {
 					names[what] = name
 				}
 			}
