@@ -17,8 +17,9 @@ const (
 	toldGrown, leastGrown, leastGrownShare = 3, 1 << 20, 0.1
 	// manyGoroutines are so many more with one stack that what they hold may be what is missing: some 10 MiB.
 	manyGoroutines = 1000
-	// siteBytes is what looking at an allocation site takes, and growthShare the part of the room that all of them may take.
-	siteBytes, growthShare = 640, 8
+	// siteBytes is what looking at an allocation site takes at most, TestSiteBytes measures some 600, and growthShare the part
+	// of the room that all of them may take.
+	siteBytes, growthShare = 1024, 8
 )
 
 // growing says what has grown most since the detection of leaks began, or since a day ago, for people: the allocation sites
@@ -52,7 +53,7 @@ func (w *Warden) heapGains(detector *leak.Detector) (lines []string) {
 			break
 		}
 		stack := frames(stacks[s.Name])
-		if len(stack) == 0 || w.quietSignature(leak.Heap, stack) {
+		if len(stack) == 0 || w.quietLeaks.hasSignature(signature(leak.Finding{Kind: leak.Heap}, stack)) {
 			continue
 		}
 		lines = append(lines, fmt.Sprintf("%s more than was known %s ago, %.0f %% of all that grew, were allocated in %s",
@@ -70,7 +71,7 @@ func (w *Warden) goroutineGains(detector *leak.Detector) []string {
 			return true
 		}
 		stack := frames(stacks[s.Name])
-		return len(stack) == 0 || w.quietSignature(leak.Goroutines, stack)
+		return len(stack) == 0 || w.quietLeaks.hasSignature(signature(leak.Finding{Kind: leak.Goroutines}, stack))
 	})
 	if len(many) == 0 {
 		return nil
@@ -78,10 +79,4 @@ func (w *Warden) goroutineGains(detector *leak.Detector) []string {
 	most := mostTelling(many, stacks)
 	stack := frames(stacks[most.Name])
 	return []string{fmt.Sprintf("%.0f goroutines more than %s ago are %s", most.By, grown.Over.Round(time.Second), whereabouts(stacks[most.Name], stack))}
-}
-
-// quietSignature reports whether leaks of the signature of a stack were suspected here and are dismissed. It asks no store.
-func (w *Warden) quietSignature(kind leak.Kind, stack []string) bool {
-	named := signature(leak.Finding{Kind: kind}, stack)
-	return slices.ContainsFunc(w.quietLeaks.list(), func(c quietCase) bool { return c.signature == named })
 }

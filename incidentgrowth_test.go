@@ -6,8 +6,10 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/memwarden/memwarden/incident"
+	"github.com/memwarden/memwarden/leak"
 )
 
 // grownHeap is what TestABundleSaysWhatGrows has allocated.
@@ -106,5 +108,44 @@ func TestNothingIsSaidToGrow(t *testing.T) {
 		if said := bundleSays(t, w); said != "" {
 			t.Errorf("%s: %s", change, said)
 		}
+	}
+}
+
+// manySites allocates at each of n sites, which is a power of two: each call has a stack of its own.
+//
+//go:noinline
+func manySites(n int, kept []*[8]int64) []*[8]int64 {
+	if n == 1 {
+		return append(kept, new([8]int64))
+	}
+	kept = manySites(n/2, kept)
+	return manySites(n/2, kept)
+}
+
+// TestSiteBytes holds what looking at allocation sites takes against what is reckoned with.
+func TestSiteBytes(t *testing.T) {
+	detector, err := leak.NewDetector(leak.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rate := runtime.MemProfileRate
+	runtime.MemProfileRate = 1
+	kept := manySites(1<<10, nil)
+	runtime.MemProfileRate = rate
+	sites, _ := heapSites()
+	detector.AddSites(leak.Heap, sites)
+	runtime.GC()
+	runtime.GC()
+	n, _ := runtime.MemProfile(nil, false)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	sites, stacks := heapSites()
+	grown := detector.Grown(time.Now(), leak.Heap, sites)
+	runtime.ReadMemStats(&after)
+	runtime.KeepAlive(kept)
+	runtime.KeepAlive(stacks)
+	runtime.KeepAlive(grown)
+	if each := int(after.TotalAlloc-before.TotalAlloc) / n; n < 1000 || each > siteBytes || each < siteBytes/4 {
+		t.Errorf("%d bytes for each of %d sites, %d are reckoned with", each, n, siteBytes)
 	}
 }

@@ -106,7 +106,7 @@ func (w *Warden) publishIncident(r incident.Reading, v incident.Verdict) (record
 	if r.LimitBytes > 0 {
 		room = r.LimitBytes - r.TotalBytes
 	}
-	draft.Grows(w.growing(room)) // after what cannot be done without
+	draft.NoteGrowing(w.growing(room)) // after what cannot be done without
 	record, err = draft.Publish()
 	return record, draft, err
 }

@@ -140,7 +140,7 @@ func (w *Warden) beginRun() {
 		return
 	}
 	var growing []string
-	for _, id := range previous.Bundles { // the newest may have had no room to look at all
+	for _, id := range previous.Bundles { // of the one that says most: the newest may have had no room to look
 		if r, err := i.store.Get(id); err == nil && len(r.Cause.Growing) > len(growing) { // else it had to make room already
 			growing = r.Cause.Growing
 		}

@@ -312,7 +312,7 @@ func TestTheNextRunIsTold(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			draft.Grows([]string{"1.0 GiB more in main.leak"})
+			draft.NoteGrowing([]string{"1.0 GiB more in main.leak"})
 			earlier, err := draft.Publish()
 			if err != nil {
 				t.Fatal(err)

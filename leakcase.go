@@ -126,9 +126,9 @@ func (i *investigator) quiet(ctx context.Context, r LeakReport) bool {
 // alikeShare is the least part of what the first of some sites grew by that one has which grew as much.
 const alikeShare = 0.95
 
-// mostTelling is the site that grew most, the first of all. Of goroutines that grow alike, as those at both ends of a connection do, it is one in
-// the program's own code, else one of which it is known what leaves them behind: by a few more or less it would be now this,
-// now that.
+// mostTelling is the site that grew most, the first of all. Of goroutines that grow alike, as those at both ends of a
+// connection do, it is one in the program's own code, else one of which it is known what leaves them behind: by a few more or
+// less it would be now this, now that.
 func mostTelling(sites []leak.SiteGrowth, stacks siteStacks) leak.SiteGrowth {
 	most, known := sites[0], false
 	for _, site := range sites {

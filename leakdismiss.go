@@ -49,6 +49,13 @@ func (q *quietCases) has(name string) bool {
 	return slices.ContainsFunc(q.cases, func(known quietCase) bool { return known.name == name })
 }
 
+// hasSignature reports whether a case of a signature is known.
+func (q *quietCases) hasSignature(signature string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.ContainsFunc(q.cases, func(known quietCase) bool { return known.signature == signature })
+}
+
 // list returns those that are known.
 func (q *quietCases) list() []quietCase {
 	q.mu.Lock()

@@ -60,8 +60,8 @@ func (s *Store) Begin(c Cause, p Program) (*Draft, error) {
 // ID is that of the bundle.
 func (d *Draft) ID() string { return d.manifest.ID }
 
-// Grows notes what has grown most, a line each, for the manifest that Publish writes.
-func (d *Draft) Grows(lines []string) { d.manifest.Cause.Growing = lines }
+// NoteGrowing has the manifest that Publish writes say what has grown most, a line each; after Publish it is too late.
+func (d *Draft) NoteGrowing(lines []string) { d.manifest.Cause.Growing = lines }
 
 // Expect names parts that may come after Publish. A bundle whose process dies before says so.
 func (d *Draft) Expect(names ...string) {

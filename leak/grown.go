@@ -15,8 +15,8 @@ type Growth struct {
 
 // Grown compares sites, all there are now, with the oldest sample that is kept of them: of the beginning, or of a day ago
 // (72 of the shortest windows). Of the small ones it had no more than the 64 largest are known: what is theirs counts from
-// what they can have had at most. It is no verdict: what warms up grows as well. Zero: there is no such sample. It takes some
-// microseconds for each thousand sites.
+// what they can have had at most. It is no verdict: what warms up grows as well. Zero: there is no such sample. It takes a
+// fifth of a millisecond for each thousand sites (BenchmarkGrown).
 func (d *Detector) Grown(now time.Time, kind Kind, sites []Site) (g Growth) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -90,3 +90,16 @@ func TestSitesThatAreNotKnown(t *testing.T) {
 		t.Errorf("%+v, %v", j, known)
 	}
 }
+
+func BenchmarkGrown(b *testing.B) {
+	d, err := NewDetector(Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	now, sites := time.Unix(1000, 0), many(1000)
+	d.Add(now, NothingSeen())
+	d.AddSites(Heap, sites[:500])
+	for b.Loop() {
+		d.Grown(now, Heap, sites)
+	}
+}

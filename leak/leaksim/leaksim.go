@@ -121,7 +121,7 @@ func series(f func(hour float64) float64) part {
 	return p
 }
 
-// growing is one that grows.
+// growing is a part that keeps what it has taken until all of it is given back.
 func growing(f func(hour float64) float64) part {
 	p := series(f)
 	p.grows = true

@@ -90,13 +90,14 @@ func otterSized(bytes int64, l *Ledger) (func(uint64, *Block), func(), error) {
 		Weigher:          func(_ uint64, b *Block) uint32 { return uint32(len(b.Data)) },
 		OnAtomicDeletion: func(e otter.DeletionEvent[uint64, *Block]) { l.left(e.Value) },
 	})
+	stop := func() {
+		c.CleanUp()
+		c.StopAllGoroutines()
+	}
 	return func(key uint64, b *Block) {
-			c.Set(key, b)
-			l.stored(b)
-		}, func() {
-			c.CleanUp()
-			c.StopAllGoroutines()
-		}, err
+		c.Set(key, b)
+		l.stored(b)
+	}, stop, err
 }
 
 func theineSized(bytes int64, l *Ledger) (func(uint64, *Block), func(), error) {
