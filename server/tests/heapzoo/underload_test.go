@@ -29,6 +29,7 @@ type load struct {
 	rounds  atomic.Uint64 // all its clients together
 	stop    context.CancelFunc
 	clients sync.WaitGroup
+	begun   sync.WaitGroup // until each client has done a round: until then the program may not have taken its connection
 	errs    chan error
 }
 
@@ -45,13 +46,17 @@ func (l *load) end(t *testing.T) {
 
 // add starts a client that does rounds until the load ends.
 func (l *load) add(ctx context.Context, round func(i int) error) {
+	l.begun.Add(1)
 	l.clients.Go(func() {
+		begun := sync.OnceFunc(l.begun.Done)
+		defer begun()
 		for i := 0; ctx.Err() == nil; i++ {
 			if err := round(i); err != nil {
 				l.errs <- fmt.Errorf("round %d of the load: %w", i, err)
 				return
 			}
 			l.rounds.Add(1)
+			begun()
 		}
 	})
 }
@@ -154,6 +159,7 @@ func loadPrometheus(t *testing.T, s *stranger) *load {
 func (s *stranger) underLoad(t *testing.T, p program) {
 	l := p.load(t, s)
 	defer l.end(t)
+	l.begun.Wait()
 	snapshots := 1
 	if *long {
 		snapshots = 20
