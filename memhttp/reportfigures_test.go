@@ -252,26 +252,30 @@ func testLeaksInPages(t *testing.T) {
 func TestToldLeaksAreBounded(t *testing.T) {
 	var told toldLeaks
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	due := 0
+	all, said := 0, 0
 	for i := range 10 * maxToldLeaks {
-		if told.due(fmt.Sprint(i), 5, now) {
-			due++
+		due, full := told.due(fmt.Sprint(i), 5, now.Add(time.Duration(i)*time.Second))
+		if due {
+			all++
+		}
+		if full {
+			said++
 		}
 	}
-	if due != maxToldLeaks || len(told.told) != maxToldLeaks {
-		t.Errorf("%d are told, %d known, want %d", due, len(told.told), maxToldLeaks)
+	if all != maxToldLeaks || len(told.told) != maxToldLeaks || said != 1 {
+		t.Errorf("%d are told, %d known, want %d; %d times it is said that there is no room, want once", all, len(told.told), maxToldLeaks, said)
 	}
 	for _, c := range []struct {
 		after     time.Duration
 		survivors int64
 		want      bool
 	}{{time.Minute, 100, false}, {time.Hour, 9, false}, {time.Hour, 10, true}, {25 * time.Hour, 7, true}, {26 * time.Hour, 13, false}} {
-		if got := told.due("7", c.survivors, now.Add(c.after)); got != c.want {
-			t.Errorf("after %v, with %d: %v, want %v", c.after, c.survivors, got, c.want)
+		if got, full := told.due("7", c.survivors, now.Add(c.after)); got != c.want || full {
+			t.Errorf("after %v, with %d: %v, want %v; no room: %v", c.after, c.survivors, got, c.want, full)
 		}
 	}
-	if !told.due("new", 5, now.Add(25*time.Hour)) || len(told.told) != 2 {
-		t.Errorf("a day later %d are known, want 2", len(told.told))
+	if due, full := told.due("new", 5, now.Add(25*time.Hour)); !due || full || len(told.told) != 2 {
+		t.Errorf("a day later %d are known, want 2; due: %v, no room: %v", len(told.told), due, full)
 	}
 }
 

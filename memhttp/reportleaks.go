@@ -33,6 +33,7 @@ const (
 type toldLeaks struct {
 	mu   sync.Mutex
 	told map[string]toldLeak // by case; at most maxToldLeaks
+	full time.Time           // when it was last said that there is no room
 }
 
 type toldLeak struct {
@@ -40,25 +41,29 @@ type toldLeak struct {
 	at        time.Time
 }
 
-// due reports whether a leak is to be put on the list, and takes it that this is done.
-func (t *toldLeaks) due(name string, survivors int64, now time.Time) bool {
+// due reports whether a leak is to be put on the list, and takes it that this is done. Where there is no room for one that is
+// not known, which anybody may bring about, it tells so once in toldLeakAge.
+func (t *toldLeaks) due(name string, survivors int64, now time.Time) (due, full bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	last, known := t.told[name]
 	if known && now.Sub(last.at) < toldLeakAge && (survivors < 2*last.survivors || now.Sub(last.at) < toldLeakPause) {
-		return false
+		return false, false
 	}
 	if !known && len(t.told) >= maxToldLeaks {
 		maps.DeleteFunc(t.told, func(_ string, told toldLeak) bool { return now.Sub(told.at) >= toldLeakAge })
 		if len(t.told) >= maxToldLeaks {
-			return false
+			if full = now.Sub(t.full) >= toldLeakAge; full {
+				t.full = now
+			}
+			return false, full
 		}
 	}
 	if t.told == nil {
 		t.told = map[string]toldLeak{}
 	}
 	t.told[name] = toldLeak{survivors, now}
-	return true
+	return true, false
 }
 
 // forget takes it that a leak does not stand on the list.
@@ -73,7 +78,12 @@ func (t *toldLeaks) forget(name string) {
 func (h *handler) tellLeaks(ctx context.Context, r *frontend.Report) {
 	for _, l := range r.Leaks[:min(len(r.Leaks), maxReportedLeaks)] {
 		report := browserLeak(r, l)
-		if !h.toldLeaks.due(report.Case, l.Survivors, time.Now()) {
+		due, full := h.toldLeaks.due(report.Case, l.Survivors, time.Now())
+		if full {
+			h.o.Logger.Warn("memory leaks in pages are not put on the list of leaks any more: it has room for so many others within a day; "+
+				"GET /api/monitoring/frontend/leaks has them", "room", maxToldLeaks)
+		}
+		if !due {
 			continue
 		}
 		if err := h.warden.ReportBrowserLeak(ctx, report); err != nil {

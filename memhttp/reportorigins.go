@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // AnyOrigin in Options.ReportOrigins lets the pages of all origins send reports.
@@ -39,6 +40,9 @@ func normalOrigin(text string) (string, error) {
 		return "", fmt.Errorf("%.80q: want an origin such as https://app.example.com, or * for all", text)
 	}
 	host := u.Host
+	if strings.ContainsFunc(host, func(c rune) bool { return c > unicode.MaxASCII }) {
+		return "", fmt.Errorf("%.80q: want the host as browsers send it, such as xn--bcher-kva.example", text)
+	}
 	if u.Scheme == "http" {
 		host = strings.TrimSuffix(host, ":80")
 	} else {

@@ -16,7 +16,7 @@ func TestParseOrigins(t *testing.T) {
 			t.Errorf("%q: %q, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"app.example.com", "https://", "https://:443", "ftp://a.example", "https://a.example/path", "https://u@a.example", "https://a.example?q=1", "null", "https://*.example", "://"} {
+	for _, text := range []string{"app.example.com", "https://", "https://:443", "ftp://a.example", "https://a.example/path", "https://u@a.example", "https://a.example?q=1", "null", "https://*.example", "://", "https://bücher.example"} {
 		got, err := ParseOrigins(text)
 		if err == nil {
 			_, err = newReportOrigins(got)
@@ -24,6 +24,9 @@ func TestParseOrigins(t *testing.T) {
 		if err == nil && !strings.Contains(text, "*.") { // is an origin that no page has
 			t.Errorf("%q is %q", text, got)
 		}
+	}
+	if _, err := ParseOrigins("https://bücher.example"); err == nil || !strings.Contains(err.Error(), "as browsers send it") {
+		t.Error(err)
 	}
 	if _, err := Handler(startWarden(t, memwarden.Options{}), Options{ReportOrigins: []string{"elsewhere"}}); err == nil || !strings.Contains(err.Error(), "ReportOrigins") {
 		t.Error(err)

@@ -131,6 +131,28 @@ test('what pages send is added up by component, release and leak', async () => {
   await page.close();
 }, 30_000);
 
+// A page sends five reports a second and twenty at once; what is beyond is refused for some time.
+test.each(['/api/monitoring/frontend/reports', 'elsewhere'])('what a busy service at %s refuses is sent when it asks for it, and nothing is lost', async (place) => {
+  const endpoint = place === 'elsewhere' ? address + '/api/monitoring/frontend/reports' : place;
+  const { page } = await pages.show('service', { endpoint });
+  await page.waitForFunction(() => 'session' in window);
+  const answers: { status: number; at: number }[] = [];
+  page.on('response', (response) => {
+    if (response.url().endsWith('/reports')) answers.push({ status: response.status(), at: Date.now() });
+  });
+  const missing = new Set(Array.from({ length: 60 }, (_, i) => `${i} to ${place}`));
+  for (const text of missing) await page.evaluate((text) => window.session.send(text), text);
+  await until(async () => {
+    for (const { text } of (await reports()).flatMap(({ items }) => items)) missing.delete(text as string);
+    return missing.size === 0 || undefined;
+  });
+  const refused = answers.findIndex(({ status }) => status === 429);
+  expect(refused).toBeGreaterThan(0);
+  // The first pause is 2.5 s at least, however often it is asked to send.
+  expect(answers[refused + 1]!.at - answers[refused]!.at).toBeGreaterThanOrEqual(2_400);
+  await page.close();
+}, 60_000);
+
 test('a page of an origin that is not named is refused', async () => {
   const answer = await fetch(address + '/api/monitoring/frontend/reports', {
     method: 'POST',

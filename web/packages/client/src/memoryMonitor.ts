@@ -137,8 +137,8 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
   }
   const readHeap = createHeapReader(performance as MemoryPerformance, globalThis.crossOriginIsolated);
   const { report, flush, leave, dropped } = createTransport(sampled && endpoint, release);
-  const judged = new Map<string, Judged>();
   const parts = new Map<() => () => void, (() => void) | void>();
+  const judged = new Map<string, Judged>();
   const listeners = new Set<() => void>();
   const records: Record<string, ComponentRecord> = Object.create(null);
   const longTasks = { count: 0, totalMs: 0, longestMs: 0 };
@@ -146,9 +146,9 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
   const caches = new Map<() => CacheStats, string>();
 
   let snapshots: readonly Snapshot[] = [];
-  let names = 0;
   let over = 0;
   let self: SelfStats = { ms: 0, share: 0, off: false };
+  let names = 0;
   let warnings: readonly Warning[] = [];
   let watches = 0;
   let ms = 0;
@@ -288,13 +288,8 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
     },
     run,
     snapshots: () => snapshots,
-    component(name) {
-      if (!records[name] && names++ >= maxComponents) name = '(other)';
-      return (records[name] ??= { name, commits: 0, mounts: 0, unmounts: 0, live: 0, timed: 0, totalMs: 0, longestMs: 0 });
-    },
-    sampled,
+    active: () => sampled && !self.off,
     stats: () => stats,
-    warn: judge,
     addCache(name, readCache) {
       caches.set(readCache, name);
       return () => caches.delete(readCache);
@@ -304,8 +299,12 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
       snapshots = [...snapshots, snapshot].slice(-maxSnapshots);
       return snapshot;
     },
+    sampled,
     addPart,
-    active: () => sampled && !self.off,
+    component(name) {
+      if (!records[name] && names++ >= maxComponents) name = '(other)';
+      return (records[name] ??= { name, commits: 0, mounts: 0, unmounts: 0, live: 0, timed: 0, totalMs: 0, longestMs: 0 });
+    },
     start() {
       let mine = +sampled;
       watches += mine;
@@ -316,6 +315,7 @@ export function createMemoryMonitor(options: MonitorOptions = {}): MemoryMonitor
         turn();
       };
     },
+    warn: judge,
     report,
     flush,
   };

@@ -71,13 +71,13 @@ export function createTransport(endpoint: string | false | undefined, release?: 
         sent_at: new Date(),
         items: [],
       });
-      // Text needs no permission to be sent elsewhere; the answer from there cannot be read, and counts as yes.
+      // Text may be sent elsewhere unasked. Where the service lets this page read the answer, it is as at home; else it is as if
+      // there were no network.
       pending = {
         method: 'POST',
         body: head.slice(0, -2) + queue.splice(0, items) + ']}',
         items,
         activateAfter: 0,
-        mode: 'no-cors',
         keepalive: true,
       };
     }

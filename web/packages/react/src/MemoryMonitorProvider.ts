@@ -14,7 +14,8 @@ export interface MemoryMonitorProviderProps {
 
 /**
  * Watches the page while it is mounted, and gives the hooks their monitor. It renders nothing of its own. A page has one;
- * where it has more, components are counted by the newest, also when that one was removed.
+ * where it has more, components are counted by the newest, also when that one was removed, but for those that another has
+ * counted before: these it goes on counting for that one, while it is on itself.
  */
 export function MemoryMonitorProvider({ children, options, monitor }: MemoryMonitorProviderProps): ReactElement {
   const [watching] = useState(() => decideFor(monitor ?? createMemoryMonitor(options)));

@@ -1,7 +1,10 @@
 import { createElement, forwardRef, type ComponentType, type ForwardRefExoticComponent, type PropsWithoutRef, type RefAttributes } from 'react';
 import { usePerformanceTracking, type TrackingOptions } from './usePerformanceTracking';
 
-/** A component that does what the given one does and is counted; a ref goes through to it. */
+/**
+ * A component that does what the given one does and is counted under the name; a ref goes through to it. It is called
+ * `Tracked(name)` itself, so that nobody takes the two for one.
+ */
 export function withPerformanceTracking<Props extends object, Ref = unknown>(
   Component: ComponentType<Props>,
   name: string = Component.displayName || Component.name || 'anonymous',
@@ -12,6 +15,6 @@ export function withPerformanceTracking<Props extends object, Ref = unknown>(
     // A function component of React 18 has no ref, and would warn of one.
     return createElement(Component, (ref ? { ...props, ref } : props) as unknown as Props);
   });
-  Tracked.displayName = name;
+  Tracked.displayName = `Tracked(${name})`;
   return Tracked;
 }

@@ -57,6 +57,15 @@ describe('listeners', () => {
     expect(book.grownBy(4, '').join()).toContain('holders.test.ts');
   });
 
+  test('of before the end are not told of after it: nobody has told what became of them', () => {
+    const all = times(6, () => () => undefined);
+    for (const listener of all) page.addEventListener('resize', listener);
+    book.stop();
+    for (const listener of all) page.removeEventListener('resize', listener);
+    book.start(run);
+    expect(held('listener of EventTarget for resize at ')).toBe(0);
+  });
+
   test.each(['x', '名'])('are told of in lines that the service takes, however long the place is called: %s', (letter) => {
     const name = letter.repeat(3_000);
     const { [name]: add } = { [name]: () => page.addEventListener('resize', () => undefined) };

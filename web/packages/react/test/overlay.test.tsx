@@ -190,6 +190,23 @@ describe('MemoryOverlay', () => {
     expect(shadow().activeElement).toBe(shadow().querySelector('.toggle'));
   });
 
+  test('Escape closes it from its button too, and is of the page while it is closed', () => {
+    show([<MemoryOverlay key="1" defaultOpen />]);
+    const toggle = shadow().querySelector<HTMLElement>('.toggle')!;
+    const heard = vi.fn();
+    document.addEventListener('keydown', heard);
+    try {
+      toggle.focus();
+      press('Escape', toggle);
+      expect(panel().hidden).toBe(true);
+      expect(heard).not.toHaveBeenCalled();
+      press('Escape', toggle);
+      expect(heard).toHaveBeenCalledTimes(1);
+    } finally {
+      document.removeEventListener('keydown', heard);
+    }
+  });
+
   test('what is announced is new leaks and warnings, not each figure', () => {
     show([<Cart key="1" />, <MemoryOverlay key="2" />]);
     const status = shadow().querySelector('[role=status]')!;

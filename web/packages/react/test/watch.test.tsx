@@ -1,8 +1,9 @@
-import { act, type ReactNode } from 'react';
+import { act, memo, type ReactNode } from 'react';
 import { createRoot, type Root } from 'react-dom/client';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createMemoryMonitor, type MemoryMonitor } from '@memwarden/client';
-import { keepHolders, watchLeaks, type LeakWatch } from '../src/leaks';
+import { MemoryMonitorProvider, withPerformanceTracking } from '../src';
+import { keepHolders, leakWatchOf, useLeakTracking, watchLeaks, type LeakWatch } from '../src/leaks';
 import { collect } from './collect';
 
 let container: HTMLElement;
@@ -64,6 +65,22 @@ test('owners are those of the first component of a name that has some', async ()
   watch.sweep();
   expect(named('Row')).toMatchObject([{ owners: ['List', 'List'] }]);
   expect(named('Other')).toMatchObject([{ owners: [] }]);
+});
+
+test('a component is counted once, whatever is around it', async () => {
+  const Tracked = withPerformanceTracking(Row);
+  const Rare = memo(Row, () => false);
+  for (let i = 0; i < 5; i++) {
+    await show(<Tracked />);
+    watch.sweep();
+    await show(<Rare />);
+    watch.sweep();
+    await show(null);
+    watch.sweep();
+  }
+  await ripen();
+  expect(named('Row')).toMatchObject([{ released: 10, owners: ['Tracked(Row)'] }]);
+  expect(named('Tracked(Row)')).toMatchObject([{ released: 5 }]);
 });
 
 test('an element that is moved, or removed and back, was not released', async () => {
@@ -164,6 +181,49 @@ test('what is tracked is not kept alive, whether its end is told or not, while t
   end();
   expect(await living(track())).toBe(0);
   ends.forEach((ended) => ended());
+});
+
+test('what is no object, as a reference that is not filled yet, is not tracked, and does no harm', async () => {
+  const Early = ({ map }: { map: object }) => {
+    useLeakTracking(map, 'map');
+    return <b>early</b>;
+  };
+  for (const nothing of [null, undefined, 'text', 0]) {
+    await show(
+      <MemoryMonitorProvider monitor={monitor}>
+        <Early map={nothing as never} />
+      </MemoryMonitorProvider>,
+    );
+    expect(container.textContent).toBe('early');
+    watch.track(nothing as never, 'map')();
+  }
+  await ripen();
+  expect(watch.released().filter(({ kind }) => kind === 'object')).toEqual([]);
+});
+
+test('where much is removed at once it is looked up once where it was', async () => {
+  const page = document.body.appendChild(document.createElement('div'));
+  page.innerHTML = '<div>'.repeat(15);
+  const log = page.querySelector('div:empty')!;
+  log.append(...Array.from({ length: 1_000 }, (_, i) => `line ${i}`));
+  await Promise.resolve();
+  const looks = vi.spyOn(Object, 'keys');
+  try {
+    log.replaceChildren();
+    await Promise.resolve();
+    expect(looks.mock.calls.length).toBeLessThan(100);
+  } finally {
+    looks.mockRestore();
+    page.remove();
+  }
+});
+
+test('the end of a watch leaves the newer one of its monitor', () => {
+  const newer = watchLeaks(monitor);
+  watch.stop();
+  expect(leakWatchOf(monitor)).toBe(newer);
+  newer.stop();
+  expect(leakWatchOf(monitor)).toBeUndefined();
 });
 
 test('what is tracked is on the budget of the monitor', () => {

@@ -12,6 +12,8 @@ declare global {
       flush(): Promise<void>;
       /** Commits Cart once more and queues a note, so that one report has both. */
       note(text: string): void;
+      /** Queues a note, and sends what waits at once. */
+      send(text: string): Promise<void>;
       /** Shows what leaks, and takes it away again. */
       cycle(): Promise<void>;
       /** Lets the page commit and the probes look; between two calls the test forces a collection. */
@@ -89,6 +91,10 @@ window.session = {
   note(text) {
     again();
     monitor.report('note', { text });
+  },
+  send(text) {
+    monitor.report('note', { text });
+    return monitor.flush();
   },
   async cycle() {
     for (const shown of [true, false]) {

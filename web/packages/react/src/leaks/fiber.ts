@@ -1,6 +1,5 @@
 /** What is used of React's own record of a component. None of it is promised: where it is missing, nothing is found. */
 export interface Fiber {
-  readonly tag: number;
   readonly type: unknown;
   readonly return: Fiber | null;
   readonly child: Fiber | null;
@@ -16,11 +15,11 @@ export function fiberOf(node: Node): Fiber | undefined {
   return (node as Node & Record<string, Fiber | undefined>)[key];
 }
 
-/** The name of a component's type; undefined if it is no component. */
+/** The name of a component's type; undefined if it is no component, or what `memo` has put around one that React has too. */
 export function nameOf(type: unknown): string | undefined {
-  const { name, displayName, render, type: inner = render } = Object(type) as Record<string, unknown> & { displayName?: string; name?: string };
+  const { name, displayName, render } = Object(type) as Record<string, unknown> & { displayName?: string; name?: string };
   if (typeof type === 'function') return displayName || name || 'anonymous';
-  return (inner && (displayName || nameOf(inner))) as string | undefined;
+  return (render && (displayName || nameOf(render))) as string | undefined;
 }
 
 /** The names of the components above, the nearest first. */

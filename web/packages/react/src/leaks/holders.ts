@@ -43,6 +43,8 @@ export function keepHolders(): Holders {
   return {
     stop() {
       undo.splice(0).forEach((one) => one());
+      // Nobody would tell what ends from now on.
+      held.clear();
     },
     start(run) {
       if (undo.length) return;
@@ -51,7 +53,8 @@ export function keepHolders(): Holders {
         owner: Record<string, Method>,
         begin: string,
         end: string,
-        entryOf: (id: unknown, args: Args, self: object) => Entry | false | null = (id) => [id, begin],
+        // Timeouts and intervals share their ids; those of frames are others.
+        entryOf: (id: unknown, args: Args, self: object) => Entry | false | null = (id) => [begin[0]! + (id as number), begin],
         once?: boolean,
       ) => {
         if (!owner?.[begin]) return;
@@ -107,8 +110,7 @@ export function keepHolders(): Holders {
       keep(window as never, 'setInterval', 'clearInterval');
       // Of those that end by themselves one that begins the next from its callback is there all the time.
       keep(window as never, 'setTimeout', 'clearTimeout', undefined, true);
-      // Ids of frames are other numbers than those of timers.
-      keep(window as never, 'requestAnimationFrame', 'cancelAnimationFrame', (id) => [-(id as number), 'requestAnimationFrame'], true);
+      keep(window as never, 'requestAnimationFrame', 'cancelAnimationFrame', undefined, true);
       for (const name of ['MutationObserver', 'IntersectionObserver', 'PerformanceObserver', 'ResizeObserver']) {
         keep((window as never)[name]?.['prototype'] as never, 'observe', 'disconnect', (_, [target]: [object?], self) => outlives(target) && [name + numberOf(self), name]);
       }

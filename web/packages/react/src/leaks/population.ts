@@ -23,8 +23,8 @@ interface Member {
 export interface Population {
   cohorts(): Cohort[];
   /**
-   * Begins to look at something, or at two objects that stand for one; tells its cohort, or nothing if it is looked at already
-   * or there are too many.
+   * Begins to look at something, or at two objects that stand for one; tells its cohort, or nothing if it is looked at already,
+   * there are too many, or it is no object, as a reference may be that is not filled yet.
    */
   add<T extends object>(kind: LeakKind, name: string, ended: (object: T) => boolean, object: T, twin?: T | null): Cohort | undefined;
   /** Takes it out, released or not. */
@@ -48,10 +48,10 @@ export function createPopulation(): Population {
     add(kind, name, ended, object, twin) {
       const names = (cohorts[kind] ??= new Map<string, Cohort>());
       const cohort = names.get(name) ?? (names.size < maxCohorts && { kind, name, batches: [], owners: [] });
-      if (!cohort || size >= maxMembers || known.has(object) || known.has(twin!)) return undefined;
+      if (!cohort || size >= maxMembers || object !== Object(object) || known.has(object) || known.has(twin!)) return undefined;
       size++;
       names.set(name, cohort);
-      const member: Member = { cohort, ended, ref: new WeakRef(object) };
+      const member: Member = { ended, cohort, ref: new WeakRef(object) };
       inUse.add(member);
       known.set(object, member);
       if (twin) known.set(twin, member);

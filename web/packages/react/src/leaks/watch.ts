@@ -56,7 +56,7 @@ export function leakWatchOf(monitor: MemoryMonitor | undefined): LeakWatch | und
  * are found by the elements that React makes; where React's marks are missing, elements and tracked objects remain.
  */
 export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): LeakWatch {
-  const { sweepMs = 5_000, onLeak, holders: book } = options;
+  const { onLeak, sweepMs = 5_000, holders: book } = options;
   const population = createPopulation();
   const canary = createCanary();
   /** The component that an element belongs to; React forgets it when it removes the element. */
@@ -102,7 +102,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
     const [name] = ownersOf(fiber, 1);
     componentOf.set(next, name);
     // What holds React's elements and is none itself, as the container of a portal, belongs to who put them there.
-    if (around && around !== document.body && !fiberOf(around)) componentOf.set(around, name);
+    if (around && !fiberOf(around) && around !== document.body) componentOf.set(around, name);
     for (let above: Fiber | null = fiber; above && adopt(above); above = above.return);
     wait(fiber.child);
   };
@@ -131,7 +131,7 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
       const { name, kind, survivors } = leak;
       if (survivors < 2 * told[kind + name]!) continue;
       told[kind + name] = survivors;
-      monitor.report('leak', { ...leak, leaking: undefined, what: kind });
+      monitor.report('leak', { ...leak, what: kind });
       onLeak?.(leak);
     }
   }
@@ -142,12 +142,13 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
       dirty = true;
       commits++;
       monitor.run(() => {
-        for (const { addedNodes, target, removedNodes } of records) {
+        for (const { removedNodes, target, addedNodes } of records) {
           addedNodes.forEach(wait);
+          // What was not looked at yet, or is none of React's, belongs to where it was.
+          const around = removedNodes.length ? belongsTo(target) : undefined;
           removedNodes.forEach((node) => {
             wait(node);
-            // Not looked at yet, or none of React's: it belongs to where it was.
-            if (!componentOf.has(node)) componentOf.set(node, belongsTo(target));
+            if (!componentOf.has(node)) componentOf.set(node, around);
           });
         }
         for (let left = eager; left-- && waiting.length; ) look(waiting.pop()!);
@@ -184,16 +185,12 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
 
   const remove = monitor.addPart(start);
   const watch: LeakWatch = {
+    released: () => judged,
+    leaks: () => leaks,
     sweep() {
       dirty = true;
       for (const step of work()) void step;
     },
-    stop() {
-      remove();
-      watches.delete(monitor);
-    },
-    released: () => judged,
-    leaks: () => leaks,
     track(object, name) {
       let ended = false;
       const endForGuest = page.__memwarden?.(object, name);
@@ -207,6 +204,11 @@ export function watchLeaks(monitor: MemoryMonitor, options: LeakOptions = {}): L
       return () => {
         ended = dirty = true;
       };
+    },
+    stop() {
+      remove();
+      // There may be a newer one.
+      if (leakWatchOf(monitor) === watch) watches.delete(monitor);
     },
   };
   watches.set(monitor, watch);

@@ -51,7 +51,8 @@ export function showOverlay(monitor: MemoryMonitor, { position, shortcut, open }
     ...(monitor.sampled ? sections.map(({ element }) => element) : [el('p', { class: 'note' }, unsampled)]),
   );
   const status = el('p', { role: 'status', class: 'hidden' });
-  shadow.append(el('aside', { 'aria-label': 'memwarden', 'data-position': position }, toggle, panel, status));
+  const aside = el('aside', { 'aria-label': 'memwarden', 'data-position': position }, toggle, panel, status);
+  shadow.append(aside);
 
   let now = monitor.stats();
   let before = now;
@@ -81,6 +82,8 @@ export function showOverlay(monitor: MemoryMonitor, { position, shortcut, open }
     if (opened && focus) panel.focus();
     // Somebody who has gone on in the page stays there.
     if (!opened && within) (opener instanceof HTMLElement && opener !== document.body && opener.isConnected ? opener : toggle).focus();
+    // It may be removed from the page, and is not to be kept alive here.
+    if (!opened) opener = null;
   };
 
   const onKey = (event: KeyboardEvent) => {
@@ -91,8 +94,8 @@ export function showOverlay(monitor: MemoryMonitor, { position, shortcut, open }
 
   toggle.addEventListener('click', () => setOpen(!isOpen));
   close.addEventListener('click', () => setOpen(false));
-  panel.addEventListener('keydown', (event) => {
-    if (event.key !== 'Escape') return;
+  aside.addEventListener('keydown', (event) => {
+    if (event.key !== 'Escape' || !isOpen) return;
     // It is this panel that was to be closed, and nothing of the page.
     event.stopPropagation();
     setOpen(false);
