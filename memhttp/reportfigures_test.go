@@ -279,6 +279,21 @@ func TestToldLeaksAreBounded(t *testing.T) {
 	}
 }
 
+// TestTheLogSaysWhichLeaksAreLeftOut: where the list has no room, it says so once, and the report is kept all the same.
+func TestTheLogSaysWhichLeaksAreLeftOut(t *testing.T) {
+	log := &logBook{}
+	h := mustHandler(t, startWarden(t, memwarden.Options{}), Options{ReportRateLimit: 1000, Logger: log.logger()})
+	for i := range maxToldLeaks {
+		h.toldLeaks.due(fmt.Sprint(i), 5, time.Now())
+	}
+	for page := range 3 {
+		received(t, ask(h, "POST", reportsPath, fromPage(fmt.Sprintf("/%d", page), "Cart", 5)))
+	}
+	if got := strings.Count(log.String(), "not put on the list of leaks any more"); got != 1 {
+		t.Errorf("said %d times, want once: %s", got, log)
+	}
+}
+
 // TestLeaksInPagesHoldNothingUp: that one cannot be put on the list is the log's business.
 func TestLeaksInPagesHoldNothingUp(t *testing.T) {
 	log := &logBook{}

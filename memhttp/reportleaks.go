@@ -33,7 +33,7 @@ const (
 type toldLeaks struct {
 	mu   sync.Mutex
 	told map[string]toldLeak // by case; at most maxToldLeaks
-	full time.Time           // when it was last said that there is no room
+	said time.Time           // when it was last said that there is no room
 }
 
 type toldLeak struct {
@@ -41,8 +41,8 @@ type toldLeak struct {
 	at        time.Time
 }
 
-// due reports whether a leak is to be put on the list, and takes it that this is done. Where there is no room for one that is
-// not known, which anybody may bring about, it tells so once in toldLeakAge.
+// due reports whether a leak is to be put on the list, and takes it that this is done. full is that there is no room for it,
+// which anybody may bring about, and that it is time to say so: once in toldLeakAge.
 func (t *toldLeaks) due(name string, survivors int64, now time.Time) (due, full bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -53,8 +53,8 @@ func (t *toldLeaks) due(name string, survivors int64, now time.Time) (due, full 
 	if !known && len(t.told) >= maxToldLeaks {
 		maps.DeleteFunc(t.told, func(_ string, told toldLeak) bool { return now.Sub(told.at) >= toldLeakAge })
 		if len(t.told) >= maxToldLeaks {
-			if full = now.Sub(t.full) >= toldLeakAge; full {
-				t.full = now
+			if full = now.Sub(t.said) >= toldLeakAge; full {
+				t.said = now
 			}
 			return false, full
 		}

@@ -75,7 +75,7 @@ export interface MemoryMonitor {
   component(name: string): ComponentRecord;
   /**
    * Has a cache's figures read and copied at each interval, until the returned function is called, or `read` throws. The service is told of
-   * all of them together, in 13 KB: of some 150, with names of usual length.
+   * all of them together, in 13 KB: of some 150, with names of usual length. Of those with one name the last is told of.
    */
   addCache(name: string, read: () => CacheStats): () => void;
   /** Something that starts and stops with the monitor, such as a probe, a function of its own for each; returns what removes it. */

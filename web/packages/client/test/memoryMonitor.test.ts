@@ -162,6 +162,17 @@ test('figures of a cache are those of the moment, also where it gives the same o
   expect(compareSnapshots(before, monitor.takeSnapshot('after')).caches).toEqual({ same: { entries: 4 }, none: {} });
 });
 
+test('of caches with one name the last is told of', () => {
+  const monitor = started();
+  monitor.addCache('queries', () => ({ entries: 1 }));
+  const remove = monitor.addCache('queries', () => ({ entries: 2 }));
+  vi.advanceTimersByTime(second);
+  expect(monitor.stats().caches).toEqual({ queries: { entries: 2 } });
+  remove();
+  vi.advanceTimersByTime(second);
+  expect(monitor.stats().caches).toEqual({ queries: { entries: 1 } });
+});
+
 describe('warnings', () => {
   test('of many commits, once in five minutes', () => {
     const warnings: Warning[] = [];

@@ -25,3 +25,19 @@ test('one render counts once, and an instance that comes back is the same', () =
   instance(); // it was its code that was replaced
   expect(record).toMatchObject({ commits: 2, mounts: 1, unmounts: 0, live: 0 });
 });
+
+test('what one monitor counts stays its own, as long as the newest is on', () => {
+  const [older, newer] = [createMemoryMonitor(), createMemoryMonitor({ sampleRate: 1 })];
+  countBy(older);
+  const counted = createInstance('B');
+  counted({});
+  let on = true;
+  countBy({ ...newer, active: () => on });
+  counted({});
+  createInstance('B')({});
+  expect([older, newer].map((one) => one.component('B').commits)).toEqual([2, 1]);
+  on = false;
+  counted({});
+  createInstance('B')({});
+  expect([older, newer].map((one) => one.component('B').commits)).toEqual([2, 1]);
+});

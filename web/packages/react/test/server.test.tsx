@@ -69,6 +69,10 @@ test('all of it renders into a string', () => {
   expect(renderToString(page())).toBe(html);
 });
 
+test('options out of their bounds are refused as the provider is rendered', () => {
+  expect(() => renderToString(<MemoryMonitorProvider options={{ sampleRate: NaN }} />)).toThrow(RangeError);
+});
+
 test('all of it renders into a stream, with what comes late', async () => {
   const Late = lazy(async () => ({ default: () => <Row id={3} /> }));
   const stream = new PassThrough();

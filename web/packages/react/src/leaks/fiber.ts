@@ -15,7 +15,10 @@ export function fiberOf(node: Node): Fiber | undefined {
   return (node as Node & Record<string, Fiber | undefined>)[key];
 }
 
-/** The name of a component's type; undefined if it is no component, or what `memo` has put around one that React has too. */
+/**
+ * The name of a component's type; undefined if it is none. Nor is what `memo` puts around one: React has a record of the one
+ * within as well, and to name both would be to count it twice.
+ */
 export function nameOf(type: unknown): string | undefined {
   const { name, displayName, render } = Object(type) as Record<string, unknown> & { displayName?: string; name?: string };
   if (typeof type === 'function') return displayName || name || 'anonymous';

@@ -2,6 +2,7 @@
 export interface Holders {
   /** Begins, unless it has begun; `run` runs what takes time on somebody's budget, as a monitor's does. */
   start(run: (task: () => void) => void): void;
+  /** Ends it, and forgets what is held. */
   stop(): void;
   /**
    * What has been added and not removed about so many times: what it is, and the place in the code. Places that have the

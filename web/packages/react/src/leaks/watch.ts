@@ -24,7 +24,10 @@ export interface LeakOptions extends Partial<Rules> {
 }
 
 export interface LeakWatch {
-  /** Something that is in use now; the returned function tells that it should go. To track it again takes that back. */
+  /**
+   * Something that is in use now; the returned function tells that it should go. To track it again takes that back. What is no
+   * object, as a reference that is not filled yet, is left out.
+   */
   track(object: object, name: string): () => void;
   /** What leaks, as of the last sweep, the most survivors first. */
   leaks(): readonly LeakReport[];
